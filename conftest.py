@@ -1,0 +1,117 @@
+"""One embedded PostgreSQL for a test run; one clone of the migrated database per worker.
+
+Tests isolate themselves by tenant: each makes its own (`new_tenant`), so that nothing has to be emptied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+RUN = "PYTEST_MALHA_RUN"  # folder of the run, inherited by the workers
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+FAST = "\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+_cluster: Any = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.startswith("MALHA_") and name != "MALHA_SAMPLES"]:
+        del os.environ[name]
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
+    if hasattr(config, "workerinput"):
+        _use_clone(Path(os.environ[RUN]), config.workerinput["workerid"])
+        import django
+
+        django.setup()
+    else:
+        _start_cluster()
+
+
+def _start_cluster() -> None:
+    global _cluster  # noqa: PLW0603 -- stopped in pytest_unconfigure
+    folder = Path(tempfile.mkdtemp(prefix="malha-test-"))
+    folder.chmod(0o755)
+    os.environ[RUN] = str(folder)
+    os.environ["MALHA_DATA"] = str(folder)
+    from malha.foundation.database.embedded import Cluster
+    from malha.project import supervisor
+
+    _cluster = Cluster(folder, FAST)
+    _cluster.lock()
+    _cluster.prepare(_cluster.start())
+    supervisor.migrate()
+    from django.db import connections
+
+    connections.close_all()
+
+
+def _use_clone(run: Path, worker: str) -> None:
+    data = run / worker
+    shutil.copytree(run / "secrets", data / "secrets")
+    place = json.loads((run / "endpoint.json").read_text())
+    names = {"database": f"malha_{worker}", "lake_database": f"malha_lake_{worker}"}
+    (data / "endpoint.json").write_text(json.dumps(place | names))
+    os.environ["MALHA_DATA"] = str(data)
+    import psycopg
+
+    passwords = json.loads((data / "secrets" / "postgres.json").read_text())
+    with psycopg.connect(host=place["host"], port=place["port"], user="postgres", password=passwords["postgres"], dbname="postgres", autocommit=True) as server:
+        server.execute("SELECT pg_advisory_lock(8700)")  # a template must have no other reader while it is copied
+        server.execute(f"CREATE DATABASE {names['database']} TEMPLATE malha OWNER malha_owner")  # type: ignore[arg-type]
+        server.execute(f"CREATE DATABASE {names['lake_database']} OWNER malha_lake_writer")  # type: ignore[arg-type]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and _cluster is not None:
+        from django.db import connections
+
+        connections.close_all()
+        _cluster.stop()
+        _cluster.release()
+        shutil.rmtree(os.environ[RUN], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """No test talks to the world."""
+    real = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(LOOPBACK):
+            raise AssertionError(f"a test tried to reach {address}")
+        real(self, address)
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = real  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def new_tenant() -> Callable[..., Any]:
+    """Make a tenant of its own for a test: `new_tenant()` or `new_tenant(name="Vila Nova")`."""
+    from malha.foundation.tenancy import service
+    from malha.foundation.tenancy.contracts import OrganisationKind
+
+    def make(name: str = "Vila de Ensaio", **fields: Any) -> Any:
+        slug = fields.pop("slug", f"ensaio-{uuid4().hex[:10]}")
+        return service.create_tenant(slug=slug, name=name, kind=fields.pop("kind", OrganisationKind.MUNICIPALITY), **fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real files: `MALHA_SAMPLES`, else `../shared/data` beside the checkout; skips without it."""
+    for place in (os.environ.get("MALHA_SAMPLES"), Path(__file__).resolve().parent.parent / "shared" / "data"):
+        if place and Path(place).is_dir():
+            return Path(place)
+    pytest.skip("falta a pasta de exemplos (MALHA_SAMPLES)")

@@ -1,0 +1,1 @@
+"""Malha: the urban data platform."""

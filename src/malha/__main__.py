@@ -1,0 +1,5 @@
+"""`python -m malha` is `./malha`."""
+
+from malha.project.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What is true now: entities and the NGSI-LD broker."""

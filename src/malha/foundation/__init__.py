@@ -1,0 +1,1 @@
+"""Who, where, may: settings, database, organisations, people, rights, audit, jobs, events."""

@@ -1,0 +1,102 @@
+"""What can be set, with its default and how its text is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser().resolve()
+
+
+def _flag(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in {"1", "true", "yes", "on", "sim"}:
+        return True
+    if lowered in {"0", "false", "no", "off", "nao", "não", ""}:
+        return False
+    raise ValueError("use 1 ou 0")
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 65536:
+        raise ValueError("uma porta vai de 1 a 65535")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("tem de ser maior do que zero")
+    return value
+
+
+def _language(text: str) -> str:
+    if text not in {"pt-pt", "en"}:
+        raise ValueError("pt-pt ou en")
+    return text
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def default_data_folder() -> Path:
+    """Where data lives unless told: `$XDG_DATA_HOME/malha`, else `~/.local/share/malha`."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser().resolve() / "malha"
+
+
+def _setting(parse: Callable[[str], Any], default: Any, purpose: str, *, secret: bool = False) -> Any:
+    meta = {"parse": parse, "purpose": purpose, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that an operator may set; each has a default that is safe on one machine."""
+
+    data: Path = _setting(_folder, default_data_folder, "Pasta de dados: base embutida, lago, ficheiros, segredos")
+    database_url: str = _setting(str, "", "Servidor PostgreSQL em vez do embutido (papel dono das tabelas)", secret=True)
+    app_database_url: str = _setting(str, "", "O mesmo servidor, com o papel malha_app (vazio: derivado de database_url)", secret=True)
+    host: str = _setting(str, "127.0.0.1", "Endereço em que escuta; só além do próprio computador se for dito")
+    port: int = _setting(_port, 8700, "Porta; se estiver ocupada usa-se a seguinte e diz-se")
+    public_url: str = _setting(str, "", "Endereço público (vazio: http://localhost:PORTA)")
+    allowed_hosts: tuple[str, ...] = _setting(_list, (), "Nomes de anfitrião aceites além de localhost e do endereço público")
+    passkey_domain: str = _setting(str, "", "Domínio das chaves de acesso (vazio: o anfitrião do endereço público)")
+    secret_key: str = _setting(str, "", "Segredo das sessões (vazio: gerado na pasta de dados)", secret=True)
+    language: str = _setting(_language, "pt-pt", "Língua por omissão: pt-pt ou en")
+    debug: bool = _setting(_flag, False, "Páginas de erro de programador; nunca em produção")
+    smtp_url: str = _setting(str, "", "smtp[s]://utilizador:senha@servidor:porta; vazio: Correio de demonstração", secret=True)
+    mail_from: str = _setting(str, "Malha <nao-responder@localhost>", "Remetente do correio")
+    basemap_url: str = _setting(str, "", "Estilo MapLibre de um mapa de base (vazio: só camadas próprias)")
+    samples: Path | None = _setting(_folder, None, "Pasta de exemplos reais para testes e verificação")
+    fetch_private: bool = _setting(_flag, False, "Permitir ligações a endereços privados (ensaios)")
+    worker_concurrency: int = _setting(_positive, 4, "Trabalhos em paralelo")
+    duckdb_memory_mb: int = _setting(_positive, 256, "Memória do DuckDB por processo, em MB")
+    duckdb_threads: int = _setting(_positive, 2, "Linhas de execução do DuckDB por processo")
+    operator_name: str = _setting(str, "ARTE", "Nome do operador do programa")
+    operator_url: str = _setting(str, "https://territoriosinteligentes.gov.pt", "Endereço do operador do programa")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """How one setting is read and explained."""
+
+    name: str
+    parse: Callable[[str], Any]
+    purpose: str
+    secret: bool
+
+
+FIELDS: dict[str, FieldSpec] = {
+    f.name: FieldSpec(f.name, f.metadata["parse"], f.metadata["purpose"], f.metadata["secret"]) for f in dataclasses.fields(Settings)
+}

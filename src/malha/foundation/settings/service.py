@@ -1,0 +1,54 @@
+"""Read Malha's settings from the environment, refusing by name what is unknown or unusable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from malha.foundation.settings.contracts import FIELDS, Settings
+from malha.kernel.errors import Misconfigured
+from malha.kernel.text import msg
+
+PREFIX = "MALHA_"
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """The settings that `environ` describes.
+
+    Every variable starts with `MALHA_`; `MALHA_NAME_FILE` reads the value of `MALHA_NAME` from a file
+    (for secrets). Raises Misconfigured naming the variable that is unknown, unreadable or out of range.
+    """
+    values: dict[str, object] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name.endswith("_file") and name not in FIELDS:
+            name, given = name.removesuffix("_file"), _from_file(variable, text)
+        else:
+            given = text
+        field = FIELDS.get(name)
+        if field is None:
+            raise Misconfigured(msg("A variável {variable} não existe. Veja `./malha docs settings`."), variable=variable)
+        try:
+            values[name] = field.parse(given)
+        except ValueError as reason:
+            raise Misconfigured(
+                msg("{variable}={text!r} não serve: {reason}."), variable=variable, text=given if not field.secret else "…", reason=reason
+            ) from reason
+    return Settings(**values)  # type: ignore[arg-type]  # every value was parsed by its own field
+
+
+def _from_file(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as reason:
+        raise Misconfigured(msg("{variable} aponta para {path!r}, que não se consegue ler: {reason}."), variable=variable, path=path, reason=reason) from reason
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return read(os.environ)

@@ -1,0 +1,1 @@
+"""What was true: the lake, rollups, temporal queries."""

@@ -1,0 +1,1 @@
+"""Bytes become facts: runs, mapping, quality, lineage."""

@@ -1,0 +1,1 @@
+"""Understand: metrics, Hoje, maps, alerts, exports."""

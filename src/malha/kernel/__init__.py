@@ -1,0 +1,1 @@
+"""Words that every room shares: no Django, no I/O."""

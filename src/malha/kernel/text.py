@@ -1,0 +1,47 @@
+"""Words: searching and ordering Portuguese text without a locale of the machine."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SPACES = re.compile(r"\s+")
+_NOT_SLUG = re.compile(r"[^a-z0-9]+")
+#: abbreviations in names of places that people type both ways
+_ABBREVIATIONS = {
+    "s.": "sao",
+    "sta.": "santa",
+    "sto.": "santo",
+    "n.": "nossa",
+    "sra.": "senhora",
+    "av.": "avenida",
+    "r.": "rua",
+    "pc.": "praca",
+    "lg.": "largo",
+}
+
+
+def msg(message: str) -> str:
+    """Mark a Portuguese sentence for the English catalogue where no translation happens yet."""
+    return message
+
+
+def unaccent(text: str) -> str:
+    """`text` without diacritics: "Évora" becomes "Evora"."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
+def normalise(text: str) -> str:
+    """The stored form that searches compare: lower case, no accents, single spaces, common abbreviations opened."""
+    words = _SPACES.sub(" ", unaccent(text).lower()).strip().split(" ")
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in words)
+
+
+def sort_key(text: str) -> str:
+    """A key whose byte order is the Portuguese order of `text`: letters first, accents as a tie-break."""
+    return f"{_SPACES.sub(' ', unaccent(text).casefold()).strip()}\x00{text.casefold()}"
+
+
+def slug(text: str) -> str:
+    """A piece of an address made from a name: "Vila Nova de Gaia" becomes "vila-nova-de-gaia"."""
+    return _NOT_SLUG.sub("-", unaccent(text).lower()).strip("-")

@@ -1,0 +1,31 @@
+"""Instants: always aware, kept in UTC, shown in the zone of the municipality."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+LISBON = ZoneInfo("Europe/Lisbon")
+
+
+def now() -> datetime:
+    """This instant in UTC."""
+    return datetime.now(UTC)
+
+
+def parse_instant(text: str, *, zone: ZoneInfo = LISBON) -> datetime:
+    """The instant that an ISO 8601 `text` names, in UTC; a text without offset is in `zone`.
+
+    Raises ValueError where the text is no date and time (`2025-01-2T10:00`).
+    """
+    value = datetime.fromisoformat(text)
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=zone)
+    return value.astimezone(UTC)
+
+
+def format_instant(value: datetime) -> str:
+    """ISO 8601 in UTC ending in `Z`, fractions only where there are some (GS CIM 009 §4.6.3)."""
+    utc = value.astimezone(UTC).replace(tzinfo=None)
+    text = utc.isoformat(timespec="seconds" if not utc.microsecond else "milliseconds" if utc.microsecond % 1000 == 0 else "microseconds")
+    return f"{text}Z"

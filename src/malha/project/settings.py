@@ -1,0 +1,126 @@
+"""Django's settings, derived from Malha's own (`foundation.settings`)."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.utils.csp import CSP
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.foundation.settings import service as settings
+
+MALHA = settings.current()
+HERE = Path(__file__).resolve().parent.parent
+
+PUBLIC_URL = (MALHA.public_url or f"http://localhost:{MALHA.port}").rstrip("/")
+_PUBLIC = urlsplit(PUBLIC_URL)
+DEBUG = MALHA.debug
+SECURE = _PUBLIC.scheme == "https"
+
+
+def _secret_key() -> str:
+    if MALHA.secret_key:
+        return MALHA.secret_key
+    place = MALHA.data / "secrets" / "django.key"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.touch(mode=0o600)
+        place.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+    return place.read_text(encoding="utf-8")
+
+
+def _database(role: Role) -> dict[str, object]:
+    url = urlsplit(database.dsn(role))
+    place = database.endpoint()
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.path.removeprefix("/"),
+        "USER": role.value,
+        "PASSWORD": place.passwords[role],
+        "HOST": place.host,
+        "PORT": place.port,
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost", _PUBLIC.hostname or "localhost", *MALHA.allowed_hosts]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+ROOT_URLCONF = "malha.project.urls"
+DATABASES = {"default": _database(Role.APP), "owner": _database(Role.OWNER)}
+DATABASE_ROUTERS: list[str] = []
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "identity.Person"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "procrastinate.contrib.django",
+    "malha.foundation.tenancy",
+    "malha.foundation.identity",
+    "malha.ui",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "malha.foundation.tenancy.middleware.TenantMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+LANGUAGE_CODE = MALHA.language
+LANGUAGES = [("pt-pt", "Português"), ("en", "English")]
+LOCALE_PATHS = [HERE / "locale"]
+LANGUAGE_COOKIE_NAME = "malha_language"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Europe/Lisbon"
+
+# One cookie for every tenant under a host: whoever manages several moves between them without signing in again.
+SESSION_COOKIE_NAME = "malha_session"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = "/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+CSRF_COOKIE_NAME = "malha_csrf"
+STATIC_URL = "/static/"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "script-src": ["'self'", CSP.NONCE],
+    "style-src": ["'self'", CSP.NONCE],
+    "img-src": ["'self'", "data:", "blob:"],
+    "worker-src": ["'self'", "blob:"],
+    "connect-src": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'self'"],
+    "form-action": ["'self'"],
+}

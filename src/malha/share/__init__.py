@@ -1,0 +1,1 @@
+"""Give: the open data portal and other doors."""

@@ -1,0 +1,1 @@
+"""The design system: frame, components and assets, without words of any domain."""

@@ -1,0 +1,1 @@
+"""Styles, fonts and scripts as built by Vite."""

@@ -1,0 +1,1 @@
+"""Shared meaning: data models, contexts, code lists, territory."""
