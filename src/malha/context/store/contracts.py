@@ -1,0 +1,159 @@
+"""What the store takes and gives: entities as documents, or a batch of one type as columns.
+
+The internal document of an entity is normalized NGSI-LD keyed by short names:
+`{"temperature": {"type": "Property", "value": 21.3, "unitCode": "CEL", "observedAt": "2026-11-23T02:00:00Z"}, …}`
+without `id`, `type`, `scope` and `@context`, which have columns of their own. A name is short when its IRI is
+the one that a known data model gives it, or lies in the default vocabulary; else the key is the IRI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDocument:
+    """One entity to be written. `attributes` is the internal document."""
+
+    uri: str
+    types: tuple[str, ...]
+    attributes: dict[str, object]
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One attribute of a batch: a value per row, None where the row has none.
+
+    Numbers, booleans and texts as they are; GeoProperty as WKB bytes or a GeoJSON dict; objects and lists as dict/list.
+    """
+
+    name: str
+    values: Sequence[object]
+    kind: str = "Property"
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTable:
+    """Rows of one type, column-wise: the fast road for connectors and files.
+
+    `observed_at` holds one UTC instant per row (None: the attribute carries no observedAt). Rows may repeat a
+    `uri`: they are applied in order of `observed_at`, and each makes its own observation.
+    """
+
+    type: str
+    uris: Sequence[str]
+    columns: Sequence[Column]
+    observed_at: Sequence[datetime | None] | None = None
+    row_numbers: Sequence[int] | None = None
+
+
+class WriteMode(StrEnum):
+    """What happens to attributes that the sender does not name: kept (UPDATE) or removed (REPLACE)."""
+
+    UPDATE = "update"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """`run_id` is the ingest run that the values come from; `live` is False for loads of history (alerts stay silent)."""
+
+    mode: WriteMode = WriteMode.UPDATE
+    run_id: int | None = None
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """What a write did. Unchanged rows made no history and no event."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    observations: int = 0
+    refused: tuple[tuple[str, str], ...] = ()  # (uri, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """One entity as it is now. `location` is GeoJSON in EPSG:4326 or None."""
+
+    id: int
+    tenant_id: int
+    uri: str
+    types: tuple[str, ...]
+    attributes: dict[str, object]
+    location: dict[str, object] | None
+    created_at: datetime
+    modified_at: datetime
+    scopes: tuple[str, ...] = ()
+
+    def value(self, name: str) -> object:
+        """The value (or object) of the attribute `name`, None when the entity does not have it."""
+        attribute = self.attributes.get(name)
+        if isinstance(attribute, list):
+            attribute = attribute[0] if attribute else None
+        if not isinstance(attribute, dict):
+            return None
+        return attribute.get("value", attribute.get("object"))
+
+
+@dataclass(frozen=True, slots=True)
+class EntityQuery:
+    """Which entities. `q` is the NGSI-LD query language; `bbox` is (west, south, east, north) in EPSG:4326 degrees;
+    `near` is (longitude, latitude, metres). `text` searches names without accents. `run_id` finds what a load wrote.
+    """
+
+    types: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+    id_pattern: str = ""
+    attrs: tuple[str, ...] = ()
+    q: str = ""
+    bbox: tuple[float, float, float, float] | None = None
+    near: tuple[float, float, float] | None = None
+    within: dict[str, object] | None = None  # GeoJSON (Multi)Polygon
+    text: str = ""
+    run_id: int | None = None
+    limit: int = 100
+    offset: int = 0
+    after_id: int = 0  # keyset paging for walks over everything
+    count: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPage:
+    """One page of a query; `total` only when it was asked for."""
+
+    entities: list[StoredEntity] = field(default_factory=list)
+    total: int | None = None
+
+
+class StoreError(MalhaError):
+    """The store refuses."""
+
+    slug = "store"
+
+
+class EntityNotFound(StoreError, NotFound):
+    """No entity has that URI in this tenant."""
+
+    slug = "entity-not-found"
+
+
+class EntityExists(StoreError, Conflict):
+    """An entity with that URI exists already."""
+
+    slug = "entity-exists"
+
+
+class UnusableEntity(StoreError, BadInput):
+    """The entity cannot be stored as it was sent."""
+
+    slug = "unusable-entity"
