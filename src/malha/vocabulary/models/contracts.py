@@ -118,7 +118,7 @@ class DataModel:
     source: str = ""
     iri: str = ""
 
-    def property(self, name: str) -> ModelProperty | None:
+    def find(self, name: str) -> ModelProperty | None:
         """The property called `name`, if the model has one."""
         return next((p for p in self.properties if p.name == name), None)
 
