@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from zoneinfo import ZoneInfo
 
-from django.db import connection, transaction
-
-from malha.foundation.database import service as database
+from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import OrganisationKind, Tenant, UnknownTenant
 from malha.foundation.tenancy.models import Organisation
 from malha.kernel.text import msg
@@ -44,20 +41,12 @@ def by_id(tenant_id: int) -> Tenant:
     return _tenant(row)
 
 
-@contextmanager
-def scope(*tenant_ids: int) -> Iterator[None]:
+def scope(*tenant_ids: int) -> AbstractContextManager[None]:
     """A Django transaction that sees and writes only rows of these tenants.
 
     Streamed bodies, jobs and commands open their own; a request's is opened by the middleware.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('malha.tenants', true), set_config('malha.tenants', %s, true)", [database.scope_value(tenant_ids)])
-            before = (cursor.fetchone() or [""])[0]
-        yield
-        if before and not connection.needs_rollback:  # nested: give the outer scope back
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('malha.tenants', %s, true)", [before])
+    return database.scope(*tenant_ids)
 
 
 def create_tenant(*, slug: str, name: str, kind: OrganisationKind, **fields: object) -> Tenant:
