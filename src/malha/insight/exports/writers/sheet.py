@@ -1,0 +1,83 @@
+"""XLSX in constant memory: a sheet that explains, then the rows, going on in a further sheet where Excel's limit ends one."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import BinaryIO
+
+import msgspec
+import xlsxwriter
+
+from malha.insight.exports.contracts import CellType, Export, ExportColumn
+from malha.insight.exports.writers.cells import naive_local
+
+#: rows that one sheet holds, the header among them
+SHEET_ROWS = 1_048_576
+CELL_CHARACTERS = 32_767
+
+
+def xlsx(export: Export, out: BinaryIO, *, sheet_rows: int = SHEET_ROWS) -> None:
+    """Write `export` to `out`. Instants are wall clock of the municipality's zone, as the first sheet says."""
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "nan_inf_to_errors": True}
+    with xlsxwriter.Workbook(out, options) as book:
+        bold = book.add_format({"bold": True, "bg_color": "#e5eeff"})
+        instant = book.add_format({"num_format": "dd/mm/yyyy hh:mm:ss"})
+        about = book.add_worksheet("Sobre")
+        about.set_column(0, 0, 28)
+        about.set_column(1, 4, 36)
+        for number, line in enumerate(export.statement.lines(export.columns)):
+            about.write_string(number, 0, line)
+        start = len(export.statement.lines(export.columns)) + 1
+        for offset, heading in enumerate(("Coluna", "Nome", "Unidade", "Descrição")):
+            about.write_string(start, offset, heading, bold)
+        for number, column in enumerate(export.columns, start + 1):
+            for offset, text in enumerate((column.name, column.label, column.unit, column.description)):
+                about.write_string(number, offset, text)
+        _rows(book, export, bold, instant, sheet_rows)
+
+
+def _rows(book: xlsxwriter.Workbook, export: Export, bold: object, instant: object, sheet_rows: int) -> None:
+    sheet, line, number = None, 0, 0
+    zone = export.statement.zone
+
+    def begin() -> None:
+        nonlocal sheet, line, number
+        number += 1
+        sheet = book.add_worksheet("Dados" if number == 1 else f"Dados {number}")
+        sheet.freeze_panes(1, 1)
+        sheet.set_column(0, len(export.columns) - 1, 18)
+        for index, column in enumerate(export.columns):
+            sheet.write_string(0, index, _heading(column), bold)
+        line = 1
+
+    begin()
+    for batch in export.batches():
+        for row in batch:
+            if line == sheet_rows:
+                begin()
+            for index, value in enumerate(row):
+                if value is None or (isinstance(value, float) and not math.isfinite(value)):
+                    continue
+                if isinstance(value, bool):
+                    sheet.write_boolean(line, index, value)
+                elif isinstance(value, int | float):
+                    sheet.write_number(line, index, value)
+                elif isinstance(value, datetime):
+                    sheet.write_datetime(line, index, naive_local(value, zone), instant)
+                else:
+                    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+                    sheet.write_string(line, index, _fitting(text))
+            line += 1
+
+
+def _heading(column: ExportColumn) -> str:
+    return f"{column.name} ({column.unit})" if column.unit and column.type is not CellType.INSTANT else column.name
+
+
+def _fitting(text: str) -> str:
+    """`text`, or what fits in a cell with a word that says so: nothing is cut in silence."""
+    if len(text) <= CELL_CHARACTERS:
+        return text
+    mark = "… [texto cortado pelo limite do Excel; completo em JSON ou CSV]"
+    return text[: CELL_CHARACTERS - len(mark)] + mark
