@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import datetime
 from typing import BinaryIO
+from zoneinfo import ZoneInfo
 
 import msgspec
 import xlsxwriter
+from xlsxwriter.worksheet import Worksheet
 
 from malha.insight.exports.contracts import CellType, Export, ExportColumn
 from malha.insight.exports.writers.cells import naive_local
@@ -38,37 +41,38 @@ def xlsx(export: Export, out: BinaryIO, *, sheet_rows: int = SHEET_ROWS) -> None
 
 
 def _rows(book: xlsxwriter.Workbook, export: Export, bold: object, instant: object, sheet_rows: int) -> None:
-    sheet, line, number = None, 0, 0
-    zone = export.statement.zone
-
-    def begin() -> None:
-        nonlocal sheet, line, number
-        number += 1
-        sheet = book.add_worksheet("Dados" if number == 1 else f"Dados {number}")
-        sheet.freeze_panes(1, 1)
-        sheet.set_column(0, len(export.columns) - 1, 18)
-        for index, column in enumerate(export.columns):
-            sheet.write_string(0, index, _heading(column), bold)
-        line = 1
-
-    begin()
+    sheets = itertools.count(1)
+    sheet = _begin_sheet(book, next(sheets), export, bold)
+    line = 1
     for batch in export.batches():
         for row in batch:
             if line == sheet_rows:
-                begin()
+                sheet, line = _begin_sheet(book, next(sheets), export, bold), 1
             for index, value in enumerate(row):
-                if value is None or (isinstance(value, float) and not math.isfinite(value)):
-                    continue
-                if isinstance(value, bool):
-                    sheet.write_boolean(line, index, value)
-                elif isinstance(value, int | float):
-                    sheet.write_number(line, index, value)
-                elif isinstance(value, datetime):
-                    sheet.write_datetime(line, index, naive_local(value, zone), instant)
-                else:
-                    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-                    sheet.write_string(line, index, _fitting(text))
+                _cell(sheet, line, index, value, export.statement.zone, instant)
             line += 1
+
+
+def _begin_sheet(book: xlsxwriter.Workbook, number: int, export: Export, bold: object) -> Worksheet:
+    sheet = book.add_worksheet("Dados" if number == 1 else f"Dados {number}")
+    sheet.freeze_panes(1, 1)
+    sheet.set_column(0, len(export.columns) - 1, 18)
+    for index, column in enumerate(export.columns):
+        sheet.write_string(0, index, _heading(column), bold)
+    return sheet
+
+
+def _cell(sheet: Worksheet, line: int, index: int, value: object, zone: ZoneInfo, instant: object) -> None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(line, index, value)
+    elif isinstance(value, int | float):
+        sheet.write_number(line, index, value)
+    elif isinstance(value, datetime):
+        sheet.write_datetime(line, index, naive_local(value, zone), instant)
+    else:
+        sheet.write_string(line, index, _fitting(value if isinstance(value, str) else msgspec.json.encode(value).decode()))
 
 
 def _heading(column: ExportColumn) -> str:
