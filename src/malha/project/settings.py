@@ -65,6 +65,14 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "malha.foundation.tenancy",
     "malha.foundation.identity",
+    "malha.foundation.access",
+    "malha.insight.metrics",
+    "malha.insight.maps",
+    "malha.insight.alerts",
+    "malha.insight.records",
+    "malha.insight.today",
+    "malha.packs.registry",
+    "malha.context.store",
     "malha.ui",
 ]
 MIDDLEWARE = [
