@@ -1,0 +1,178 @@
+"""Workbooks and geographic files become a Parquet file of plain text cells, in a process of its own with limits.
+
+`python -m malha.sources.tabular.convert KIND IN OUT [SHEET]`. Whoever made the file may be hostile or careless: the parent
+sets memory and time, reads only the Parquet and one line of JSON, and lets go of a child that bursts.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from importlib import util
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MEMORY_BYTES = 4 * 2**30  # address space, not what it really uses
+CPU_SECONDS = 900
+GROUP_ROWS = 20_000
+MAX_COLUMNS = 1_000
+
+
+def _text(value: object) -> str | None:  # noqa: PLR0911 -- one line per kind of cell
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(timespec="seconds")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return str(value)
+    return str(value)
+
+
+def sheets(path: Path) -> list[str]:
+    """The names of the sheets that hold something."""
+    from python_calamine import CalamineWorkbook  # noqa: PLC0415 -- only the child parses workbooks
+
+    book = CalamineWorkbook.from_path(str(path))
+    return [name for name in book.sheet_names if book.get_sheet_by_name(name).total_height]
+
+
+def _workbook(path: Path, out: Path, sheet: str) -> dict[str, object]:
+    from python_calamine import CalamineWorkbook  # noqa: PLC0415
+
+    book = CalamineWorkbook.from_path(str(path))
+    names = [name for name in book.sheet_names if book.get_sheet_by_name(name).total_height]
+    if not names:
+        raise ValueError("empty")
+    chosen = book.get_sheet_by_name(sheet or names[0])
+    width = min(chosen.total_width, MAX_COLUMNS)
+    columns = [f"c{position}" for position in range(width)]
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    rows = _without_merges(chosen, width)
+    count = 0
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        while part := list(islice(rows, GROUP_ROWS)):
+            writer.write_table(pa.table([pa.array(list(column), pa.string()) for column in zip(*part, strict=True)], schema=schema))
+            count += len(part)
+    return {"sheets": names, "rows": count}
+
+
+def _without_merges(sheet: Any, width: int) -> Iterator[list[str | None]]:
+    """Rows of text; a value merged over several rows is said on each of them, as the reader of the sheet sees it."""
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    for (top, left), (bottom, _right) in getattr(sheet, "merged_cell_ranges", None) or []:
+        for row in range(top + 1, bottom + 1):
+            spans[row, left] = (top, left)
+    kept: dict[tuple[int, int], str | None] = {}
+    heads = set(spans.values())
+    for index, row in enumerate(sheet.iter_rows()):
+        texts = [_text(cell) for cell in row[:width]]
+        texts += [None] * (width - len(texts))
+        for position, value in enumerate(texts):
+            at = (index, position)
+            if at in heads:
+                kept[at] = value
+            elif value is None and at in spans:
+                texts[position] = kept.get(spans[at])
+        yield texts
+
+
+def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
+    """Any vector file that GDAL reads, its geometry as WKB, every other column as text."""
+    import duckdb  # noqa: PLC0415 -- only the child opens geographic files
+
+    spec = util.find_spec("duckdb_extension_spatial")
+    folder = Path(next(iter(spec.submodule_search_locations or []))) if spec else Path()
+    engine = duckdb.connect(config={"memory_limit": "512MB", "threads": 1, "allow_community_extensions": False})
+    engine.execute(f"LOAD '{next(folder.rglob('spatial.duckdb_extension'))}'")
+    engine.execute(f"SET allowed_directories=['{_quoted(path.parent)}', '{_quoted(out.parent)}']")
+    engine.execute("SET enable_external_access=false")
+    engine.execute("SET lock_configuration=true")
+    place = _quoted(path)
+    layers = engine.execute(f"SELECT unnest(layers) FROM ST_Read_Meta('{place}')").fetchall()
+    found = {row[0]["name"]: row[0] for row in layers}
+    chosen = layer or next((name for name, meta in found.items() if meta["geometry_fields"]), next(iter(found)))
+    crs = ""
+    for geometry in found[chosen]["geometry_fields"] or []:
+        system = geometry.get("crs") or {}
+        if system.get("auth_name") and system.get("auth_code"):
+            crs = f"{system['auth_name']}:{system['auth_code']}"
+    source = f"ST_Read('{place}', layer='{_quoted(chosen)}')"
+    fields = engine.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    geometry_name = next((name for name, kind, *_ in fields if kind.startswith("GEOMETRY")), "")
+    picks = [_pick(name, kind) for name, kind, *_ in fields if name not in {"OGC_FID"}]
+    engine.execute(f"COPY (SELECT {', '.join(picks)} FROM {source}) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
+    return {"sheets": list(found), "crs": crs, "geometry": geometry_name, "rows": pq.ParquetFile(out).metadata.num_rows}
+
+
+def _pick(name: str, kind: str) -> str:
+    quoted = '"' + name.replace('"', '""') + '"'
+    if kind.startswith("GEOMETRY"):
+        return f"ST_AsWKB(ST_Force2D({quoted}))::BLOB AS {quoted}"
+    if kind == "BLOB":
+        return f"NULL::VARCHAR AS {quoted}"
+    return f"{quoted}::VARCHAR AS {quoted}"
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace("'", "''")
+
+
+def _parquet(path: Path, out: Path, _sheet: str) -> dict[str, object]:
+    """Parquet and GeoParquet: every column as text but the geometry."""
+    source = pq.ParquetFile(path)
+    geo = json.loads((source.schema_arrow.metadata or {}).get(b"geo", b"{}"))
+    geometry = str(geo.get("primary_column", ""))
+    crs_id = ((geo.get("columns", {}).get(geometry, {}).get("crs") or {}).get("id") or {}) if geometry else {}
+    schema = pa.schema([(f.name, pa.binary() if f.name == geometry else pa.string()) for f in source.schema_arrow if not pa.types.is_nested(f.type)])
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        for batch in source.iter_batches(GROUP_ROWS, columns=schema.names):
+            writer.write_batch(pa.record_batch([_cast(batch.column(f.name), f.type) for f in schema], schema=schema))
+    crs = f"{crs_id['authority']}:{crs_id['code']}" if crs_id else ("EPSG:4326" if geometry else "")
+    return {"sheets": [], "crs": crs, "geometry": geometry, "rows": source.metadata.num_rows}
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    if kind == pa.binary() or pa.types.is_string(column.type):
+        return column.cast(kind)
+    if pa.types.is_floating(column.type):  # 12.0 stays a figure that a person would write
+        return pa.array([_text(value) for value in column.to_pylist()], pa.string())
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return pa.nulls(len(column), pa.string())
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        return pa.array([value.isoformat() if value else None for value in column.to_pylist()], pa.string())
+    return column.cast(kind)
+
+
+KINDS = {"workbook": _workbook, "geographic": _geographic, "parquet": _parquet}
+
+
+def main() -> int:
+    """Convert and print what was found as one line of JSON; 3 when the file cannot be read."""
+    kind, source, out, *rest = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    if sys.platform != "darwin":  # macOS does not hold RLIMIT_AS
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    try:
+        found = KINDS[kind](Path(source), Path(out), rest[0] if rest else "")
+    except BaseException as reason:  # noqa: BLE001 -- a parser of foreign files may raise anything; the parent says it to the person
+        sys.stderr.write(f"{type(reason).__name__}: {reason}"[:500])
+        return 3
+    sys.stdout.write(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
