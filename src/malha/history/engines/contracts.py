@@ -1,0 +1,29 @@
+"""Words of the engines room."""
+
+from __future__ import annotations
+
+from malha.kernel.errors import MalhaError, Unavailable
+
+
+class EngineError(MalhaError):
+    """The analytical engine refuses."""
+
+    slug = "engine"
+
+
+class Busy(EngineError, Unavailable):
+    """Too many questions at once."""
+
+    slug = "engine-busy"
+
+
+class TooSlow(EngineError, Unavailable):
+    """The question took longer than it may."""
+
+    slug = "engine-too-slow"
+
+
+class LakeMissing(EngineError, Unavailable):
+    """Nothing was ever written to the lake of this installation."""
+
+    slug = "lake-missing"

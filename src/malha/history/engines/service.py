@@ -1,0 +1,184 @@
+"""DuckDB in process: extensions from their wheels, limits, and readers locked to a tenant's folders.
+
+Django-free. Nothing is downloaded at run time: automatic installation and loading are off and the
+extensions come by file path, with DuckDB's own signature check on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.foundation.settings import service as settings
+from malha.history.engines.contracts import Busy, LakeMissing, TooSlow
+from malha.kernel.text import msg
+
+#: instances kept ready, each locked to one set of tenants
+KEPT_READERS = 6
+#: questions that one process answers at the same time
+CONCURRENT = 4
+WAIT_SECONDS = 10.0
+TIMEOUT_SECONDS = 30.0
+#: the bulk road sorts millions of rows once, in a process that does nothing else
+WRITER_MEMORY_MB = 1024
+
+OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "allow_community_extensions": "false"}
+
+type Connection = duckdb.DuckDBPyConnection
+
+
+@cache
+def extension(name: str) -> Path:
+    """The file of a DuckDB extension inside its wheel."""
+    found = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if found is None or found.origin is None:
+        raise LakeMissing(msg("Falta a extensão {name} do DuckDB; instale de novo com `./malha`."), name=name)
+    return next(Path(found.origin).parent.rglob(f"{name}.duckdb_extension"))
+
+
+def lake_folder() -> Path:
+    """Where the Parquet files of this installation are."""
+    return settings.current().data / "lake"
+
+
+def tenant_schema(tenant_id: int) -> str:
+    """The schema (and so the folder) that holds everything of one tenant in the lake."""
+    return f"t{int(tenant_id)}"
+
+
+def connect(*extensions: str, memory_mb: int | None = None, threads: int | None = None) -> Connection:
+    """A fresh in-memory DuckDB with our limits and these extensions (`excel`, `spatial`, …); instants are read in UTC."""
+    conf = settings.current()
+    limits: dict[str, str | int | float | list[str]] = {"memory_limit": f"{memory_mb or conf.duckdb_memory_mb}MB", "threads": threads or conf.duckdb_threads}
+    spill = {"temp_directory": str(conf.data / "tmp" / "duckdb")}
+    connection = duckdb.connect(config={**OFFLINE, **limits, **spill})
+    for name in extensions:
+        connection.execute(f"LOAD '{_quoted(extension(name))}'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    return connection
+
+
+def attach_lake(connection: Connection, *, write: bool) -> None:
+    """Make the lake known as `lake`. Raises LakeMissing when a reader comes before the first writer."""
+    role = Role.LAKE_WRITER if write else Role.LAKE_READER
+    options = [f"DATA_PATH '{_quoted(lake_folder())}/'", "DATA_INLINING_ROW_LIMIT 0"]
+    if write:
+        lake_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    else:
+        options.append("READ_ONLY")
+    try:
+        connection.execute(f"ATTACH 'ducklake:postgres:{_quoted(_conninfo(role))}' AS lake ({', '.join(options)})")
+    except duckdb.Error as reason:
+        if write:
+            raise
+        raise LakeMissing(msg("O histórico ainda não existe nesta instalação: {reason}"), reason=str(reason)[:200]) from reason
+
+
+def attach_hot(connection: Connection) -> None:
+    """Make PostgreSQL known as `hot`, with the compactor's right to read every tenant's hot rows. For the worker only."""
+    connection.execute(f"ATTACH '{_quoted(_conninfo(Role.COMPACTOR))}' AS hot (TYPE postgres, READ_ONLY)")
+
+
+def writer() -> Connection:
+    """A connection that writes the lake. Its caller holds the lake's lock (`history.lake`)."""
+    connection = connect("ducklake", "postgres_scanner", memory_mb=max(WRITER_MEMORY_MB, settings.current().duckdb_memory_mb))
+    attach_lake(connection, write=True)
+    return connection
+
+
+def locked_reader(tenant_ids: Iterable[int]) -> Connection:
+    """A DuckDB that can open files of these tenants and no others, for good: the lock cannot be taken off."""
+    connection = connect("ducklake", "postgres_scanner")
+    connection.execute("SET pg_connection_limit = 4")
+    attach_lake(connection, write=False)
+    folders = ", ".join(f"'{_quoted(lake_folder() / tenant_schema(tenant))}/'" for tenant in tenant_ids)
+    connection.execute(f"SET allowed_directories = [{folders}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def run[T](tenant_ids: Iterable[int], work: Callable[[Connection], T], *, timeout_seconds: float = TIMEOUT_SECONDS) -> T:
+    """What `work` returns, given a reader locked to these tenants.
+
+    Raises Busy when the engine has too much to do, TooSlow after `timeout_seconds` (the query is interrupted),
+    LakeMissing before the first write.
+    """
+    return _readers.run(tuple(sorted(set(tenant_ids))), work, timeout_seconds)
+
+
+def forget_readers() -> None:
+    """Close the kept readers (after a restore, and between tests)."""
+    _readers.clear()
+
+
+class _Readers:
+    """The least recently used reader goes when there are too many."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], Connection] = OrderedDict()
+        self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(CONCURRENT)
+
+    def run[T](self, tenants: tuple[int, ...], work: Callable[[Connection], T], timeout_seconds: float) -> T:
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise Busy(msg("Há demasiadas perguntas ao histórico neste momento. Tente daqui a pouco."))
+        try:
+            try:
+                return self._ask(tenants, work, timeout_seconds)
+            except (duckdb.IOException, duckdb.ConnectionException, duckdb.FatalException):
+                self.drop(tenants)  # the database restarted, or old files were cleaned away: ask once more on a new instance
+                return self._ask(tenants, work, timeout_seconds)
+        finally:
+            self._places.release()
+
+    def _ask[T](self, tenants: tuple[int, ...], work: Callable[[Connection], T], timeout_seconds: float) -> T:
+        cursor = self._reader(tenants).cursor()
+        alarm = threading.Timer(timeout_seconds, cursor.interrupt)
+        alarm.start()
+        try:
+            return work(cursor)
+        except duckdb.InterruptException as reason:
+            raise TooSlow(msg("A pergunta ao histórico demorou mais de {seconds} s. Peça um período menor."), seconds=round(timeout_seconds)) from reason
+        finally:
+            alarm.cancel()
+            cursor.close()
+
+    def _reader(self, tenants: tuple[int, ...]) -> Connection:
+        with self._lock:
+            reader = self._kept.get(tenants)
+            if reader is None:
+                reader = self._kept[tenants] = locked_reader(tenants)
+                while len(self._kept) > KEPT_READERS:
+                    self._kept.popitem(last=False)  # cursors still at work keep their instance alive until they end
+            self._kept.move_to_end(tenants)
+            return reader
+
+    def drop(self, tenants: tuple[int, ...]) -> None:
+        with self._lock:
+            self._kept.pop(tenants, None)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+_readers = _Readers()
+
+
+def _conninfo(role: Role) -> str:
+    place = database.endpoint()
+    name = place.lake_database if role in {Role.LAKE_READER, Role.LAKE_WRITER} else place.database
+    return f"dbname={name} host={place.host} port={place.port} user={role} password={place.passwords[role]}"
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace("'", "''")

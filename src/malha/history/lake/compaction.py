@@ -1,0 +1,118 @@
+"""Put rows into the lake: one row per key, the newest wins, sums and watermark in the same commit.
+
+Every function here works inside a lake transaction that `service` began, on the temporary table `batch`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from malha.history.engines.service import Connection
+from malha.history.lake import catalogue
+from malha.history.lake.contracts import Watermark
+from malha.history.rollups import service as rollups
+
+COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
+ORDER = "type, attribute, entity_id, observed_at"
+_KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id = b.dataset_id AND o.observed_at = b.observed_at"
+
+
+def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int) -> tuple[int, Watermark]:
+    """Read hot rows into the temporary table `tail`. Returns how many, and the last pair (xid, seq)."""
+    query = (catalogue.SQL / "hot_tail.sql").read_text(encoding="utf-8").format(tenant_id=int(tenant_id), xid=after.xid, seq=after.seq, limit=limit)
+    lake.execute("CREATE OR REPLACE TEMP TABLE tail AS SELECT * FROM postgres_query('hot', ?)", [query])
+    last = lake.execute("SELECT xid, seq, count(*) OVER () FROM tail ORDER BY xid DESC, seq DESC LIMIT 1").fetchone()
+    return (last[2], Watermark(last[0], last[1])) if last else (0, after)
+
+
+def keep_newest(lake: Connection, source: str) -> None:
+    """Make `batch` from `source`: one row per key, the one with the highest seq."""
+    unique = lake.execute(f"SELECT count(*) = count(DISTINCT hash(entity_id, attribute, dataset_id, observed_at)) FROM {source}").fetchone()
+    newest = (
+        ""
+        if unique and unique[0]
+        else "QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC, row_no DESC) = 1"
+    )
+    lake.execute(f"CREATE OR REPLACE TEMP TABLE batch AS SELECT {COLUMNS} FROM {source} {newest}")
+
+
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
+    """Put `batch` into observations and sums. Returns how many rows it corrected."""
+    if not lake.execute("SELECT 1 FROM batch LIMIT 1").fetchone():
+        return 0
+    if not _overlaps(lake, schema):
+        lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM batch ORDER BY {ORDER}")
+        rollups.add(lake, schema, zone, "batch")
+        return 0
+    corrected = _replace_older(lake, schema)
+    lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM batch ORDER BY {ORDER}")
+    rollups.refresh(lake, schema, zone, "batch")
+    return corrected
+
+
+def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> int:
+    """Take the rows of a run out, bring back what they replaced, and sum the touched buckets again."""
+    lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE gone AS SELECT attribute, entity_id, dataset_id, observed_at FROM lake.{schema}.observation WHERE run_id = ?", [run_id]
+    )
+    row = lake.execute("SELECT count(*), min(observed_at), max(observed_at) FROM gone").fetchone()
+    count, first, last = row or (0, None, None)
+    if count:
+        lake.execute(f"DELETE FROM lake.{schema}.observation WHERE run_id = ? AND observed_at BETWEEN ? AND ?", [run_id, first, last])
+        lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM lake.{schema}.superseded WHERE by_run = ? ORDER BY {ORDER}", [run_id])
+        rollups.refresh(lake, schema, zone, "gone")
+    lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE by_run = ? OR run_id = ?", [run_id, run_id])
+    return int(count)
+
+
+def name_entities(lake: Connection, schema: str, tenant_id: int) -> None:
+    """Let `entity_dim` name every entity that `batch` speaks of, so that the lake can be read alone."""
+    lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE unnamed AS SELECT DISTINCT entity_id FROM batch WHERE entity_id NOT IN (SELECT entity_id FROM lake.{schema}.entity_dim)"
+    )
+    ids = [row[0] for row in lake.execute("SELECT entity_id FROM unnamed").fetchall()]
+    if not ids:
+        return
+    query = f"""SELECT e.tenant_id, e.id, e.uri, t.name AS type, e.doc->'name'->>'value' AS name
+        FROM entity e JOIN entity_type t ON t.id = e.type_id WHERE e.tenant_id = {int(tenant_id)} AND e.id BETWEEN {min(ids)} AND {max(ids)}"""
+    lake.execute(
+        f"INSERT INTO lake.{schema}.entity_dim SELECT tenant_id, id, uri, type, name, NULL FROM postgres_query('hot', ?) WHERE id IN (SELECT entity_id FROM unnamed)",
+        [query],
+    )
+
+
+def _overlaps(lake: Connection, schema: str) -> bool:
+    """Whether the lake holds anything from the first to the last day of the batch, a day more on each side."""
+    row = lake.execute("SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM batch").fetchone()
+    assert row is not None
+    return bool(lake.execute(f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? LIMIT 1", [row[0], row[1]]).fetchone())
+
+
+def _replace_older(lake: Connection, schema: str) -> int:
+    """Delete what the batch corrects, and drop from the batch what the lake knows better."""
+    corrected = 0
+    for first, last in _months(lake):
+        lake.execute(
+            f"""CREATE OR REPLACE TEMP TABLE existing AS SELECT o.*, b.run_id AS by_run, b.seq > o.seq AS older
+                FROM lake.{schema}.observation AS o JOIN batch AS b ON {_KEY} WHERE o.observed_at BETWEEN ? AND ?""",
+            [first, last],
+        )
+        row = lake.execute("SELECT count(*) FILTER (older), count(*) FILTER (NOT older) FROM existing").fetchone()
+        older, newer = row or (0, 0)
+        if newer:
+            lake.execute(f"DELETE FROM batch AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
+        if older:
+            lake.execute(
+                f"INSERT INTO lake.{schema}.superseded SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"
+            )
+            lake.execute(
+                f"DELETE FROM lake.{schema}.observation AS o WHERE o.observed_at BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM existing AS b WHERE b.older AND {_KEY})",
+                [first, last],
+            )
+            corrected += older
+    return corrected
+
+
+def _months(lake: Connection) -> list[tuple[datetime, datetime]]:
+    return lake.execute("SELECT min(observed_at), max(observed_at) FROM batch GROUP BY date_trunc('month', observed_at) ORDER BY 1").fetchall()

@@ -1,0 +1,60 @@
+"""Words of the lake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from malha.kernel.errors import BadInput, MalhaError, Unavailable
+
+#: columns of a bulk load. `uri` must be an entity of the tenant; `num` holds numbers and booleans (1, 0), `txt` everything else;
+#: `unit` is a UN/CEFACT code or null; `row_no` the line of the source or null. `unit`, `txt` and `row_no` may be left out.
+BULK_SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("attribute", pa.string(), nullable=False),
+        pa.field("observed_at", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("num", pa.float64()),
+        pa.field("txt", pa.string()),
+        pa.field("unit", pa.string()),
+        pa.field("row_no", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What one compaction moved. `corrected` rows replaced others that were in the lake already."""
+
+    rows: int = 0
+    corrected: int = 0
+    commits: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Everything of a tenant up to here, in order of commit, is in the lake."""
+
+    xid: int = 0
+    seq: int = 0
+
+
+class LakeError(MalhaError):
+    """The lake refuses."""
+
+    slug = "lake"
+
+
+class LakeBusy(LakeError, Unavailable):
+    """Another process is writing to the lake."""
+
+    slug = "lake-busy"
+
+
+class UnknownEntities(LakeError, BadInput):
+    """A bulk load names entities that the tenant does not have."""
+
+    slug = "unknown-entities"

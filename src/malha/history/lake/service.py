@@ -1,0 +1,179 @@
+"""The doors of the lake: compact hot rows, load history in bulk, undo a load, tidy files. Django-free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+
+from malha.context.store.contracts import ObservationKind
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.history.engines import service as engines
+from malha.history.engines.service import Connection
+from malha.history.lake import catalogue, compaction
+from malha.history.lake.contracts import BULK_SCHEMA, Compacted, UnknownEntities
+from malha.kernel.text import msg
+
+#: hot rows that one lake commit takes: more would not fit the memory limit
+BATCH_ROWS = 500_000
+ATTEMPTS = 5
+
+
+def compact(tenant_id: int) -> Compacted:
+    """Move every hot row of the tenant that is committed for good to the lake, exactly once.
+
+    The watermark is written by the same lake commit as the rows, so a process killed at any point neither loses
+    nor doubles any. Rows of transactions still open, and all that began after them, wait for the next time.
+    Runs undone since are taken out. Raises LakeBusy when another process holds the lake for two minutes.
+    """
+    started = time.monotonic()
+    with catalogue.writing() as lake:
+        engines.attach_hot(lake)
+        moved = _compact(lake, tenant_id)
+        _remove_undone(lake, tenant_id)
+    return Compacted(moved.rows, moved.corrected, moved.commits, time.monotonic() - started)
+
+
+def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
+    """Load history straight into the lake (the bulk road), once per run. Returns the rows loaded; 0 when the run was loaded before.
+
+    `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
+    Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
+    """
+    zone, seq = _zone(tenant_id), _next_seq()
+    with catalogue.writing() as lake:
+        engines.attach_hot(lake)
+        schema = catalogue.ensure_tenant(lake, tenant_id)
+        if lake.execute("SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id]).fetchone():
+            return 0
+        _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
+        _read_bulk(lake, tenant_id, table, run_id, seq)
+
+        def write() -> int:
+            compaction.keep_newest(lake, "bulk")
+            rows = lake.execute("SELECT count(*) FROM batch").fetchone()
+            compaction.write_batch(lake, schema, zone)
+            compaction.name_entities(lake, schema, tenant_id)
+            lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows[0] if rows else 0])
+            return int(rows[0]) if rows else 0
+
+        return _commit(lake, write)
+
+
+def remove_run(tenant_id: int, run_id: int) -> int:
+    """Undo a load in the lake: its rows go, what they had replaced comes back. Returns the rows taken out."""
+    with catalogue.writing() as lake:
+        schema = engines.tenant_schema(tenant_id)
+        return _remove_run(lake, tenant_id, run_id) if catalogue.has_schema(lake, schema) else 0
+
+
+def drop_tenant(tenant_id: int) -> None:
+    """Forget everything of a tenant; its files go at the next clean-up."""
+    with catalogue.writing() as lake:
+        if catalogue.has_schema(lake, engines.tenant_schema(tenant_id)):
+            lake.execute("BEGIN")
+            for name in ("watermark", "bulk_run"):
+                lake.execute(f"DELETE FROM lake.main.{name} WHERE tenant_id = ?", [tenant_id])
+            lake.execute(f"DROP SCHEMA lake.{engines.tenant_schema(tenant_id)} CASCADE")
+            lake.execute("COMMIT")
+
+
+def _compact(lake: Connection, tenant_id: int) -> Compacted:
+    schema, zone = catalogue.ensure_tenant(lake, tenant_id), _zone(tenant_id)
+    rows = corrected = commits = 0
+    while True:
+        count, reached = compaction.read_hot_tail(lake, tenant_id, catalogue.watermark(lake, tenant_id), BATCH_ROWS)
+        if not count:
+            return Compacted(rows, corrected, commits)
+
+        def write() -> int:
+            compaction.keep_newest(lake, "tail")
+            changed = compaction.write_batch(lake, schema, zone)
+            compaction.name_entities(lake, schema, tenant_id)
+            catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
+            return changed
+
+        corrected += _commit(lake, write)
+        rows, commits = rows + count, commits + 1
+
+
+def _commit[T](lake: Connection, write: Callable[[], T]) -> T:
+    """Do `write` in one lake transaction, again when somebody else's commit came between."""
+    for attempt in range(ATTEMPTS):
+        lake.execute("BEGIN")
+        try:
+            done = write()
+            lake.execute("COMMIT")
+            return done
+        except duckdb.TransactionException as conflict:
+            _rollback(lake)
+            if attempt == ATTEMPTS - 1 or "conflict" not in str(conflict).lower():
+                raise
+            time.sleep(0.1 * 2**attempt)
+        except BaseException:
+            _rollback(lake)
+            raise
+    raise AssertionError
+
+
+def _rollback(lake: Connection) -> None:
+    try:
+        lake.execute("ROLLBACK")
+    except duckdb.TransactionException:
+        return  # a failed commit has rolled back already
+
+
+def _remove_undone(lake: Connection, tenant_id: int) -> None:
+    with database.connect(Role.COMPACTOR, autocommit=True) as hot:
+        for (run_id,) in hot.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id]).fetchall():
+            _remove_run(lake, tenant_id, run_id)
+            hot.execute("DELETE FROM undone_run WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id])
+
+
+def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
+    zone = _zone(tenant_id)
+
+    def write() -> int:
+        lake.execute("DELETE FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id])
+        return compaction.remove_run(lake, engines.tenant_schema(tenant_id), zone, run_id)
+
+    return _commit(lake, write)
+
+
+def _read_bulk(lake: Connection, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> None:
+    """Make the temporary table `bulk` from what was given. Raises UnknownEntities."""
+    given = {field.name: field.name if field.name in table.column_names else "NULL" for field in BULK_SCHEMA}
+    lake.register("bulk_given", table)
+    lake.execute(
+        "CREATE OR REPLACE TEMP TABLE known AS SELECT uri, id FROM postgres_query('hot', ?)", [f"SELECT uri, id FROM entity WHERE tenant_id = {int(tenant_id)}"]
+    )
+    try:
+        unknown = lake.execute("SELECT DISTINCT g.uri FROM (SELECT DISTINCT uri FROM bulk_given) AS g ANTI JOIN known AS k ON k.uri = g.uri LIMIT 3").fetchall()
+        if unknown:
+            raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(row[0] for row in unknown))
+        lake.execute(
+            f"""CREATE OR REPLACE TEMP TABLE bulk AS SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
+                k.id AS entity_id, 0::INTEGER AS dataset_id, g.observed_at, (CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END)::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
+                {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
+                {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
+            FROM bulk_given AS g JOIN known AS k ON k.uri = g.uri"""
+        )
+    finally:
+        lake.unregister("bulk_given")
+
+
+def _zone(tenant_id: int) -> ZoneInfo:
+    with database.connect(Role.APP, autocommit=True) as connection:
+        row = connection.execute("SELECT time_zone FROM organisation WHERE id = %s", [tenant_id]).fetchone()
+    return ZoneInfo(row[0] if row else "Europe/Lisbon")
+
+
+def _next_seq() -> int:
+    with database.connect(Role.APP, autocommit=True) as connection:
+        row = connection.execute("SELECT nextval(pg_get_serial_sequence('observation_hot', 'seq'))").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,17 @@
+-- The tables of one tenant, in a schema of their own: DuckLake writes the files of deleted rows beside the table and
+-- not beside the partition, so only a folder per schema lets a reader be locked to one tenant (docs/adr).
+CREATE SCHEMA lake.{schema};
+CREATE TABLE lake.{schema}.observation (
+    tenant_id BIGINT, type VARCHAR, attribute VARCHAR, entity_id BIGINT, dataset_id INTEGER, observed_at TIMESTAMPTZ,
+    kind SMALLINT, num DOUBLE, txt VARCHAR, unit VARCHAR, quality SMALLINT, op SMALLINT,
+    received_at TIMESTAMPTZ, run_id BIGINT, row_no BIGINT, seq BIGINT
+);
+ALTER TABLE lake.{schema}.observation SET PARTITIONED BY (year(observed_at), month(observed_at));
+ALTER TABLE lake.{schema}.observation SET SORTED BY (type ASC, attribute ASC, entity_id ASC, observed_at ASC);
+-- What a later run replaced, so that undoing that run can bring it back.
+CREATE TABLE lake.{schema}.superseded (
+    tenant_id BIGINT, type VARCHAR, attribute VARCHAR, entity_id BIGINT, dataset_id INTEGER, observed_at TIMESTAMPTZ,
+    kind SMALLINT, num DOUBLE, txt VARCHAR, unit VARCHAR, quality SMALLINT, op SMALLINT,
+    received_at TIMESTAMPTZ, run_id BIGINT, row_no BIGINT, seq BIGINT, by_run BIGINT
+);
+CREATE TABLE lake.{schema}.entity_dim (tenant_id BIGINT, entity_id BIGINT, uri VARCHAR, type VARCHAR, name VARCHAR, parish VARCHAR);
