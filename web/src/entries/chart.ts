@@ -1,0 +1,2 @@
+// <malha-chart>: placeholder, filled by the room that draws it.
+export {};

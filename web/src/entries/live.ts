@@ -1,0 +1,2 @@
+// <malha-live>: placeholder, filled by the room that draws it.
+export {};

@@ -1,0 +1,2 @@
+// <malha-map>: placeholder, filled by the room that draws it.
+export {};
