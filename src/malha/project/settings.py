@@ -10,6 +10,7 @@ from django.utils.csp import CSP
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.foundation.identity import configuration as identity
 from malha.foundation.settings import service as settings
 
 MALHA = settings.current()
@@ -51,10 +52,10 @@ SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost", _PUBLIC.hostname or "localhost", *MALHA.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 ROOT_URLCONF = "malha.project.urls"
-DATABASES = {"default": _database(Role.APP), "owner": _database(Role.OWNER)}
-DATABASE_ROUTERS: list[str] = []
+DATABASES = {"default": _database(Role.APP), "owner": _database(Role.OWNER), identity.CACHE_ALIAS: {**_database(Role.APP), "CONN_MAX_AGE": 0}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "identity.Person"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "jobs"  # `jobs.py` of every room
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -65,7 +66,10 @@ INSTALLED_APPS = [
     "procrastinate.contrib.django",
     "malha.foundation.tenancy",
     "malha.foundation.identity",
+    *identity.APPS,
     "malha.foundation.access",
+    "malha.foundation.audit",
+    "malha.foundation.events",
     "malha.insight.metrics",
     "malha.insight.maps",
     "malha.insight.alerts",
@@ -85,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    *identity.MIDDLEWARE,
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [
@@ -116,6 +121,7 @@ SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = "/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 CSRF_COOKIE_NAME = "malha_csrf"
+CSRF_FAILURE_VIEW = "malha.ui.views.csrf_failure"
 STATIC_URL = "/static/"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -132,3 +138,6 @@ SECURE_CSP = {
     "base-uri": ["'self'"],
     "form-action": ["'self'"],
 }
+
+# Sign-in, second factor, tokens for machines, mail and rate limits are the identity room's.
+globals().update(identity.django_settings(MALHA, secure=SECURE))

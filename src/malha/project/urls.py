@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from malha.foundation.identity.urls import ALLAUTH
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("malha.foundation.identity.urls")),
+    *ALLAUTH,
+    path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own
+]
+
+handler400 = "malha.ui.views.bad_request"
+handler403 = "malha.ui.views.forbidden"
+handler404 = "malha.ui.views.not_found"
+handler500 = "malha.ui.views.server_error"
