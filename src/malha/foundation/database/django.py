@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -21,7 +22,7 @@ from malha.kernel.text import msg
 class _Shared(psycopg.Connection):
     """A second face of Django's session, with psycopg's own reading of values (jsonb as objects, not text)."""
 
-    def __del__(self) -> None:
+    def __del__(self, _warn: Any = None, /) -> None:
         """Closing is for Django, whose session this is."""
 
 

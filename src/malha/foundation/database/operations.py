@@ -5,6 +5,8 @@ The Django half of the room: used in `migrations/` of other rooms, nowhere else.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.db import migrations
 
 #: the form of the condition that keeps the index in use (cast outside the sub-select)
@@ -34,6 +36,11 @@ REVOKE CREATE ON SCHEMA public FROM malha_view;
 GRANT SELECT, INSERT, UPDATE, DELETE ON {view} TO malha_app;
 """
 
+#: rows that a second party may read, and only read: whoever `column` names
+READER = """
+CREATE POLICY {name}_{column} ON {table} FOR SELECT TO malha_app USING ({condition});
+"""
+
 
 def wall_sql(table: str) -> str:
     """The statements that wall `table` off by its column `tenant_id`."""
@@ -58,3 +65,22 @@ class TenantWall(migrations.RunSQL):
 
     def deconstruct(self):  # type: ignore[no-untyped-def]
         return (self.__class__.__qualname__, [self.table], {})
+
+
+class ReaderWall(migrations.RunSQL):
+    """`ReaderWall("delegation", "delegate_id")`: whoever the column names reads the row too, and never writes it."""
+
+    def __init__(self, table: str, column: str) -> None:
+        condition = CONDITION.replace("tenant_id", column)
+        super().__init__(READER.format(table=table, name=table, column=column, condition=condition), f"DROP POLICY {table}_{column} ON {table};")
+        self.arguments = [table, column]
+
+    def deconstruct(self):  # type: ignore[no-untyped-def]
+        return (self.__class__.__qualname__, self.arguments, {})
+
+
+class SqlFile(migrations.RunSQL):
+    """`SqlFile(__file__, "0001_outbox.sql")`: run `sql/migrations/0001_outbox.sql` of the room whose migration this is."""
+
+    def __init__(self, migration: str, name: str, reverse_sql: str = migrations.RunSQL.noop) -> None:
+        super().__init__((Path(migration).resolve().parent.parent / "sql" / "migrations" / name).read_text(encoding="utf-8"), reverse_sql)

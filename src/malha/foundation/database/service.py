@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -54,6 +54,22 @@ def dsn(role: Role) -> str:
 def connect(role: Role = Role.APP, *, autocommit: bool = False) -> psycopg.Connection:
     """A fresh connection as `role`."""
     return psycopg.connect(dsn(role), autocommit=autocommit)
+
+
+_current: Callable[[], psycopg.Connection] | None = None
+
+
+def provide_current(provider: Callable[[], psycopg.Connection]) -> None:
+    """Say where `current()` finds the transaction of this thread: Django's half of the room does, when Django runs."""
+    global _current  # noqa: PLW0603 -- set once, at the start of a process with Django in it
+    _current = provider
+
+
+def current() -> psycopg.Connection:
+    """The transaction that this thread has open. Raises NoScope where there is none."""
+    if _current is None:
+        raise NoScope(msg("Falta dizer de que município são os dados."))
+    return _current()
 
 
 def scope_value(tenants: Iterable[int]) -> str:

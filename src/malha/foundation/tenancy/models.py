@@ -32,3 +32,27 @@ class Organisation(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Delegation(models.Model):
+    """A tenant lets a community (or another organisation) run its service, from one day to another."""
+
+    tenant = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="delegations_given")
+    delegate = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="delegations_received")
+    valid_from = models.DateTimeField()
+    valid_until = models.DateTimeField(null=True, blank=True)
+    given_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "delegation"
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(tenant=models.F("delegate")), name="delegation_to_another"),
+            models.CheckConstraint(
+                condition=models.Q(valid_until=None) | models.Q(valid_until__gte=models.F("valid_from")), name="delegation_ends_after_start"
+            ),
+        ]
+        indexes = [models.Index(fields=["delegate", "tenant"], name="delegation_delegate")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} → {self.delegate}"
