@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
 
@@ -157,3 +157,24 @@ class UnusableEntity(StoreError, BadInput):
     """The entity cannot be stored as it was sent."""
 
     slug = "unusable-entity"
+
+
+class ObservationKind(IntEnum):
+    """What `observation_hot.kind` says about a value: numbers and booleans lie in `num`, all others in `txt`."""
+
+    NUMBER = 0
+    BOOLEAN = 1
+    TEXT = 2
+    URI = 3  # object of a Relationship
+    INSTANT = 4  # ISO 8601 in UTC
+    JSON = 5  # objects and lists as canonical JSON
+    LANGUAGE_MAP = 6
+    GEOMETRY = 7  # GeoJSON, 7 decimals
+    VOCABULARY = 8
+
+
+class Operation(IntEnum):
+    """What an observation did: gave a value, or took the attribute away."""
+
+    VALUE = 0
+    DELETED = 1

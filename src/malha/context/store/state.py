@@ -1,0 +1,212 @@
+"""The statements that read and write current state and observations, each one round trip for a whole batch.
+
+Everything runs in the caller's transaction, through the searched view `entities`. Cursors are made here, because
+the connection may be Django's, whose own cursors quote parameters and convert JSON in their own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.rows import tuple_row
+
+from malha.context.store import geometry
+from malha.context.store.cells import array_of, array_of_text
+
+IDS_IN_EVENT = 1000
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+LOCK = """
+SELECT e.uri, e.id, e.types, e.run_id, e.created_run, {columns}
+FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[]) ORDER BY e.uri FOR NO KEY UPDATE OF e
+"""
+DOCUMENTS = "SELECT id, doc::text, geom FROM entities WHERE tenant_id = %s AND id = ANY (%s::bigint[])"
+
+INSERT = """
+INSERT INTO entities (tenant_id, uri, type_id, types, doc, scopes, bbox, geom, name_key, created_run, run_id)
+SELECT %(tenant)s::bigint, n.uri, (n.types::int[])[1], n.types::int[], n.doc::jsonb, n.scopes::text[], n.box::box, decode(n.geom, 'hex'), n.name_key, %(run)s::bigint, %(run)s::bigint
+FROM unnest(%(uris)s::text[], %(types)s::text[], %(docs)s::text[], %(scopes)s::text[], %(boxes)s::text[], %(geoms)s::text[], %(names)s::text[])
+    AS n (uri, types, doc, scopes, box, geom, name_key)
+ON CONFLICT (tenant_id, uri) DO UPDATE
+    SET doc = entities.doc || excluded.doc, bbox = coalesce(excluded.bbox, entities.bbox), geom = excluded.geom,
+        name_key = coalesce(excluded.name_key, entities.name_key), run_id = excluded.run_id, modified_at = now()
+RETURNING uri, id
+"""
+
+BEFORE = """
+INSERT INTO entity_before_run AS b (tenant_id, run_id, entity_id, before)
+SELECT e.tenant_id, %(run)s::bigint, e.id, (SELECT jsonb_object_agg(k, CASE WHEN k = 'location' AND e.geom IS NOT NULL
+    THEN (e.doc -> k) || jsonb_build_object('wkb', encode(e.geom, 'hex')) ELSE e.doc -> k END) FROM unnest(%(keys)s::text[]) AS k)
+FROM entities e WHERE e.tenant_id = %(tenant)s AND e.id = ANY (%(ids)s::bigint[]) AND e.created_run IS DISTINCT FROM %(run)s::bigint
+ON CONFLICT (tenant_id, run_id, entity_id) DO UPDATE SET before = excluded.before || b.before WHERE NOT b.before ?& %(keys)s::text[]
+"""
+
+UPDATE = """
+UPDATE entities e SET
+    doc = (CASE WHEN n.replace THEN '{}'::jsonb ELSE e.doc - n.gone::text[] END) || n.doc::jsonb,
+    types = coalesce(n.types::int[], e.types),
+    scopes = coalesce(n.scopes::text[], e.scopes),
+    bbox = CASE WHEN n.placed THEN n.box::box ELSE e.bbox END,
+    geom = CASE WHEN n.placed THEN decode(n.geom, 'hex') ELSE e.geom END,
+    name_key = CASE WHEN n.named THEN n.name_key ELSE e.name_key END,
+    run_id = %(run)s::bigint, modified_at = now()
+FROM unnest(%(ids)s::bigint[], %(docs)s::text[], %(gone)s::text[], %(replace)s::bool[], %(types)s::text[], %(scopes)s::text[], %(placed)s::bool[], %(boxes)s::text[],
+    %(geoms)s::text[], %(named)s::bool[], %(names)s::text[]) AS n (id, doc, gone, replace, types, scopes, placed, box, geom, named, name_key)
+WHERE e.tenant_id = %(tenant)s AND e.id = n.id
+"""
+
+OBSERVE = """
+INSERT INTO observation_hot (tenant_id, type_id, run_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op)
+SELECT %(tenant)s::bigint, n.type_id, %(run)s::bigint, n.entity_id, n.attr_id, n.dataset_id, n.observed_at, n.kind, n.num, n.txt, n.unit_id, n.row_no, n.op
+FROM unnest(%(types)s::int[], %(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[], %(kinds)s::smallint[], %(nums)s::float8[],
+    %(txts)s::text[], %(units)s::int[], %(rows)s::int[], %(ops)s::smallint[])
+    AS n (type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op)
+"""
+
+KNOWN = """
+SELECT n.n, o.num, o.txt, o.unit_id, o.op FROM unnest(%(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[])
+    WITH ORDINALITY AS n (entity_id, attr_id, dataset_id, observed_at, n)
+CROSS JOIN LATERAL (
+    SELECT h.num, h.txt, h.unit_id, h.op FROM observation_hot h
+    WHERE h.tenant_id = %(tenant)s AND h.attr_id = n.attr_id AND h.entity_id = n.entity_id AND h.observed_at = n.observed_at AND h.dataset_id = n.dataset_id
+    ORDER BY h.seq DESC LIMIT 1
+) o
+"""
+
+
+@dataclass(slots=True)
+class Current:
+    """An entity that exists, locked for this transaction. `extra` are the columns that the caller asked for."""
+
+    id: int
+    types: list[int]
+    run_id: int | None
+    created_run: int | None
+    extra: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class Change:
+    """What one entity becomes: `doc` is the JSON object of the attributes that change, `gone` those that end."""
+
+    uri: str
+    doc: str
+    type_ids: Sequence[int] | None = None  # all of them; None keeps those that the entity has
+    id: int = 0
+    gone: Sequence[str] = ()
+    replace: bool = False
+    scopes: Sequence[str] | None = None
+    placed: bool = False
+    shape: geometry.Shape | None = None
+    named: bool = False
+    name_key: str | None = None
+
+
+@dataclass(slots=True)
+class Observation:
+    """One row of history to be."""
+
+    type_id: int
+    entity_id: int
+    attr_id: int
+    observed_at: str
+    kind: int
+    num: float | None
+    txt: str | None
+    unit_id: int | None = None
+    dataset_id: int = 0
+    row_no: int | None = None
+    op: int = 0
+
+
+@dataclass(slots=True)
+class Written:
+    """What a batch did so far, for the outcome and the event."""
+
+    type: str
+    ids: list[int] = field(default_factory=list)
+    attributes: set[str] = field(default_factory=set)
+    observed_from: datetime | None = None
+    observed_to: datetime | None = None
+
+
+def execute(conn: psycopg.Connection[Any], statement: str, params: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Run one statement with a plain cursor, whatever cursor the connection makes itself."""
+    return psycopg.Cursor(conn, row_factory=tuple_row).execute(statement.encode(), params)
+
+
+def lock(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], columns: str = "1") -> dict[str, Current]:
+    """Those of `uris` that exist, locked against other writers, with `columns` of each."""
+    rows = execute(conn, LOCK.format(columns=columns), [tenant_id, list(uris)])
+    return {row[0]: Current(row[1], row[2], row[3], row[4], row[5:]) for row in rows}
+
+
+def documents(conn: psycopg.Connection[Any], tenant_id: int, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The whole documents of entities, shapes put back."""
+    return {row[0]: whole(row[1], row[2]) for row in execute(conn, DOCUMENTS, [tenant_id, list(ids)])}
+
+
+def whole(doc: str, geom: bytes | None) -> dict[str, Any]:
+    """A stored document with the shape that is kept beside it."""
+    document = _decode(doc)
+    if geom is not None and isinstance(document.get("location"), dict):
+        document["location"]["value"] = geometry.geojson_of(geom)
+    return document
+
+
+def insert(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change]) -> dict[str, int]:
+    """Make entities; the id of each by its URI."""
+    ordered = sorted(changes, key=lambda change: change.uri)
+    rows = execute(conn, INSERT, {"tenant": tenant_id, "run": run_id, "uris": array_of_text([c.uri for c in ordered])} | _columns(ordered))
+    return dict(rows.fetchall())
+
+
+def update(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change], keys: Sequence[str]) -> None:
+    """Change entities that were locked. `keys` are the attributes that the batch may touch, remembered for an undo."""
+    if run_id is not None:
+        execute(conn, BEFORE, {"tenant": tenant_id, "run": run_id, "ids": array_of([c.id for c in changes]), "keys": list(keys)})
+    flags = {
+        "ids": array_of([c.id for c in changes]),
+        "gone": array_of_text([array_of_text(list(c.gone)) for c in changes]),
+        "replace": array_of([c.replace for c in changes]),
+        "placed": array_of([c.placed for c in changes]),
+        "named": array_of([c.named for c in changes]),
+    }
+    execute(conn, UPDATE, {"tenant": tenant_id, "run": run_id} | flags | _columns(changes))
+
+
+def _columns(changes: Sequence[Change]) -> dict[str, str]:
+    return {
+        "docs": array_of_text([c.doc for c in changes]),
+        "types": array_of_text([None if c.type_ids is None else array_of(c.type_ids) for c in changes]),
+        "scopes": array_of_text([None if c.scopes is None else array_of_text(list(c.scopes)) for c in changes]),
+        "boxes": array_of_text([c.shape.box_text if c.shape else None for c in changes]),
+        "geoms": array_of([c.shape.wkb.hex() if c.shape and c.shape.wkb else None for c in changes]),
+        "names": array_of_text([c.name_key for c in changes]),
+    }
+
+
+def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, rows: Sequence[Observation]) -> None:
+    """Append rows of history."""
+    if not rows:
+        return
+    execute(conn, OBSERVE, {
+        "tenant": tenant_id, "run": run_id, "types": array_of([r.type_id for r in rows]), "entities": array_of([r.entity_id for r in rows]),
+        "attrs": array_of([r.attr_id for r in rows]), "datasets": array_of([r.dataset_id for r in rows]), "instants": array_of([r.observed_at for r in rows]),
+        "kinds": array_of([int(r.kind) for r in rows]), "nums": array_of([r.num for r in rows], repr), "txts": array_of_text([r.txt for r in rows]),
+        "units": array_of([r.unit_id for r in rows]), "rows": array_of([r.row_no for r in rows]), "ops": array_of([int(r.op) for r in rows]),
+    })  # fmt: skip
+
+
+def known(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> dict[int, tuple[Any, ...]]:
+    """What hot history holds at (entity, attribute, dataset, instant): by position in `keys`, (number, text, unit, operation)."""
+    rows = execute(conn, KNOWN, {
+        "tenant": tenant_id, "entities": array_of([k[0] for k in keys]), "attrs": array_of([k[1] for k in keys]),
+        "datasets": array_of([k[2] for k in keys]), "instants": array_of([k[3] for k in keys]),
+    })  # fmt: skip
+    return {row[0] - 1: row[1:] for row in rows}
