@@ -24,6 +24,8 @@ _cluster: Any = None
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if "MALHA_SCREENS" in os.environ:  # the browser tests then keep their pictures
+        os.environ["PYTEST_MALHA_SCREENS"] = os.environ["MALHA_SCREENS"]
     for name in [name for name in os.environ if name.startswith("MALHA_") and name != "MALHA_SAMPLES"]:
         del os.environ[name]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
