@@ -67,8 +67,17 @@ def build(*, force: bool = False) -> bool:
     if not (modules / ".malha-lock").exists() or (modules / ".malha-lock").read_text() != lock:
         _run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], node[0])
         (modules / ".malha-lock").write_text(lock)
-    _run([*node, str(modules / "vite" / "bin" / "vite.js"), "build"], node[0])
-    stamp.write_text(wanted)
+    fresh = DIST.with_name(f"dist.{os.getpid()}")  # whole or not at all: a server may be reading the old one
+    try:
+        _run([*node, str(modules / "vite" / "bin" / "vite.js"), "build", "--outDir", str(fresh), "--emptyOutDir"], node[0])
+        (fresh / stamp.name).write_text(wanted)
+        old = DIST.with_name(f"dist.{os.getpid()}.old")
+        if DIST.exists():
+            DIST.rename(old)
+        fresh.rename(DIST)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return True
 
 

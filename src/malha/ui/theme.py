@@ -33,4 +33,4 @@ def css(theme: Mapping[str, object]) -> str:
     accent = theme.get("accent")
     if not isinstance(accent, str) or not usable_accent(accent):
         return ""
-    return f":root{{--accent:{accent};--bar:{accent}}}@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{--bar:{accent}}}}}"
+    return f":root{{--tenant:{accent}}}"

@@ -71,5 +71,5 @@ def test_preferences_are_kept(client: Client) -> None:
 def test_the_accent_of_a_tenant_must_be_readable(client: Client, new_tenant) -> None:
     good = new_tenant(theme={"accent": "#7a1f3d"})
     bad = new_tenant(theme={"accent": "#ffee00"})
-    assert "--accent:#7a1f3d" in client.get(f"/{good.slug}/ajuda/").content.decode()
-    assert "--accent" not in client.get(f"/{bad.slug}/ajuda/").content.decode()
+    assert "--tenant:#7a1f3d" in client.get(f"/{good.slug}/ajuda/").content.decode()
+    assert "--tenant" not in client.get(f"/{bad.slug}/ajuda/").content.decode()
