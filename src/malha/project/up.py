@@ -30,6 +30,7 @@ def run(*, demo: bool) -> None:
                 "web", "uvicorn", "malha.project.oneport:application", "--host", conf.host, "--port", str(port),
                 "--timeout-graceful-shutdown", "5", "--log-level", "warning",
             )  # fmt: skip
+            processes.start("worker", "malha.project.worker")
             supervisor.wait_until_ready(f"http://localhost:{port}", processes)
             console.print(f"Malha em [bold]{url}[/bold]  (Ctrl-C para parar)")
             processes.wait()

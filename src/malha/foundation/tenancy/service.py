@@ -41,6 +41,11 @@ def by_id(tenant_id: int) -> Tenant:
     return _tenant(row)
 
 
+def all_ids() -> list[int]:
+    """The ids of all tenants."""
+    return list(Organisation.objects.filter(is_tenant=True).order_by("pk").values_list("pk", flat=True))
+
+
 def scope(*tenant_ids: int) -> AbstractContextManager[None]:
     """A Django transaction that sees and writes only rows of these tenants.
 

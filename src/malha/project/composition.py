@@ -1,0 +1,31 @@
+"""Who wants to hear of what: the only place where a room's events meet another room's consumers.
+
+Add a line to `consumers()` or `ticks()`; a consumer is `(connection in a transaction of the event's tenant, event)`,
+works in milliseconds (long work: defer a job), and repeats safely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from malha.foundation.events.contracts import Consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Something small that the worker does again and again, in a thread of its own."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], object]
+
+
+def consumers() -> dict[str, list[Consumer]]:
+    """Event name → consumers, in no promised order."""
+    return {}
+
+
+def ticks() -> list[Tick]:
+    """What the worker does every few seconds."""
+    return []
