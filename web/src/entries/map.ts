@@ -1,2 +1,362 @@
-// <malha-map>: placeholder, filled by the room that draws it.
-export {};
+// <malha-map src="spec.json">: our own layers on the tenant's boundary, live, with a legend that filters and a table twin.
+import type * as GeoJSON from "geojson";
+import { AttributionControl, type GeoJSONSource, Map as LibreMap, type MapGeoJSONFeature, NavigationControl, Popup, ScaleControl, setWorkerUrl, type StyleSpecification } from "maplibre-gl";
+import "maplibre-gl/dist/maplibre-gl.css";
+import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
+import "../../styles/insight.css";
+import { announce } from "../announce.ts";
+import { AreaDrawing } from "../insight/draw.ts";
+import { drawn, type Feature, passes } from "../insight/layers.ts";
+import { quantity } from "../insight/numbers.ts";
+import type { LayerSpec, MapSpec } from "../insight/spec.ts";
+import { listen } from "../insight/stream.ts";
+import { colour } from "../insight/tokens.ts";
+
+setWorkerUrl(workerUrl);
+
+const TABLE_ROWS = 300;
+const EMPTY: GeoJSON.FeatureCollection = { type: "FeatureCollection", features: [] };
+
+interface Held {
+  spec: LayerSpec;
+  features: Map<string, Feature>;
+  at: string;
+  on: boolean;
+  off: Set<number>;
+  loading: boolean;
+  again: boolean;
+}
+
+class MalhaMap extends HTMLElement {
+  private map?: LibreMap;
+  private spec?: MapSpec;
+  private held = new Map<string, Held>();
+  private popup?: Popup;
+  private drawing?: AreaDrawing;
+  private tableTimer = 0;
+  private readonly legend = document.createElement("fieldset");
+
+  connectedCallback(): void {
+    void this.start();
+  }
+
+  disconnectedCallback(): void {
+    this.map?.remove();
+  }
+
+  private async start(): Promise<void> {
+    const url = this.getAttribute("src");
+    if (!url) return;
+    this.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(url, { credentials: "same-origin" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      this.spec = this.coloured((await answer.json()) as MapSpec);
+      this.build(this.spec);
+    } catch (reason) {
+      this.dataset["state"] = "failed";
+      console.error(reason);
+    }
+  }
+
+  private coloured(spec: MapSpec): MapSpec {
+    const paint = (name: string): string => colour(this, name);
+    for (const layer of spec.layers) {
+      layer.colour.default = paint(layer.colour.default ?? "--severity-nodata");
+      layer.colour.stops = layer.colour.stops?.map(([from, name]) => [from, paint(name)]);
+      for (const [value, name] of Object.entries(layer.colour.categories ?? {})) layer.colour.categories![value] = paint(name);
+      for (const item of layer.legend) item.colour = paint(item.colour);
+    }
+    return spec;
+  }
+
+  private baseStyle(spec: MapSpec): StyleSpecification | string {
+    if (spec.basemap) return spec.basemap;
+    return { version: 8, sources: {}, layers: [{ id: "paper", type: "background", paint: { "background-color": colour(this, "--page") } }] };
+  }
+
+  private build(spec: MapSpec): void {
+    this.querySelector("[data-fallback]")?.remove();
+    const box = document.createElement("div");
+    box.className = "map-box";
+    this.prepend(box);
+    const words = spec.words;
+    const map = new LibreMap({
+      container: box,
+      style: this.baseStyle(spec),
+      bounds: spec.extent,
+      fitBoundsOptions: { padding: 24 },
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      fadeDuration: 0,
+      locale: {
+        "Map.Title": this.getAttribute("label") ?? words["map"] ?? "",
+        "NavigationControl.ZoomIn": words["zoom_in"] ?? "",
+        "NavigationControl.ZoomOut": words["zoom_out"] ?? "",
+        "Popup.Close": words["close"] ?? "",
+      },
+    });
+    this.map = map;
+    map.touchZoomRotate.disableRotation();
+    map.addControl(new NavigationControl({ showCompass: false }), "top-right");
+    map.addControl(new ScaleControl({ unit: "metric" }), "bottom-left");
+    map.addControl(new AttributionControl({ compact: true, customAttribution: words["attribution"] ?? "" }), "bottom-right");
+    map.on("load", () => void this.fill(spec));
+    map.on("click", (event) => this.onClick(event.point));
+    map.on("mousemove", (event) => {
+      map.getCanvas().style.cursor = this.drawing?.drawing ? "crosshair" : this.at(event.point).length ? "pointer" : "";
+    });
+  }
+
+  private async fill(spec: MapSpec): Promise<void> {
+    const map = this.map!;
+    const ink = colour(this, "--text");
+    const paper = colour(this, "--surface");
+    map.addSource("boundary", { type: "geojson", data: EMPTY });
+    map.addLayer({ id: "boundary:fill", type: "fill", source: "boundary", paint: { "fill-color": colour(this, "--surface") } });
+    map.addLayer({ id: "boundary:line", type: "line", source: "boundary", paint: { "line-color": colour(this, "--line-input"), "line-width": 1.5 } });
+    for (const layer of [...spec.layers].sort((a, b) => order(a) - order(b))) {
+      this.held.set(layer.id, { spec: layer, features: new Map(), at: "", on: layer.visible !== false, off: new Set(), loading: false, again: false });
+      if (layer.tiles) map.addSource(layer.id, { type: "vector", tiles: [new URL(layer.tiles, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")], minzoom: 0, maxzoom: 16 });
+      else map.addSource(layer.id, { type: "geojson", data: EMPTY, ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 36, clusterMaxZoom: 13 } : {}) });
+      for (const one of drawn(layer, ink, paper)) map.addLayer({ ...one, layout: { ...one.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof one);
+    }
+    this.drawLegend(spec);
+    const input = document.getElementById(this.getAttribute("draw") ?? "");
+    if (input instanceof HTMLInputElement) {
+      const bar = document.createElement("div");
+      bar.className = "map-tools row";
+      this.querySelector(".map-box")?.after(bar);
+      this.drawing = new AreaDrawing(map, input, spec.words, bar);
+    }
+    const wanted = spec.boundary ? [this.boundary(spec.boundary)] : [];
+    await Promise.all([...wanted, ...[...this.held.values()].map((one) => this.load(one))]);
+    this.removeAttribute("aria-busy");
+    this.dataset["state"] = "drawn";
+    this.dispatchEvent(new CustomEvent("malha-map-ready", { bubbles: true }));
+    this.goTo();
+    if (spec.live) {
+      listen(spec.live, ({ types }) => {
+        for (const one of this.held.values()) if (one.on && (!types.length || types.includes(one.spec.type ?? ""))) void this.load(one);
+      });
+    }
+    this.querySelector("details[data-map-table]")?.addEventListener("toggle", () => this.table());
+  }
+
+  private goTo(): void {
+    const given = new URLSearchParams(location.search).get("em")?.split(",").map(Number);
+    if (given?.length === 2 && given.every(Number.isFinite)) this.map?.jumpTo({ center: [given[0]!, given[1]!], zoom: 15 });
+  }
+
+  private async boundary(url: string): Promise<void> {
+    const answer = await fetch(url, { credentials: "same-origin" });
+    if (answer.ok) (this.map!.getSource("boundary") as GeoJSONSource).setData((await answer.json()) as GeoJSON.FeatureCollection);
+  }
+
+  // The whole layer first; then only what changed since, merged by id, so that nothing jumps.
+  private async load(one: Held): Promise<void> {
+    if (one.spec.tiles) {
+      const source = this.map!.getSource(one.spec.id);
+      if (one.at && source && "setTiles" in source) (source as unknown as { setTiles(tiles: string[]): void }).setTiles([`${one.spec.tiles}?${Date.now()}`]);
+      one.at = "tiles";
+      return;
+    }
+    if (!one.spec.data) return;
+    if (one.loading) {
+      one.again = true;
+      return;
+    }
+    one.loading = true;
+    try {
+      const url = new URL(one.spec.data, location.href);
+      if (one.at) url.searchParams.set("desde", one.at);
+      const answer = await fetch(url, { credentials: "same-origin" });
+      if (!answer.ok) return;
+      const found = (await answer.json()) as GeoJSON.FeatureCollection & { at?: string; whole?: boolean };
+      if (found.whole !== false) one.features.clear();
+      for (const feature of found.features) one.features.set(String(feature.id), feature as Feature);
+      one.at = found.at ?? "";
+      if (found.whole !== false || found.features.length) this.paint(one);
+    } finally {
+      one.loading = false;
+      if (one.again) {
+        one.again = false;
+        void this.load(one);
+      }
+    }
+  }
+
+  private seen(one: Held): Feature[] {
+    return one.on ? [...one.features.values()].filter((feature) => passes(one.spec, one.off, feature.properties)) : [];
+  }
+
+  private paint(one: Held): void {
+    (this.map!.getSource(one.spec.id) as GeoJSONSource | undefined)?.setData({ type: "FeatureCollection", features: this.seen(one) });
+    window.clearTimeout(this.tableTimer);
+    this.tableTimer = window.setTimeout(() => this.table(), 300);
+  }
+
+  private layerIds(): string[] {
+    return [...this.held.values()].filter((one) => one.on).flatMap((one) => drawn(one.spec, "", "").map((layer) => layer.id));
+  }
+
+  private at(point: { x: number; y: number }): MapGeoJSONFeature[] {
+    const ids = this.layerIds().filter((id) => this.map!.getLayer(id));
+    const { x, y } = point;
+    return this.map!.queryRenderedFeatures([[x - 4, y - 4], [x + 4, y + 4]], { layers: ids }); // prettier-ignore
+  }
+
+  private onClick(point: { x: number; y: number }): void {
+    if (this.drawing?.drawing) return;
+    const [found] = this.at(point);
+    if (!found) return;
+    const where = (found.geometry.type === "Point" ? found.geometry.coordinates : this.map!.unproject([point.x, point.y]).toArray()) as [number, number];
+    if (found.properties["point_count"]) {
+      void (this.map!.getSource(found.source) as GeoJSONSource)
+        .getClusterExpansionZoom(found.properties["cluster_id"] as number)
+        .then((zoom) => this.map!.easeTo({ center: where, zoom, animate: !window.matchMedia("(prefers-reduced-motion: reduce)").matches }));
+      return;
+    }
+    const one = this.held.get(found.source);
+    if (one) this.open(one.spec, found.properties, where);
+  }
+
+  private open(layer: LayerSpec, properties: Record<string, unknown>, where: [number, number]): void {
+    const card = document.createElement("div");
+    card.className = "map-card";
+    const title = document.createElement("p");
+    title.className = "map-card-title";
+    title.textContent = String(properties["name"] ?? layer.label);
+    const list = document.createElement("dl");
+    for (const field of layer.popup) {
+      const value = properties[field.property];
+      if (value === undefined || value === null || value === "") continue;
+      const term = document.createElement("dt");
+      term.textContent = field.label;
+      const said = document.createElement("dd");
+      said.textContent = typeof value === "number" ? quantity(value, field.unit, layer.decimals) : String(value);
+      list.append(term, said);
+    }
+    card.append(title, list);
+    const href = properties["href"];
+    if (typeof href === "string" && href.startsWith("/")) {
+      const link = document.createElement("a");
+      link.href = href;
+      link.textContent = this.spec?.words["record"] ?? href;
+      card.append(link);
+    }
+    this.popup?.remove();
+    this.popup = new Popup({ maxWidth: "320px", focusAfterOpen: true }).setLngLat(where).setDOMContent(card).addTo(this.map!);
+  }
+
+  private drawLegend(spec: MapSpec): void {
+    if (!spec.layers.length || this.hasAttribute("no-legend")) return;
+    this.legend.className = "map-legend";
+    const title = document.createElement("legend");
+    title.textContent = spec.words["legend"] ?? "";
+    this.legend.append(title);
+    for (const one of this.held.values()) {
+      const group = document.createElement("div");
+      group.className = "map-legend-layer";
+      group.append(this.tick(one.spec.label, one.on, (on) => this.toggle(one, on)));
+      const list = document.createElement("ul");
+      list.hidden = !one.on;
+      for (const [index, item] of one.spec.legend.entries()) {
+        const line = document.createElement("li");
+        line.append(
+          this.tick(item.label, true, (on) => {
+            if (on) one.off.delete(index);
+            else one.off.add(index);
+            this.paint(one);
+            announce(`${item.label}: ${this.seen(one).length}`);
+          }, item),
+        ); // prettier-ignore
+        list.append(line);
+      }
+      group.append(list);
+      this.legend.append(group);
+    }
+    (this.querySelector("[data-legend]") ?? this).append(this.legend);
+  }
+
+  private tick(label: string, on: boolean, act: (on: boolean) => void, item?: { colour: string; shape?: string }): HTMLElement {
+    const line = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = on;
+    box.addEventListener("change", () => act(box.checked));
+    line.append(box);
+    if (item) {
+      const swatch = document.createElement("span");
+      swatch.className = `swatch swatch-${item.shape ?? "circle"}`;
+      swatch.style.background = item.colour;
+      line.append(swatch);
+    }
+    line.append(document.createTextNode(label));
+    return line;
+  }
+
+  private toggle(one: Held, on: boolean): void {
+    one.on = on;
+    for (const layer of drawn(one.spec, "", "")) this.map!.setLayoutProperty(layer.id, "visibility", on ? "visible" : "none");
+    const index = [...this.held.values()].indexOf(one);
+    const list = this.legend.querySelectorAll("ul")[index];
+    if (list) list.hidden = !on;
+    if (on) void this.load(one);
+    this.paint(one);
+    announce(`${one.spec.label}: ${this.seen(one).length}`);
+  }
+
+  private table(): void {
+    const twin = this.querySelector<HTMLDetailsElement>("details[data-map-table]");
+    const place = twin?.querySelector("[data-rows]");
+    if (!twin?.open || !place) return;
+    const tables: HTMLElement[] = [];
+    for (const one of this.held.values()) {
+      const seen = this.seen(one);
+      if (!seen.length) continue;
+      const table = document.createElement("table");
+      table.className = "table";
+      table.createCaption().textContent = seen.length > TABLE_ROWS ? `${one.spec.label} (${TABLE_ROWS} / ${seen.length})` : `${one.spec.label} (${seen.length})`;
+      const head = table.createTHead().insertRow();
+      for (const label of [this.spec?.words["name"] ?? "", ...one.spec.popup.map((field) => (field.unit ? `${field.label} (${field.unit})` : field.label))]) {
+        const cell = document.createElement("th");
+        cell.scope = "col";
+        cell.textContent = label;
+        head.append(cell);
+      }
+      const body = table.createTBody();
+      for (const feature of seen.slice(0, TABLE_ROWS)) {
+        const line = body.insertRow();
+        const heading = document.createElement("th");
+        heading.scope = "row";
+        const link = document.createElement("a");
+        link.href = String(feature.properties["href"] ?? "#");
+        link.textContent = String(feature.properties["name"] ?? feature.id);
+        heading.append(link);
+        line.append(heading);
+        for (const field of one.spec.popup) {
+          const value = feature.properties[field.property];
+          const cell = line.insertCell();
+          if (typeof value === "number") cell.className = "numeric";
+          cell.textContent = typeof value === "number" ? quantity(value, undefined, one.spec.decimals) : String(value ?? "—");
+        }
+      }
+      const wrap = document.createElement("div");
+      wrap.className = "table-wrap";
+      wrap.tabIndex = 0;
+      wrap.setAttribute("role", "region");
+      wrap.setAttribute("aria-label", one.spec.label);
+      wrap.append(table);
+      tables.push(wrap);
+    }
+    place.replaceChildren(...tables);
+  }
+}
+
+function order(layer: LayerSpec): number {
+  return { fill: 0, line: 1, circle: 2, cluster: 2, symbol: 3 }[layer.kind];
+}
+
+customElements.define("malha-map", MalhaMap);

@@ -1,0 +1,54 @@
+// What the server sends to <malha-map> and <malha-chart>.
+
+export interface LegendItem {
+  label: string;
+  colour: string;
+  shape?: "circle" | "square" | "line";
+  value?: string | number;
+  range?: [number | null, number | null];
+}
+
+export interface Colour {
+  property: string;
+  default?: string;
+  stops?: [number, string][]; // from this value on, this colour
+  categories?: Record<string, string>;
+}
+
+export interface LayerSpec {
+  id: string;
+  label: string;
+  type?: string; // entity type, for live changes
+  kind: "circle" | "fill" | "line" | "symbol" | "cluster";
+  data?: string;
+  tiles?: string;
+  source_layer?: string;
+  colour: Colour;
+  legend: LegendItem[];
+  popup: { property: string; label: string; unit?: string }[];
+  unit?: string;
+  decimals?: number;
+  visible?: boolean;
+}
+
+export interface MapSpec {
+  extent: [number, number, number, number];
+  layers: LayerSpec[];
+  live?: string;
+  basemap?: string;
+  boundary?: string;
+  words: Record<string, string>;
+}
+
+export interface ChartSpec {
+  kind: "line" | "bar" | "area";
+  title: string;
+  unit: string;
+  decimals?: number;
+  x: { type: "time"; zone: string };
+  series: { name: string; points: [number, number | null][] }[];
+  source?: string;
+  updated?: string;
+  bands?: { from: number | null; to: number | null; label: string; severity: string }[];
+  words: Record<string, string>;
+}
