@@ -80,7 +80,8 @@ class ModelProperty:
 
     `unit` is a UN/CEFACT code ("CEL", "GQ") or empty; `minimum` and `maximum` are in that unit;
     `choices` are the allowed values, byte for byte; `code_list` names a list in `vocabulary.codelists`.
-    `personal` properties never leave by default. `filterable` ones get an index.
+    `personal` properties never leave by default. `filterable` ones get an index. `members` are the properties inside an
+    object, or inside each object of a list; `also` are other types that the value may have ("moderate" or 4000 metres).
     """
 
     name: str
@@ -102,11 +103,18 @@ class ModelProperty:
     item_type: ValueType | None = None
     filterable: bool = False
     iri: str = ""
+    members: tuple[ModelProperty, ...] = ()
+    also: tuple[ValueType, ...] = ()
+    minimum_items: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DataModel:
-    """One entity type. `time_property` names the property that says when an observation was made, if any."""
+    """One entity type. `time_property` names the property that says when an observation was made, if any.
+
+    `constraints` are rules between properties, as JSON Schema 2020-12 fragments over the simplified entity;
+    `example` is one entity in key-values form; `tenant_id` is who keeps the model (None: everybody's).
+    """
 
     type: str
     version: str
@@ -117,6 +125,9 @@ class DataModel:
     time_property: str = ""
     source: str = ""
     iri: str = ""
+    constraints: tuple[dict[str, object], ...] = ()
+    example: dict[str, object] | None = None
+    tenant_id: int | None = None
 
     def find(self, name: str) -> ModelProperty | None:
         """The property called `name`, if the model has one."""
