@@ -8,7 +8,7 @@ from a2wsgi import WSGIMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from malha.project import plane
+from malha.project import lifeline, plane
 from malha.project.wsgi import application as apps
 
 DIST = Path(__file__).resolve().parent.parent / "ui" / "assets" / "dist"
@@ -34,4 +34,5 @@ class OnePort:
             await self.apps(scope, receive, send)
 
 
+lifeline.hold()
 application = OnePort()

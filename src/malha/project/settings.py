@@ -11,6 +11,7 @@ from django.utils.csp import CSP
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.identity import configuration as identity
+from malha.foundation.language import catalogue
 from malha.foundation.settings import service as settings
 
 MALHA = settings.current()
@@ -70,6 +71,7 @@ INSTALLED_APPS = [
     "malha.foundation.access",
     "malha.foundation.audit",
     "malha.foundation.events",
+    "malha.insight.exports",
     "malha.insight.metrics",
     "malha.insight.maps",
     "malha.insight.alerts",
@@ -77,6 +79,7 @@ INSTALLED_APPS = [
     "malha.insight.today",
     "malha.packs.registry",
     "malha.context.store",
+    "malha.share.opendata",
     "malha.ui",
 ]
 MIDDLEWARE = [
@@ -91,6 +94,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     *identity.MIDDLEWARE,
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "malha.foundation.language.middleware.ErrorsMiddleware",
 ]
 TEMPLATES = [
     {
@@ -107,6 +111,7 @@ TEMPLATES = [
     }
 ]
 
+catalogue.ensure_compiled()
 LANGUAGE_CODE = MALHA.language
 LANGUAGES = [("pt-pt", "Português"), ("en", "English")]
 LOCALE_PATHS = [HERE / "locale"]

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from malha.foundation.database import service as database
@@ -18,8 +19,11 @@ from malha.foundation.database.embedded import Cluster
 from malha.foundation.settings import service as settings
 from malha.kernel.errors import Unavailable
 from malha.kernel.text import msg
+from malha.project import lifeline
 
 STOP_SECONDS = 10
+RESTARTS = 5
+RESTART_WINDOW_SECONDS = 60
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -36,11 +40,14 @@ def free_port(host: str, wanted: int) -> int:
 
 
 @contextmanager
-def running_database() -> Iterator[None]:
-    """The embedded server while the block runs, or the server that `MALHA_DATABASE_URL` names."""
+def running_database() -> Iterator[Callable[[], None]]:
+    """The embedded server while the block runs, or the server that `MALHA_DATABASE_URL` names.
+
+    Yields a function that starts the embedded server again when it has ended on its own.
+    """
     if settings.current().database_url:
         database.prepare_server()
-        yield
+        yield lambda: None
         return
     cluster = Cluster(settings.current().data)
     cluster.lock()
@@ -48,7 +55,7 @@ def running_database() -> Iterator[None]:
         cluster.prepare(cluster.start())
         database.endpoint.cache_clear()
         try:
-            yield
+            yield cluster.keep_running
         finally:
             cluster.stop()
     finally:
@@ -65,39 +72,85 @@ def migrate() -> None:
     call_command("migrate", database="owner", verbosity=0, interactive=False)
 
 
+def pending_migrations() -> bool:
+    """Whether the tables hold data of an older version: some migrations were applied and others wait."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
+    import django
+    from django.db import connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    django.setup()
+    executor = MigrationExecutor(connections["owner"])
+    applied = executor.loader.applied_migrations
+    return bool(applied) and bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+@dataclass
+class Child:
+    """One process of the installation, with what is needed to start it again."""
+
+    arguments: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes]
+    starts: list[float] = field(default_factory=list)
+
+
 class Processes:
-    """The children of the supervisor; when one dies on its own the whole stops and says which."""
+    """The children of the supervisor. One that ends on its own is started again, but not for ever.
 
-    def __init__(self) -> None:
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+    They hold the read end of a pipe whose other end is ours alone, so that they end with us even when we are killed.
+    """
 
-    def start(self, name: str, *arguments: str, log: Path | None = None) -> None:
-        """Start `python -m …` as a child called `name`."""
-        output = log.open("ab") if log else None
-        self.children[name] = subprocess.Popen(  # noqa: S603 -- our own modules
-            [sys.executable, "-m", *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.children: dict[str, Child] = {}
+        self._lifeline, self._ours = os.pipe()
 
-    def wait(self) -> None:
-        """Block until a child ends. Raises Unavailable naming it."""
-        while True:
-            for name, child in self.children.items():
-                if child.poll() is not None:
-                    raise Unavailable(msg("O processo {name} parou (código {code})."), name=name, code=child.returncode)
-            time.sleep(0.5)
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `python -m …` as a child called `name`; what it says goes to a log of that name."""
+        log = self.logs / f"{name}.log"
+        self.children[name] = Child(arguments, log, self._spawn(arguments, log), [time.monotonic()])
+
+    def _spawn(self, arguments: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603 -- our own modules
+                [sys.executable, "-m", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[self._lifeline],
+                env={**os.environ, lifeline.VARIABLE: str(self._lifeline)},
+            )
+
+    def check(self) -> list[str]:
+        """Start again what has ended; returns the names. Raises Unavailable for a child that keeps ending."""
+        restarted: list[str] = []
+        for name, child in self.children.items():
+            if child.process.poll() is None:
+                continue
+            child.starts = [moment for moment in child.starts if time.monotonic() - moment < RESTART_WINDOW_SECONDS]
+            if len(child.starts) >= RESTARTS:
+                raise Unavailable(msg("O processo {name} não se aguenta (código {code}). Veja {log}."), name=name, code=child.process.returncode, log=child.log)
+            child.process = self._spawn(child.arguments, child.log)
+            child.starts.append(time.monotonic())
+            restarted.append(name)
+        return restarted
 
     def stop(self) -> None:
         """Ask every child to end, and end those that do not."""
-        for child in self.children.values():
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
+        running = [child.process for child in self.children.values()]
+        for process in running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        for child in self.children.values():
+        for process in running:
             try:
-                child.wait(max(0.1, deadline - time.monotonic()))
+                process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                process.kill()
+                process.wait()
 
 
 def wait_until_ready(url: str, processes: Processes, seconds: float = 30) -> None:
@@ -105,8 +158,8 @@ def wait_until_ready(url: str, processes: Processes, seconds: float = 30) -> Non
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for name, child in processes.children.items():
-            if child.poll() is not None:
-                raise Unavailable(msg("O processo {name} parou (código {code})."), name=name, code=child.returncode)
+            if child.process.poll() is not None:
+                raise Unavailable(msg("O processo {name} parou (código {code}). Veja {log}."), name=name, code=child.process.returncode, log=child.log)
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 -- our own address
                 if answer.status == 200:

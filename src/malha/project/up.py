@@ -4,37 +4,95 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
 
 from rich.console import Console
 
+from malha.foundation.database import copies
 from malha.foundation.settings import service as settings
+from malha.foundation.settings.contracts import Settings
+from malha.kernel.errors import Misconfigured
+from malha.kernel.time import now
 from malha.project import supervisor
+
+LOOK_EVERY_SECONDS = 0.5
+DATABASE_EVERY_SECONDS = 3.0
 
 
 def run(*, demo: bool) -> None:
     """Start database, one port and worker; print where to look; stop all on Ctrl-C or SIGTERM."""
     console = Console()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    conf = _on_a_free_port(console)
+    with console.status("A arrancar a base de dados…"), supervisor.running_database() as keep_database:
+        _bring_up_to_date(console, conf)
+        check_settings()
+        if demo:
+            _make_demo(console, conf)
+        processes = supervisor.Processes(conf.data / "log")
+        try:
+            _start(processes, conf)
+            _announce(console, conf)
+            _watch(console, processes, keep_database)
+        except KeyboardInterrupt:
+            console.print("A parar…")
+        finally:
+            processes.stop()
+
+
+def _on_a_free_port(console: Console) -> Settings:
     conf = settings.current()
     port = supervisor.free_port(conf.host, conf.port)
     if port != conf.port:
         console.print(f"A porta {conf.port} está ocupada; uso a {port}.")
         os.environ["MALHA_PORT"] = str(port)
         settings.current.cache_clear()
-    url = conf.public_url or f"http://localhost:{port}"
-    with supervisor.running_database():
-        supervisor.migrate()
-        processes = supervisor.Processes()
-        try:
-            processes.start(
-                "web", "uvicorn", "malha.project.oneport:application", "--host", conf.host, "--port", str(port),
-                "--timeout-graceful-shutdown", "5", "--log-level", "warning",
-            )  # fmt: skip
-            processes.start("worker", "malha.project.worker")
-            supervisor.wait_until_ready(f"http://localhost:{port}", processes)
-            console.print(f"Malha em [bold]{url}[/bold]  (Ctrl-C para parar)")
-            processes.wait()
-        except KeyboardInterrupt:
-            console.print("A parar…")
-        finally:
-            processes.stop()
+    return settings.current()
+
+
+def _bring_up_to_date(console: Console, conf: Settings) -> None:
+    """Migrate; data of an older version is copied first, and the way back is said."""
+    if supervisor.pending_migrations():
+        place = copies.copy(conf.data / "copies", now())
+        console.print(f"Dados de uma versão anterior: cópia feita em {place}.")
+        console.print(f"Para voltar atrás: instale a versão anterior e corra `./malha database restore {place}`.")
+    supervisor.migrate()
+
+
+def check_settings() -> None:
+    """Refuse to serve with settings that would harm. Raises Misconfigured with what to change."""
+    from django.core import checks
+
+    serious = [issue for issue in checks.run_checks(include_deployment_checks=False) if issue.is_serious()]
+    if serious:
+        raise Misconfigured("\n".join(f"{issue.id}: {issue.obj or ''} {issue.msg} {issue.hint or ''}".strip() for issue in serious))
+
+
+def _make_demo(console: Console, conf: Settings) -> None:
+    """The fictitious town, on first start and never beyond this computer."""
+
+
+def _start(processes: supervisor.Processes, conf: Settings) -> None:
+    processes.start(
+        "web", "uvicorn", "malha.project.oneport:application", "--host", conf.host, "--port", str(conf.port),
+        "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-server-header",
+    )  # fmt: skip
+    processes.start("worker", "malha.project.worker")
+    supervisor.wait_until_ready(f"http://{'localhost' if conf.host in {'127.0.0.1', '0.0.0.0'} else conf.host}:{conf.port}", processes)  # noqa: S104 -- compared, not bound
+
+
+def _announce(console: Console, conf: Settings) -> None:
+    console.print(f"Malha em [bold]{conf.public_url or f'http://localhost:{conf.port}'}[/bold]  (Ctrl-C para parar)")
+
+
+def _watch(console: Console, processes: supervisor.Processes, keep_database: Callable[[], None]) -> None:
+    """Until Ctrl-C: start again what ends on its own."""
+    looked = time.monotonic()
+    while True:
+        time.sleep(LOOK_EVERY_SECONDS)
+        for name in processes.check():
+            console.print(f"O processo {name} tinha parado; arrancou outra vez.")
+        if time.monotonic() - looked > DATABASE_EVERY_SECONDS:
+            keep_database()
+            looked = time.monotonic()

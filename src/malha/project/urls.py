@@ -9,6 +9,8 @@ from malha.foundation.identity.urls import ALLAUTH
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.foundation.identity.urls")),
     *ALLAUTH,
+    path("", include("malha.insight.exports.urls")),
+    path("", include("malha.share.opendata.urls")),
     path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own
 ]
 

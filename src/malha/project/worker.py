@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 
+from malha.project import lifeline
 from malha.project.composition import Tick
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def keep_ticking(tick: Tick, stop: threading.Event) -> None:
 
 def run() -> None:
     """Work until SIGTERM or Ctrl-C: finish what is in hand, hand the rest back."""
+    lifeline.hold()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     import django

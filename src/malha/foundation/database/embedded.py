@@ -115,6 +115,11 @@ class Cluster:
         (self.data / "endpoint.json").write_text(json.dumps({"host": endpoint.host, "port": endpoint.port}), encoding="utf-8")
         return endpoint
 
+    def keep_running(self) -> None:
+        """Start the server again when it has ended on its own; connections find the same socket."""
+        if not (self.folder / "postmaster.pid").exists() or self._pg_ctl("status").returncode != 0:
+            self.start()
+
     def stop(self) -> None:
         """Stop the server and wait until everything is on disk."""
         self._pg_ctl("stop", "-m", "fast", "-w", "-t", "60")

@@ -53,7 +53,10 @@ def graph(record):
     return rdflib.Graph().parse(data=json.dumps(record), format="json-ld")
 
 
-def catalogue(datasets=((DATASET, URL), (HVD, URL.replace("contentores", "ar"))), **fields):
+BOTH = ((DATASET, URL), (HVD, "https://vila.example/dados-abertos/ar/"))
+
+
+def catalogue(datasets=BOTH, **fields):
     return dcat.catalogue_record(
         url="https://vila.example/catalog.jsonld", name="Vila de Ensaio", publisher_url="https://vila.example/", bbox=DATASET.bbox, datasets=datasets, **fields
     )

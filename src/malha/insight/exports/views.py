@@ -1,0 +1,126 @@
+"""The page of exports, direct downloads, and exports made in the background."""
+
+from __future__ import annotations
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityQuery
+from malha.foundation.access import service as access
+from malha.foundation.access.contracts import Capability
+from malha.foundation.access.views import requires
+from malha.foundation.audit import service as audit
+from malha.foundation.database import django as database
+from malha.foundation.jobs import service as jobs
+from malha.foundation.tenancy.contracts import Tenant
+from malha.insight.exports import background, entities, service
+from malha.insight.exports.contracts import MEDIA_TYPES, ExportFormat, ExportGone
+from malha.insight.exports.entities import EntityExport
+from malha.insight.exports.models import ExportJob
+from malha.kernel import text, time
+
+
+def _tenant(request: HttpRequest) -> Tenant:
+    tenant = getattr(request, "tenant", None)
+    if not isinstance(tenant, Tenant):
+        raise Http404
+    return tenant
+
+
+def labels() -> list[dict[str, str]]:
+    """The formats in words, most used first."""
+    return [
+        {"format": ExportFormat.XLSX, "label": _("Excel (XLSX)"), "hint": _("uma folha explica as colunas")},
+        {"format": ExportFormat.CSV_EXCEL_PT, "label": _("CSV para Excel em português"), "hint": _("ponto e vírgula, vírgula decimal")},
+        {"format": ExportFormat.CSV, "label": "CSV", "hint": _("para programas")},
+        {"format": ExportFormat.JSON, "label": "JSON", "hint": ""},
+        {"format": ExportFormat.GEOJSON, "label": "GeoJSON", "hint": _("para mapas")},
+        {"format": ExportFormat.PARQUET, "label": "Parquet", "hint": _("para análise")},
+        {"format": ExportFormat.PDF, "label": "PDF", "hint": _("até 2000 linhas, para imprimir")},
+    ]
+
+
+def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
+    """The export that the address describes: `type`, `q`, `columns` (repeated), `personal=1`, `run`."""
+    entity_type = request.GET.get("type", "")
+    if not entity_type:
+        raise Http404(_("Falta dizer o que exportar."))
+    run = request.GET.get("run", "")
+    return EntityExport(
+        type=entity_type,
+        query=EntityQuery(q=request.GET.get("q", ""), text=request.GET.get("text", ""), run_id=int(run) if run.isdigit() else None),
+        columns=tuple(request.GET.getlist("columns")),
+        title=request.GET.get("title", "")[:200] or entity_type,
+        filter_text=" · ".join(part for part in (request.GET.get("q", ""), request.GET.get("text", "")) if part),
+        source=tenant.name,
+        with_personal=request.GET.get("personal") == "1" and access.principal(request).may(Capability.PERSONAL_READ),
+        whole_url=request.build_absolute_uri(f"{reverse('exports:file', args=['csv'])}?{request.GET.urlencode()}"),
+        language=get_language() or "pt-pt",
+    )
+
+
+@require_safe
+@requires(Capability.DATA_EXPORT)
+def index(request: HttpRequest) -> HttpResponse:
+    """Choose what to take and how; the exports made in the background stand below."""
+    tenant, principal = _tenant(request), access.principal(request)
+    types = [{"name": name, "count": count} for name, count, _changed in store.types(database.current(), tenant.id)]
+    chosen = request.GET.get("type", "") or (types[0]["name"] if types else "")
+    columns = entities.export(tenant, EntityExport(type=str(chosen), with_personal=True)).columns if chosen else ()
+    own = ExportJob.objects.filter(tenant_id=tenant.id, person_id=principal.person_id).order_by("-created_at")[:20]
+    found = list(own)
+    ExportJob.objects.filter(pk__in=[job.pk for job in found if job.state in {"ready", "failed"}], seen_at=None).update(seen_at=time.now())
+    context = {
+        "types": types,
+        "chosen": chosen,
+        "columns": columns,
+        "formats": labels(),
+        "jobs": found,
+        "working": any(job.state in {"waiting", "running"} for job in found),
+        "may_personal": principal.may(Capability.PERSONAL_READ),
+    }
+    return render(request, "exports/index.html", context)
+
+
+@require_safe
+@requires(Capability.DATA_EXPORT)
+def file(request: HttpRequest, ending: str) -> HttpResponseBase:
+    """The export itself; when it would take more than ten seconds it becomes a job that can be left and found again."""
+    tenant = _tenant(request)
+    try:
+        chosen = ExportFormat(ending)
+    except ValueError as error:
+        raise Http404(_("Não há ficheiros neste formato.")) from error
+    wanted = wanted_by(request, tenant)
+    principal = access.principal(request)
+    rows = entities.count(tenant.id, wanted)
+    if wanted.with_personal:
+        audit.record(tenant.id, f"person:{principal.person_id}", "personal.exported", wanted.type, {"format": chosen, "rows": rows}, personal=True)
+    if rows > background.ROWS_AT_ONCE[chosen]:
+        job = background.ask(tenant, wanted, chosen, person_id=principal.person_id, rows=rows)
+        jobs.defer("exports.make", tenant_id=tenant.id, job_id=job.pk)
+        return redirect("exports:index")
+    response = StreamingHttpResponse(service.stream(entities.export(tenant, wanted), chosen), content_type=MEDIA_TYPES[chosen])
+    response["Content-Disposition"] = f'attachment; filename="{text.slug(wanted.title)}.{chosen}"'
+    return response
+
+
+@require_safe
+@requires(Capability.DATA_EXPORT)
+def fetch(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    """The file of an export made in the background: for whoever asked for it, until it expires (410)."""
+    job = ExportJob.objects.filter(tenant_id=_tenant(request).id, pk=job_id, person_id=access.principal(request).person_id).first()
+    if job is None:
+        raise Http404
+    try:
+        place = background.path_of(job)
+    except ExportGone as error:
+        return render(request, "exports/gone.html", {"reason": str(error)}, status=410)
+    return FileResponse(
+        place.open("rb"), as_attachment=True, filename=f"{text.slug(job.title)}.{job.format}", content_type=MEDIA_TYPES[ExportFormat(job.format)]
+    )
