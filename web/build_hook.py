@@ -7,6 +7,7 @@ nothing when the sources are those of the last build.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -81,6 +82,17 @@ def build(*, force: bool = False) -> bool:
     return True
 
 
+def compile_english() -> None:
+    """Merge the English catalogues of the rooms, so that an installed package needs to write nothing."""
+    place = WEB.parent / "src" / "malha" / "foundation" / "language" / "catalogue.py"
+    spec = importlib.util.spec_from_file_location("malha_catalogue", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.compile_catalogue()
+
+
 class BuildPages(BuildHookInterface):  # type: ignore[misc]  # object when hatchling is absent
     """Hatch's side of it."""
 
@@ -90,6 +102,7 @@ class BuildPages(BuildHookInterface):  # type: ignore[misc]  # object when hatch
         """Build before the package is put together."""
         if (WEB / "package.json").exists():
             build()
+        compile_english()
 
 
 if __name__ == "__main__":
