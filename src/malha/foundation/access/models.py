@@ -12,7 +12,7 @@ class Membership(models.Model):
     """One person has one role in one tenant, within a scope, from one day to another."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.DB_CASCADE, related_name="memberships")
-    tenant = models.ForeignKey("tenancy.Organisation", on_delete=models.CASCADE, related_name="memberships")
+    tenant = models.ForeignKey("tenancy.Organisation", on_delete=models.DO_NOTHING, related_name="memberships")
     role = models.CharField(max_length=32, choices=[(role, role) for role in RoleName])
     scope = models.JSONField(default=dict, blank=True)
     valid_from = models.DateTimeField()

@@ -128,7 +128,7 @@ def download(request: HttpRequest, tenant: Tenant, row: Dataset, *, ending: str)
 
 @require_safe
 @published_only
-def map_spec(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
+def map_spec(_request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
     """What the map of the page draws: the public rows, nothing else."""
     export = service.export_of(tenant, row)
     popup = [{"property": c.name, "label": c.label, "unit": c.unit} for c in export.columns if c.type is not CellType.GEOMETRY][:8]

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('granted_by', models.CharField(blank=True, max_length=200)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('person', models.ForeignKey(on_delete=django.db.models.deletion.DB_CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='tenancy.organisation')),
+                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.DO_NOTHING, related_name='memberships', to='tenancy.organisation')),
             ],
             options={
                 'db_table': 'membership',
