@@ -18,7 +18,7 @@ from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
 
 @dataclass(frozen=True, slots=True)
 class EntityDocument:
-    """One entity to be written. `attributes` is the internal document."""
+    """One entity to be written. `attributes` is the internal document; an attribute that is None is taken away."""
 
     uri: str
     types: tuple[str, ...]
@@ -106,6 +106,19 @@ class StoredEntity:
 
 
 @dataclass(frozen=True, slots=True)
+class GeoRelation:
+    """A relation of GS CIM 009 §4.10 to a GeoJSON geometry: `relation` is near, within, contains, intersects, overlaps,
+    disjoint or equals; distances in metres belong to near. `attribute` is the GeoProperty that is looked at.
+    """
+
+    relation: str
+    geometry: dict[str, object]
+    max_distance_m: float | None = None
+    min_distance_m: float | None = None
+    attribute: str = "location"
+
+
+@dataclass(frozen=True, slots=True)
 class EntityQuery:
     """Which entities. `q` is the NGSI-LD query language; `bbox` is (west, south, east, north) in EPSG:4326 degrees;
     `near` is (longitude, latitude, metres). `text` searches names without accents. `run_id` finds what a load wrote.
@@ -119,6 +132,7 @@ class EntityQuery:
     bbox: tuple[float, float, float, float] | None = None
     near: tuple[float, float, float] | None = None
     within: dict[str, object] | None = None  # GeoJSON (Multi)Polygon
+    geo: GeoRelation | None = None
     text: str = ""
     run_id: int | None = None
     limit: int = 100
@@ -151,6 +165,12 @@ class EntityExists(StoreError, Conflict):
     """An entity with that URI exists already."""
 
     slug = "entity-exists"
+
+
+class UnusableQuery(StoreError, BadInput):
+    """The question cannot be understood."""
+
+    slug = "unusable-query"
 
 
 class UnusableEntity(StoreError, BadInput):

@@ -20,8 +20,10 @@ _SETTLED = "age(xmin) > age((pg_snapshot_xmin(pg_current_snapshot()))::xid)"
 
 def forget() -> None:
     """Empty the cache: for tests that change databases."""
-    for cache in (*_known.values(), *_names.values()):
-        cache.clear()
+    for known in _known.values():
+        known.clear()
+    for kept in _names.values():
+        kept.clear()
 
 
 def numbers(conn: psycopg.Connection, table: str, names: Iterable[str]) -> dict[str, int]:

@@ -6,12 +6,15 @@ Django's own by `foundation.database.django.current`). State, history and event 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from malha.context.store import documents, reading, undo
 from malha.context.store import table as tables
-from malha.context.store.contracts import EntityTable, WriteOptions, WriteOutcome
+from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, EntityTable, StoredEntity, WriteOptions, WriteOutcome
 
 _DEFAULTS = WriteOptions()
 
@@ -24,6 +27,47 @@ def upsert_table(conn: psycopg.Connection[Any], tenant_id: int, table: EntityTab
     cannot be stored are named in `refused` and the rest goes in. Raises UnusableEntity where columns differ in length.
     """
     return tables.upsert_table(conn, tenant_id, table, options)
+
+
+def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequence[EntityDocument], options: WriteOptions = _DEFAULTS) -> WriteOutcome:
+    """Write entities given as internal documents, of any types; the same URI twice is applied in order.
+
+    In mode UPDATE attributes that are not named stay and instances are matched by datasetId; in mode REPLACE they go.
+    Entities that cannot be stored are named in `refused` and the rest goes in.
+    """
+    return documents.upsert_documents(conn, tenant_id, docs, options)
+
+
+def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
+    """The entity with that URI. Raises EntityNotFound."""
+    return reading.retrieve(conn, tenant_id, uri)
+
+
+def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
+    """A page of entities in order of their id. Raises UnusableQuery where the question cannot be understood.
+
+    To walk over everything, pass the last entity's id as `after_id`: the cost of a page stays the same.
+    """
+    return reading.query(conn, tenant_ids, question)
+
+
+def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:
+    """Each type that the tenant has entities of: (type, how many, last change)."""
+    return reading.types(conn, tenant_id)
+
+
+def delete(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], run_id: int | None = None) -> int:
+    """Take entities away, with their history hidden. Returns how many there were."""
+    return len(undo.delete(conn, tenant_id, uris, run_id))
+
+
+def undo_run(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> tuple[int, int, int]:
+    """Undo what a run wrote: (entities deleted, entities put back, hot observations removed).
+
+    Entities that the run made go unless somebody wrote them since; values that it set go back to what they were before
+    it. Readers of the lake leave its observations out at once (`undone_run`), and the event `run.undone` has them removed.
+    """
+    return undo.undo_run(conn, tenant_id, run_id)
 
 
 def partitions_ahead(conn: psycopg.Connection[Any], days: int = 7) -> int:

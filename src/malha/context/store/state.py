@@ -19,7 +19,7 @@ from malha.context.store import geometry
 from malha.context.store.cells import array_of, array_of_text
 
 IDS_IN_EVENT = 1000
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 LOCK = """
 SELECT e.uri, e.id, e.types, e.run_id, e.created_run, {columns}
@@ -153,7 +153,7 @@ def documents(conn: psycopg.Connection[Any], tenant_id: int, ids: Sequence[int])
 
 def whole(doc: str, geom: bytes | None) -> dict[str, Any]:
     """A stored document with the shape that is kept beside it."""
-    document = _decode(doc)
+    document = decode(doc)
     if geom is not None and isinstance(document.get("location"), dict):
         document["location"]["value"] = geometry.geojson_of(geom)
     return document

@@ -23,6 +23,8 @@ NAMES = ("name", "title", "alternateName")
 
 def upsert_table(conn: psycopg.Connection[Any], tenant_id: int, table: EntityTable, options: WriteOptions) -> WriteOutcome:
     """Write a batch; see `service.upsert_table`."""
+    if options.mode is WriteMode.REPLACE:
+        raise UnusableEntity(msg("Um lote em colunas só acrescenta e altera; para substituir entidades envie documentos."))
     return _Batch(conn, tenant_id, table, options).write()
 
 
@@ -230,7 +232,6 @@ class _Batch:
             if change is None:
                 continue
             change.id = current.id
-            change.replace = self.options.mode is WriteMode.REPLACE
             if self.type_id not in current.types:
                 change.type_ids = [*current.types, self.type_id]
             changes.append(change)
@@ -245,7 +246,9 @@ class _Batch:
         rows = None if whole else self.order
         pick = range(len(self.entity)) if rows is None else rows
         units = names.numbers(self.conn, "unit", {cells.unit for cells in self.cells if cells.unit})
-        columns, parts, params = [], [], {}
+        columns: list[str] = []
+        parts: list[str] = []
+        params: dict[str, object] = {}
         for c, cells in enumerate(self.cells):
             columns.append(f"%(v{c})s::{'float8' if cells.numeric else 'text'}[]")
             value = f"n.v{c}, NULL::text" if cells.numeric else f"NULL::float8, n.v{c}"

@@ -1,0 +1,266 @@
+"""Write entities given as documents: any mix of types, attributes with sub-attributes and several instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from malha.context.store import announce, geometry, names, state
+from malha.context.store.cells import MEMBER, canonical, observed
+from malha.context.store.contracts import EntityDocument, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.state import Change, Current, Observation
+from malha.context.store.table import NAMES, same, text_of, usable_uri
+from malha.kernel.text import msg, normalise
+from malha.kernel.time import format_instant, now
+
+
+def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequence[EntityDocument], options: WriteOptions) -> WriteOutcome:
+    """Write entities; see `service.upsert_documents`. The same URI twice is applied in order."""
+    total = WriteOutcome()
+    for part in _rounds(docs):
+        outcome = _Round(conn, tenant_id, options).write(part)
+        total = WriteOutcome(
+            total.created + outcome.created, total.updated + outcome.updated, total.unchanged + outcome.unchanged,
+            total.observations + outcome.observations, total.refused + outcome.refused,
+        )  # fmt: skip
+    return total
+
+
+def _rounds(docs: Sequence[EntityDocument]) -> Iterable[list[EntityDocument]]:
+    """Split so that no URI is twice in one part, order kept."""
+    part: list[EntityDocument] = []
+    seen: set[str] = set()
+    for doc in docs:
+        if doc.uri in seen:
+            yield part
+            part, seen = [], set()
+        part.append(doc)
+        seen.add(doc.uri)
+    if part:
+        yield part
+
+
+class _Round:
+    """One pass over entities that are all different."""
+
+    def __init__(self, conn: psycopg.Connection[Any], tenant_id: int, options: WriteOptions) -> None:
+        self.conn, self.tenant_id, self.options = conn, tenant_id, options
+        self.moment = now()
+        self.refused: list[tuple[str, str]] = []
+        #: rows of history; the entity is named by URI until it has an id
+        self.rows: list[tuple[str, Observation]] = []
+        self.late: list[tuple[str, Observation]] = []
+        self.changed: dict[str, list[int]] = {}
+
+    def write(self, docs: Sequence[EntityDocument]) -> WriteOutcome:
+        good = [doc for doc in docs if self._usable(doc)]
+        self._name(good)
+        self.current = state.lock(self.conn, self.tenant_id, [doc.uri for doc in good], "e.doc::text, e.geom, e.scopes")
+        new: list[Change] = []
+        old: list[Change] = []
+        for doc in good:
+            current = self.current.get(doc.uri)
+            change = self._change(doc, current)
+            if current is None:
+                new.append(change or Change(doc.uri, "{}", [self.types[t] for t in doc.types]))
+            elif change is not None:
+                old.append(change)
+        ids = {uri: found.id for uri, found in self.current.items()}
+        if new:
+            ids |= state.insert(self.conn, self.tenant_id, self.options.run_id, new)
+        if old:
+            keys = sorted({name for doc in good for name in doc.attributes} | {name for change in old for name in change.gone})
+            state.update(self.conn, self.tenant_id, self.options.run_id, old, keys)
+        count = self._observe(ids)
+        self._announce(good, {change.uri for change in (*new, *old)}, ids)
+        return WriteOutcome(len(new), len(old), len(good) - len(new) - len(old), count, tuple(self.refused))
+
+    def _usable(self, doc: EntityDocument) -> bool:
+        try:
+            _check_document(doc)
+        except UnusableEntity as reason:
+            self.refused.append((doc.uri, str(reason)))
+            return False
+        return True
+
+    def _name(self, docs: Sequence[EntityDocument]) -> None:
+        found = [(name, i) for doc in docs for name, attribute in doc.attributes.items() for i in instances(attribute)]
+        self.types = names.numbers(self.conn, "entity_type", {t for doc in docs for t in doc.types})
+        self.attributes = names.numbers(self.conn, "attribute", {name for doc in docs for name in doc.attributes})
+        self.units = names.numbers(self.conn, "unit", {str(i["unitCode"]) for _, i in found if i.get("unitCode")})
+        self.datasets = names.numbers(self.conn, "attribute_dataset", {str(i["datasetId"]) for _, i in found if i.get("datasetId")})
+
+    def _change(self, doc: EntityDocument, current: Current | None) -> Change | None:
+        before = state.whole(current.extra[0], current.extra[1]) if current else {}
+        after: dict[str, Any] = {}
+        gone: list[str] = []
+        for name, attribute in doc.attributes.items():
+            if attribute is None:
+                if name in before:
+                    gone.append(name)
+                continue
+            merged = self._attribute(doc, name, attribute, before.get(name))
+            if merged is not None:
+                after[name] = merged
+        replace = self.options.mode is WriteMode.REPLACE
+        if replace:
+            gone = [name for name in before if doc.attributes.get(name) is None]
+        type_ids = self._types(doc, current)
+        scopes = list(doc.scopes) if doc.scopes and (current is None or list(doc.scopes) != (current.extra[2] or [])) else None
+        if current is not None and not after and not gone and type_ids is None and scopes is None:
+            return None
+        for name in gone:
+            self.rows.append((doc.uri, self._row(doc, name, {}, Operation.DELETED)))
+        return self._as_change(doc, current, before, after, gone, type_ids, scopes)
+
+    def _types(self, doc: EntityDocument, current: Current | None) -> list[int] | None:
+        ids = [self.types[t] for t in doc.types]
+        if current is None:
+            return ids
+        more = [id_ for id_ in ids if id_ not in current.types]
+        return [*current.types, *more] if more else None
+
+    def _as_change(
+        self, doc: EntityDocument, current: Current | None, before: dict[str, Any], after: dict[str, Any], gone: list[str],
+        type_ids: list[int] | None, scopes: list[str] | None,
+    ) -> Change:  # fmt: skip
+        change = Change(doc.uri, "", type_ids, id=current.id if current else 0, gone=gone, scopes=scopes)
+        if "location" in gone:
+            change.placed = True
+        if "location" in after:
+            change.placed, place = True, after["location"]
+            first = place if isinstance(place, dict) else None
+            if first and first.get("type") == "GeoProperty" and first.get("value") is not None:
+                change.shape = geometry.parse(first["value"])
+                kept = {key: value for key, value in first.items() if key != "value"}
+                after["location"] = kept if change.shape.wkb else kept | {"value": change.shape.geojson}
+        if any(name in after or name in gone for name in NAMES):
+            whole = {**before, **after}
+            words = [text_of(_value(instances(whole[name])[0])) for name in NAMES if name in whole and name not in gone]
+            change.named, change.name_key = True, normalise(" ".join(words)) or None
+        change.doc = canonical(after)
+        return change
+
+    def _attribute(self, doc: EntityDocument, name: str, attribute: object, before: object) -> Any:
+        """What the attribute becomes, None when nothing of it changes. Each changed instance makes a row of history."""
+        old = {str(i.get("datasetId", "")): i for i in instances(before)}
+        merged = dict(old) if self.options.mode is WriteMode.UPDATE else {}
+        changed = self.options.mode is WriteMode.REPLACE and len(old) != len(instances(attribute))
+        for instance in instances(attribute):
+            key = str(instance.get("datasetId", ""))
+            was = old.get(key)
+            if was is not None and _equal(was, instance):
+                merged[key] = was
+                continue
+            if was is not None and _older(instance.get("observedAt"), was.get("observedAt")):
+                self.late.append((doc.uri, self._row(doc, name, instance)))
+                merged[key] = was
+                continue
+            if was is None or not _same_observation(was, instance):
+                self.rows.append((doc.uri, self._row(doc, name, instance)))
+            merged[key] = instance
+            changed = True
+        if not changed:
+            return None
+        kept = list(merged.values())
+        return kept[0] if len(kept) == 1 else kept
+
+    def _row(self, doc: EntityDocument, name: str, instance: dict[str, Any], operation: Operation = Operation.VALUE) -> Observation:
+        kind, num, txt = (0, None, None) if operation is Operation.DELETED else observed(str(instance["type"]), _value(instance))
+        return Observation(
+            self.types[doc.types[0]], 0, self.attributes[name] if name in self.attributes else self._attribute_id(name),
+            _instant(instance.get("observedAt")) or format_instant(self.moment), kind, num, txt,
+            unit_id=self.units.get(str(instance.get("unitCode", ""))), dataset_id=self.datasets.get(str(instance.get("datasetId", "")), 0), op=operation,
+        )  # fmt: skip
+
+    def _attribute_id(self, name: str) -> int:
+        self.attributes |= names.numbers(self.conn, "attribute", [name])
+        return self.attributes[name]
+
+    def _observe(self, ids: dict[str, int]) -> int:
+        for uri, row in (*self.rows, *self.late):
+            row.entity_id = ids[uri]
+        rows = [row for _, row in self.rows]
+        if self.late:
+            keys = [(row.entity_id, row.attr_id, row.dataset_id, row.observed_at) for _, row in self.late]
+            found = state.known(self.conn, self.tenant_id, keys)
+            self.late = [(uri, row) for n, (uri, row) in enumerate(self.late) if found.get(n) != (row.num, row.txt, row.unit_id, row.op)]
+            rows += [row for _, row in self.late]
+        state.observe(self.conn, self.tenant_id, self.options.run_id, rows)
+        return len(rows)
+
+    def _announce(self, docs: Sequence[EntityDocument], changed: set[str], ids: dict[str, int]) -> None:
+        touched = changed | {uri for uri, _ in self.late}
+        by_type: dict[str, list[EntityDocument]] = {}
+        for doc in docs:
+            if doc.uri in touched:
+                by_type.setdefault(doc.types[0], []).append(doc)
+        instants: dict[str, list[datetime]] = {}
+        for uri, row in (*self.rows, *self.late):
+            instants.setdefault(uri, []).append(datetime.fromisoformat(row.observed_at))
+        for type_, group in by_type.items():
+            moments = [moment for doc in group for moment in instants.get(doc.uri, ())] or [self.moment]
+            attributes = sorted({name for doc in group for name in doc.attributes})
+            announce.changed(self.conn, self.tenant_id, type_, [ids[doc.uri] for doc in group], attributes, min(moments), max(moments), self.options)
+
+
+def instances(attribute: object) -> list[dict[str, Any]]:
+    """The instances of an attribute: one, or several by datasetId."""
+    found = attribute if isinstance(attribute, list) else [attribute]
+    return [instance for instance in found if isinstance(instance, dict)]
+
+
+def _value(instance: dict[str, Any]) -> Any:
+    return instance.get(MEMBER.get(str(instance.get("type")), "value"))
+
+
+def _check_document(doc: EntityDocument) -> None:
+    if not usable_uri(doc.uri):
+        raise UnusableEntity(msg("O identificador não é um URI (até 2048 octetos, sem espaços)."))
+    if not doc.types:
+        raise UnusableEntity(msg("Falta o tipo da entidade."))
+    for name, attribute in doc.attributes.items():
+        for instance in instances(attribute):
+            _check(name, instance)
+
+
+def _check(name: str, instance: dict[str, Any]) -> None:
+    kind = str(instance.get("type"))
+    if kind not in MEMBER:
+        raise UnusableEntity(msg("O atributo “{name}” tem um tipo que não existe: {kind}."), name=name, kind=kind[:40])
+    if MEMBER[kind] not in instance or instance[MEMBER[kind]] is None:
+        raise UnusableEntity(msg("Ao atributo “{name}” falta “{member}”."), name=name, member=MEMBER[kind])
+    if kind == "GeoProperty":
+        geometry.parse(instance["value"])
+    if instance.get("observedAt") is not None:
+        try:
+            _instant(instance["observedAt"])
+        except (ValueError, TypeError) as reason:
+            raise UnusableEntity(msg("O observedAt de “{name}” não é uma data e hora: {value}."), name=name, value=str(instance["observedAt"])[:40]) from reason
+    if "\\u0000" in canonical(instance):
+        raise UnusableEntity(msg("O texto de “{name}” tem caracteres que não existem em Unicode."), name=name)
+
+
+def _instant(value: object) -> str | None:
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(str(value))
+    return format_instant(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether two instances say the same, all members considered."""
+    return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+
+
+def _same_observation(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether history would say the same of both: only sub-attributes differ."""
+    return same(_value(a), _value(b)) and a.get("unitCode") == b.get("unitCode") and _instant(a.get("observedAt")) == _instant(b.get("observedAt"))
+
+
+def _older(a: object, b: object) -> bool:
+    first, second = _instant(a), _instant(b)
+    return first is not None and second is not None and datetime.fromisoformat(first) < datetime.fromisoformat(second)

@@ -1,0 +1,204 @@
+"""The query language of GS CIM 009 §4.9 (`q`): text in, a tree out. Pure.
+
+any    = all *("|" all)
+all    = term *(";" term)
+term   = "(" any ")" / path [operator values]
+path   = name *("." name) ["[" name *("." name) "]"]
+values = value *("," value) / value ".." value
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from malha.context.store.contracts import UnusableQuery
+from malha.kernel.text import msg
+
+OPERATORS = ("!~=", "==", "!=", ">=", "<=", "~=", ">", "<")
+LENGTH = 8192
+DEPTH = 32
+_NAME = re.compile(r"[^\s.;|()\[\]=<>!~,\"{}]+")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?")
+_VALUE = re.compile(r"[^\s;|(),\"]+")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
+
+type Scalar = str | float | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From `low` to `high`, both included."""
+
+    low: Scalar
+    high: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """An attribute, its sub-attributes, and a trailing path into the value or language tag (`[…]`)."""
+
+    names: tuple[str, ...]
+    inside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`path operator values`; without operator the attribute has to exist. Several values mean any of them."""
+
+    path: Path
+    operator: str = ""
+    values: tuple[Scalar | Range, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All of `parts` hold."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """One of `parts` holds."""
+
+    parts: tuple[Node, ...]
+
+
+type Node = Term | Every | Some
+
+
+def parse(text: str) -> Node:
+    """The tree of a `q` text. Raises UnusableQuery saying where it cannot be read."""
+    if len(text) > LENGTH:
+        raise UnusableQuery(msg("A pergunta q é demasiado longa (até {limit} carateres)."), limit=LENGTH)
+    parser = _Parser(text)
+    node = parser.some(0)
+    if parser.at < len(text):
+        raise parser.wrong()
+    return node
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def wrong(self) -> UnusableQuery:
+        return UnusableQuery(msg("Não se percebe a pergunta q na posição {position}: “{rest}”."), position=self.at + 1, rest=self.text[self.at : self.at + 30])
+
+    def take(self, word: str) -> bool:
+        if self.text.startswith(word, self.at):
+            self.at += len(word)
+            return True
+        return False
+
+    def some(self, depth: int) -> Node:
+        parts = [self.every(depth)]
+        while self.take("|"):
+            parts.append(self.every(depth))
+        return parts[0] if len(parts) == 1 else Some(tuple(parts))
+
+    def every(self, depth: int) -> Node:
+        parts = [self.term(depth)]
+        while self.take(";"):
+            parts.append(self.term(depth))
+        return parts[0] if len(parts) == 1 else Every(tuple(parts))
+
+    def term(self, depth: int) -> Node:
+        if depth > DEPTH:
+            raise UnusableQuery(msg("A pergunta q tem demasiados parênteses."))
+        if self.take("("):
+            node = self.some(depth + 1)
+            if not self.take(")"):
+                raise self.wrong()
+            return node
+        path = self.path()
+        operator = next((op for op in OPERATORS if self.take(op)), "")
+        if not operator:
+            return Term(path)
+        if operator in {"~=", "!~="}:
+            return Term(path, operator, (self.pattern(),))
+        values = [self.value_or_range()]
+        while operator in {"==", "!="} and self.take(","):
+            values.append(self.value_or_range())
+        if operator not in {"==", "!="} and isinstance(values[0], Range):
+            raise self.wrong()
+        return Term(path, operator, tuple(values))
+
+    def path(self) -> Path:
+        names = self.names()
+        inside: tuple[str, ...] = ()
+        if self.take("["):
+            inside = self.names()
+            if not self.take("]"):
+                raise self.wrong()
+        return Path(names, inside)
+
+    def names(self) -> tuple[str, ...]:
+        found = [self.name()]
+        while self.take("."):
+            found.append(self.name())
+        return tuple(found)
+
+    def name(self) -> str:
+        match = _NAME.match(self.text, self.at)
+        if not match:
+            raise self.wrong()
+        self.at = match.end()
+        return match.group()
+
+    def value_or_range(self) -> Scalar | Range:
+        low = self.value()
+        if self.take(".."):
+            return Range(low, self.value())
+        return low
+
+    def value(self) -> Scalar:
+        if self.take('"'):
+            return self.quoted()
+        match = _VALUE.match(self.text, self.at)
+        if not match:
+            raise self.wrong()
+        word = match.group().partition("..")[0]
+        if not word:
+            raise self.wrong()
+        self.at += len(word)
+        if word in {"true", "false"}:
+            return word == "true"
+        if _NUMBER.fullmatch(word):
+            return float(word) if any(c in word for c in ".eE") else int(word)
+        return word
+
+    def quoted(self) -> str:
+        """A text in quotes; a backslash before a quote or a backslash keeps it."""
+        out: list[str] = []
+        while self.at < len(self.text):
+            c = self.text[self.at]
+            self.at += 1
+            if c == '"':
+                return "".join(out)
+            if c == "\\" and self.at < len(self.text) and self.text[self.at] in '"\\':
+                c = self.text[self.at]
+                self.at += 1
+            out.append(c)
+        raise self.wrong()
+
+    def pattern(self) -> str:
+        """What follows `~=`: in quotes, or up to the next `;`, `|` or closing parenthesis that it did not open."""
+        if self.take('"'):
+            return self.quoted()
+        start, depth = self.at, 0
+        while self.at < len(self.text):
+            c = self.text[self.at]
+            if c == ";" or (depth == 0 and c in "|)"):
+                break
+            depth += (c == "(") - (c == ")")
+            self.at += 1
+        if start == self.at:
+            raise self.wrong()
+        return self.text[start : self.at]
+
+
+def is_instant(value: object) -> bool:
+    """Whether a value of `q` is a date or a date and time."""
+    return isinstance(value, str) and bool(_INSTANT.fullmatch(value))

@@ -1,0 +1,157 @@
+"""Read entities back: one by its URI, many by a question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from malha.context.store import names, predicate, q, shapes, state
+from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, StoredEntity, UnusableQuery
+from malha.kernel.text import msg, normalise
+
+COLUMNS = "e.id, e.tenant_id, e.uri, e.types, e.doc::text, e.geom, e.scopes, e.created_at, e.modified_at"
+CHUNK = 500  # rows looked at in one go while shapes are checked
+PATTERN_LENGTH = 512
+
+
+@dataclass(slots=True)
+class _Condition:
+    """A WHERE clause in the making; `empty` when nothing can match."""
+
+    parts: list[str] = field(default_factory=list)
+    params: list[object] = field(default_factory=list)
+    empty: bool = False
+
+    def add(self, part: str, *params: object) -> None:
+        self.parts.append(part)
+        self.params += params
+
+    @property
+    def text(self) -> str:
+        return " AND ".join(self.parts)
+
+
+def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
+    """The entity with that URI. Raises EntityNotFound."""
+    row = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = %s", [tenant_id, uri]).fetchone()
+    if row is None:
+        raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
+    return _entities(conn, [row])[0]
+
+
+def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
+    """A page of the entities that `question` asks for, in order of id."""
+    condition = where(conn, tenant_ids, question)
+    if condition.empty:
+        return EntityPage([], 0 if question.count else None)
+    exact = shapes.filters(question)
+    if exact:
+        return _refined(conn, question, condition, exact)
+    total = None
+    if question.count:
+        row = state.execute(conn, f"SELECT count(*) FROM entities e WHERE {condition.text}", condition.params).fetchone()
+        total = int(row[0]) if row else 0
+    if question.limit <= 0:
+        return EntityPage([], total)
+    after = " AND e.id > %s" if question.after_id else ""
+    params = [*condition.params, *([question.after_id] if question.after_id else []), question.limit, question.offset]
+    rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY e.id LIMIT %s OFFSET %s", params).fetchall()
+    return EntityPage(_entities(conn, rows), total)
+
+
+def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> _Condition:
+    """The condition on `entities e` for everything but exact shapes; one tenant is always named (data-plane 2)."""
+    condition = _Condition()
+    if len(tenant_ids) == 1:
+        condition.add("e.tenant_id = %s", tenant_ids[0])
+    else:
+        condition.add("e.tenant_id = ANY (%s::bigint[])", list(tenant_ids))
+    _by_type(conn, question, condition)
+    if question.uris:
+        condition.add("e.uri = ANY (%s::text[])", list(question.uris))
+    if question.id_pattern:
+        condition.add("e.uri ~ %s", _pattern(question.id_pattern))
+    if question.attrs:
+        condition.add("e.doc ?| %s::text[]", list(question.attrs))
+    if question.q:
+        params: list[object] = []
+        condition.add(predicate.compile_node(q.parse(question.q), params), *params)
+    if question.text.strip():
+        word = normalise(question.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        condition.add("e.name_key LIKE %s", f"%{word}%")
+    if question.run_id is not None:
+        run = "EXISTS (SELECT FROM entity_before_run b WHERE b.tenant_id = e.tenant_id AND b.run_id = %s AND b.entity_id = e.id)"
+        condition.add(f"(e.created_run = %s OR e.run_id = %s OR {run})", question.run_id, question.run_id, question.run_id)
+    for box in (question.bbox, *(one.box for one in shapes.filters(question))):
+        if box is not None:
+            west, south, east, north = box
+            condition.add("e.bbox && box(point(%s, %s), point(%s, %s))", east, north, west, south)
+    return condition
+
+
+def _by_type(conn: psycopg.Connection[Any], question: EntityQuery, condition: _Condition) -> None:
+    if not question.types:
+        return
+    ids = list(names.existing(conn, "entity_type", question.types).values())
+    if not ids:
+        condition.empty = True
+    elif len(ids) == 1:
+        condition.add("(e.type_id = %s OR (cardinality(e.types) > 1 AND %s = ANY (e.types)))", ids[0], ids[0])
+    else:
+        condition.add("(e.type_id = ANY (%s::int[]) OR (cardinality(e.types) > 1 AND e.types && %s::int[]))", ids, ids)
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as reason:
+        raise UnusableQuery(msg("O padrão “{pattern}” não é uma expressão regular."), pattern=text[:80]) from reason
+    if len(text) > PATTERN_LENGTH:
+        raise UnusableQuery(msg("O padrão de identificadores é demasiado longo."))
+    return text
+
+
+def _refined(conn: psycopg.Connection[Any], question: EntityQuery, condition: _Condition, exact: list[shapes.GeoFilter]) -> EntityPage:
+    """Walk in order of id, chunk by chunk, until the page is full, or to the end for an exact count."""
+    found: list[StoredEntity] = []
+    matched, after = 0, question.after_id
+    while True:
+        statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text} AND e.id > %s ORDER BY e.id LIMIT %s"
+        rows = state.execute(conn, statement, [*condition.params, after, CHUNK]).fetchall()
+        for entity in _entities(conn, rows):
+            if not all((shape := shapes.shape_of(entity.attributes, one.relation.attribute)) is not None and one.holds(shape) for one in exact):
+                continue
+            matched += 1
+            if matched > question.offset and len(found) < question.limit:
+                found.append(entity)
+        if len(rows) < CHUNK or (len(found) >= question.limit and not question.count):
+            return EntityPage(found, matched if question.count else None)
+        after = rows[-1][0]
+
+
+def _entities(conn: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) -> list[StoredEntity]:
+    types = names.names(conn, "entity_type", {id_ for row in rows for id_ in row[3]})
+    return [_entity(row, types) for row in rows]
+
+
+def _entity(row: tuple[Any, ...], types: dict[int, str]) -> StoredEntity:
+    attributes = state.whole(row[4], row[5])
+    location = attributes.get("location")
+    if isinstance(location, list):
+        location = location[0] if location else None
+    place = location.get("value") if isinstance(location, dict) else None
+    return StoredEntity(
+        id=row[0], tenant_id=row[1], uri=row[2], types=tuple(types[id_] for id_ in row[3]), attributes=attributes,
+        location=place if isinstance(place, dict) else None, created_at=row[7], modified_at=row[8], scopes=tuple(row[6] or ()),
+    )  # fmt: skip
+
+
+def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:
+    """Each type that the tenant has entities of: (type, how many, last change)."""
+    statement = "SELECT t.name, count(*), max(e.modified_at) FROM entities e JOIN entity_type t ON t.id = ANY (e.types) WHERE e.tenant_id = %s GROUP BY t.name ORDER BY t.name"
+    return [(row[0], row[1], row[2]) for row in state.execute(conn, statement, [tenant_id])]

@@ -1,0 +1,103 @@
+"""Exact answers about places: what the boxes of PostgreSQL let through is looked at here, shape by shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pyproj
+import shapely
+from shapely.errors import ShapelyError
+from shapely.geometry.base import BaseGeometry
+
+from malha.context.store.contracts import EntityQuery, GeoRelation, UnusableQuery
+from malha.kernel.text import msg
+
+METRES_PER_DEGREE = 110_574.0  # of latitude, the shortest
+RELATIONS = frozenset({"near", "within", "contains", "intersects", "overlaps", "disjoint", "equals"})
+type Box = tuple[float, float, float, float]
+
+
+@lru_cache(maxsize=1)
+def _ellipsoid() -> pyproj.Geod:
+    return pyproj.Geod(ellps="WGS84")
+
+
+def distance_m(a: BaseGeometry, b: BaseGeometry) -> float:
+    """The geodesic distance of the two nearest points, in metres."""
+    near, far = shapely.get_coordinates(shapely.shortest_line(a, b))
+    return float(_ellipsoid().inv(near[0], near[1], far[0], far[1])[2])
+
+
+class GeoFilter:
+    """One question about places: `box` is what the index can use (None: nothing), `holds` decides."""
+
+    def __init__(self, relation: GeoRelation) -> None:
+        if relation.relation not in RELATIONS:
+            raise UnusableQuery(msg("A relação geográfica “{relation}” não existe."), relation=relation.relation[:40])
+        self.relation = relation
+        try:
+            self.geometry = shapely.from_geojson(msgspec.json.encode(relation.geometry))
+        except (ShapelyError, ValueError, TypeError) as reason:
+            raise UnusableQuery(msg("A geometria da pergunta não é GeoJSON.")) from reason
+        if self.geometry is None or self.geometry.is_empty:
+            raise UnusableQuery(msg("A geometria da pergunta não é GeoJSON."))
+        shapely.prepare(self.geometry)
+        self.box = self._box()
+
+    def _box(self) -> Box | None:
+        if self.relation.relation == "disjoint" or self.relation.attribute != "location":
+            return None
+        west, south, east, north = self.geometry.bounds
+        if self.relation.relation != "near":
+            return west, south, east, north
+        if self.relation.max_distance_m is None:
+            return None
+        up = self.relation.max_distance_m / METRES_PER_DEGREE * 1.01
+        poleward = min(89.9, max(abs(south), abs(north)) + up)
+        aside = min(360.0, up / math.cos(math.radians(poleward)))
+        return west - aside, max(-90.0, south - up), east + aside, min(90.0, north + up)
+
+    def holds(self, shape: BaseGeometry) -> bool:
+        """Whether the entity's shape stands in the relation."""
+        relation = self.relation
+        if relation.relation == "near":
+            metres = distance_m(shape, self.geometry)
+            return (relation.max_distance_m is None or metres <= relation.max_distance_m) and (
+                relation.min_distance_m is None or metres >= relation.min_distance_m
+            )
+        test: Callable[[BaseGeometry, BaseGeometry], Any] = getattr(shapely, relation.relation)
+        return bool(test(shape, self.geometry))
+
+
+def filters(query: EntityQuery) -> list[GeoFilter]:
+    """The exact questions about places of a query; its bbox is none, the index answers it whole."""
+    found: list[GeoFilter] = []
+    if query.near is not None:
+        lon, lat, metres = query.near
+        found.append(GeoFilter(GeoRelation("near", {"type": "Point", "coordinates": [lon, lat]}, max_distance_m=metres)))
+    if query.within is not None:
+        found.append(GeoFilter(GeoRelation("within", query.within)))
+    if query.geo is not None:
+        found.append(GeoFilter(query.geo))
+    return found
+
+
+def shape_of(entity: dict[str, Any], attribute: str) -> BaseGeometry | None:
+    """The shape that an entity's document gives for a GeoProperty, None where it has none."""
+    member = entity.get(attribute)
+    if isinstance(member, list):
+        member = member[0] if member else None
+    value = member.get("value") if isinstance(member, dict) else None
+    if not isinstance(value, dict):
+        return None
+    coordinates = value.get("coordinates")
+    if value.get("type") == "Point" and isinstance(coordinates, list):
+        return shapely.Point(coordinates[0], coordinates[1])
+    try:
+        return shapely.from_geojson(msgspec.json.encode(value))
+    except (ShapelyError, ValueError):
+        return None
