@@ -5,6 +5,7 @@ Names are those of the national catalogue (CNMD) or Smart Data Models, byte for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -159,6 +160,35 @@ class Finding:
     mend: str
     severity: Severity = Severity.ERROR
     params: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFinding:
+    """One thing wrong in a column, once for all the rows (from 0) that share it; `finding` quotes the first of them."""
+
+    finding: Finding
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFindings:
+    """What is wrong with a batch of `row_count` rows, grouped by property and sentence."""
+
+    row_count: int
+    groups: tuple[ColumnFinding, ...] = ()
+
+    @property
+    def refused(self) -> frozenset[int]:
+        """The rows that an error keeps out."""
+        return frozenset(row for group in self.groups if group.finding.severity is Severity.ERROR for row in group.rows)
+
+    def by_row(self) -> dict[int, list[Finding]]:
+        """The findings of each row that has any."""
+        found: dict[int, list[Finding]] = {}
+        for group in self.groups:
+            for row in group.rows:
+                found.setdefault(row, []).append(group.finding)
+        return found
 
 
 class ModelError(MalhaError):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from malha.kernel.text import msg
+from malha.vocabulary.models import columns as batch
 from malha.vocabulary.models import declaration, sentences, validation
-from malha.vocabulary.models.contracts import DataModel, Finding, UnknownModel
+from malha.vocabulary.models.contracts import ColumnFindings, DataModel, Finding, UnknownModel
 
 
 def get(entity_type: str, tenant_id: int | None = None) -> DataModel:
@@ -33,6 +34,15 @@ def all_models(tenant_id: int | None = None) -> list[DataModel]:
 def validate(entity: Mapping[str, Any], model: DataModel) -> list[Finding]:
     """What is wrong with `entity` (normalized, concise or key-values), by property, and how to mend it."""
     return validation.of(model).validate(entity)
+
+
+def validate_columns(model: DataModel, columns: Mapping[str, batch.Values], *, row_count: int, units: Mapping[str, str] | None = None) -> ColumnFindings:
+    """What is wrong with a batch of one type, column by column; rows count from 0, null is an omitted property.
+
+    `columns` are sequences of plain values or Arrow arrays, each with `row_count` rows; geometries WKB bytes or
+    GeoJSON dicts; `units` the UN/CEFACT code that a column's numbers are in, where it is not the model's.
+    """
+    return batch.validate_columns(model, columns, row_count, units or {})
 
 
 def in_language(found: Finding, language: str) -> tuple[str, str]:

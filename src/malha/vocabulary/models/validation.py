@@ -78,7 +78,7 @@ class Validator:
 
     def _unknown(self, name: str, attribute: Mapping[str, Any] | None, report: list[Finding]) -> None:
         if attribute is not None and "unitCode" in attribute:
-            _check_unit(name, "", attribute["unitCode"], report)
+            check_unit(name, "", attribute["unitCode"], report)
         near = checks.nearest(name, tuple(self.properties)) if name.isidentifier() else ""
         report.append(finding("unknown-near", name, near=near) if near else finding("unknown", name))
 
@@ -99,14 +99,15 @@ def _kind_fits(prop: ModelProperty, attribute: Mapping[str, Any], report: list[F
 
 def _in_model_unit(prop: ModelProperty, value: Any, code: Any, report: list[Finding]) -> Any:
     """The number in the unit of the model, so that its range can be checked; the unit itself is checked too."""
-    if code is None or not _check_unit(prop.name, prop.unit, code, report):
+    if code is None or not check_unit(prop.name, prop.unit, code, report):
         return value
     if type(value) not in {int, float} or code == prop.unit or (not prop.unit and prop.maximum != 1):
         return value
     return units.convert(value, code, prop.unit) if units.compatible(code, prop.unit) else value
 
 
-def _check_unit(path: str, expected: str, code: Any, report: list[Finding]) -> bool:
+def check_unit(path: str, expected: str, code: Any, report: list[Finding]) -> bool:
+    """Whether `code` is a unit that fits one measured in `expected`; reports what is wrong with it otherwise."""
     if isinstance(code, Mapping):  # written as a property of its own
         code = code.get("value")
     unit = units.find(code) if isinstance(code, str) else None

@@ -27,7 +27,8 @@ def test_each_model_is_complete(entity_type):
     names = [prop.name for prop in model.properties]
     assert len(names) == len(set(names))
     for prop in model.properties:
-        assert prop.label.pt and prop.label.en, prop.name
+        assert prop.label.pt, prop.name
+        assert prop.label.en, prop.name
         assert not prop.unit or units.find(prop.unit), prop.name
         assert len(prop.choices) == len(set(prop.choices)) == len(prop.choice_labels), prop.name
         assert (prop.role is Role.MEASURE) == (prop.aggregation is not None), prop.name

@@ -31,7 +31,9 @@ def test_it_works():
 
 def test_concise_and_key_values_say_the_same():
     concise = noise(LAeq={"value": 61.5, "unitCode": "2N"}, dataProvider={"value": "Vila"}, address={"value": ADDRESS})
-    plain = noise(LAeq=61.5, dataProvider="Vila", address=ADDRESS, location={"type": "Point", "coordinates": [-8.42, 40.2]}, dateObservedFrom="2026-01-02T10:00:00Z")
+    plain = noise(
+        LAeq=61.5, dataProvider="Vila", address=ADDRESS, location={"type": "Point", "coordinates": [-8.42, 40.2]}, dateObservedFrom="2026-01-02T10:00:00Z"
+    )
     assert codes(concise) == codes(plain) == []
 
 
@@ -42,7 +44,14 @@ def test_a_mandatory_property_without_a_value_is_refused(nothing):
 
 
 def test_only_the_end_of_an_interval_may_be_null():
-    alert = {"id": "urn:a:Alert:1", "type": "Alert", "address": ADDRESS, "alertSource": "https://example.pt/", "category": "weather", "dateIssued": "2026-01-02T10:00:00Z"}
+    alert = {
+        "id": "urn:a:Alert:1",
+        "type": "Alert",
+        "address": ADDRESS,
+        "alertSource": "https://example.pt/",
+        "category": "weather",
+        "dateIssued": "2026-01-02T10:00:00Z",
+    }
     assert codes(alert | {"validTo": None}, "Alert") == []
     assert codes(alert | {"validFrom": None}, "Alert") == [("validFrom", "empty")]
 
@@ -72,7 +81,9 @@ def test_each_fault_is_named_by_its_property(change, path, code):
 
 
 def test_a_near_miss_is_suggested_in_both_languages():
-    wrong = next(found for found in service.validate(noise(address=ADDRESS | {"addressRegion": "ALGARVE"}), service.get("NoiseLevelObserved")) if found.code == "choice")
+    wrong = next(
+        found for found in service.validate(noise(address=ADDRESS | {"addressRegion": "ALGARVE"}), service.get("NoiseLevelObserved")) if found.code == "choice"
+    )
     assert "“Algarve”" in wrong.mend
     assert service.in_language(wrong, "en")[1].startswith("Did you mean “Algarve”?")
 
