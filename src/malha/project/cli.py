@@ -1,34 +1,46 @@
-"""The commands of `./malha`. Each imports what it needs when it runs, so that `--help` is instant."""
+"""The commands of `./malha`. Each is imported when it runs, so that `--help` is instant."""
 
 from __future__ import annotations
 
-import os
+import importlib
 import sys
-from pathlib import Path
 
 import click
 
 from malha.kernel.errors import MalhaError
 
+#: command → (module that holds `command`, one line for `./malha --help`), in the order people meet them
+COMMANDS = {
+    "up": ("malha.project.commands.up", "Arranca tudo e fica a correr até Ctrl-C"),
+    "database": ("malha.project.commands.database", "Cópias da base de dados"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """A group that knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Comandos"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Malha: a plataforma de dados urbanos."""
-
-
-@cli.command()
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Pasta de dados.")
-@click.option("--port", type=int, help="Porta (a seguinte, se estiver ocupada).")
-@click.option("--host", help="Endereço em que escuta; por omissão só este computador.")
-@click.option("--no-demo", is_flag=True, help="Sem a vila de demonstração.")
-def up(data: Path | None, port: int | None, host: str | None, no_demo: bool) -> None:
-    """Arranca tudo e fica a correr até Ctrl-C."""
-    for name, value in {"MALHA_DATA": data, "MALHA_PORT": port, "MALHA_HOST": host}.items():
-        if value is not None:
-            os.environ[name] = str(value)
-    from malha.project import up as command
-
-    command.run(demo=not no_demo)
 
 
 def main() -> None:

@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from malha.foundation.database import service as database
+from malha.foundation.database.contracts import DatabaseError, Role
 from malha.foundation.database.embedded import Cluster
 from malha.foundation.settings import service as settings
 from malha.kernel.errors import Unavailable
@@ -60,6 +63,28 @@ def running_database() -> Iterator[Callable[[], None]]:
             cluster.stop()
     finally:
         cluster.release()
+
+
+@contextmanager
+def platform() -> Iterator[None]:
+    """Django set up on this installation's database: the one that `./malha up` runs now, or one of our own for a moment."""
+    if _answers():
+        migrate()
+        yield
+        return
+    with running_database():
+        migrate()
+        yield
+
+
+def _answers() -> bool:
+    """Whether somebody runs the database of this data folder."""
+    try:
+        database.connect(Role.OWNER).close()
+    except (DatabaseError, psycopg.OperationalError):
+        database.endpoint.cache_clear()
+        return False
+    return True
 
 
 def migrate() -> None:
