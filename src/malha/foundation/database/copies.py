@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from malha.foundation.database import service
 from malha.foundation.database.contracts import DatabaseError, Role
-from malha.foundation.database.embedded import BIN
+from malha.foundation.database.embedded import BIN, SUPERUSER
+from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 
 _DUMPS = (("malha.dump", Role.OWNER), ("lake.dump", Role.LAKE_WRITER))
@@ -38,22 +39,20 @@ def restore(folder: Path) -> None:
 
 
 def _run(tool: str, role: Role, *arguments: str) -> None:
-    url = urlsplit(service.dsn(role))
-    place = {
-        "PGHOST": unquote(url.hostname or ""),
-        "PGPORT": str(url.port or 5432),
-        "PGUSER": role.value,
-        "PGPASSWORD": unquote(url.password or ""),
-        "PGDATABASE": url.path.removeprefix("/"),
+    """Run one of the wheel's tools on the database of `role`, as whoever row-level security lets see everything."""
+    place = service.endpoint()
+    database = urlsplit(service.dsn(role)).path.removeprefix("/")
+    administrator = urlsplit(settings.current().database_url)
+    who = {
+        "PGHOST": place.host,
+        "PGPORT": str(place.port),
+        "PGUSER": unquote(administrator.username or SUPERUSER),
+        "PGPASSWORD": unquote(administrator.password or "") or place.passwords.get(SUPERUSER, ""),
+        "PGDATABASE": database,
     }
-    # a socket folder is no host name, so it goes beside the URL parser
-    place["PGHOST"] = service.endpoint().host
+    target = ["--dbname", database] if tool == "pg_restore" else []
     done = subprocess.run(  # noqa: S603 -- the wheel's own tools
-        [BIN / tool, "--dbname", place["PGDATABASE"], *arguments] if tool == "pg_restore" else [BIN / tool, *arguments],
-        env={**os.environ, **place, "LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=False,
+        [BIN / tool, *target, *arguments], env={**os.environ, **who, "LC_ALL": "C"}, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=done.stderr.strip()[-500:])
