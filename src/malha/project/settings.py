@@ -78,7 +78,12 @@ INSTALLED_APPS = [
     "malha.insight.records",
     "malha.insight.today",
     "malha.packs.registry",
+    "malha.vocabulary.models",
     "malha.context.store",
+    "malha.ingest.lineage",
+    "malha.ingest.quality",
+    "malha.ingest.mapping",
+    "malha.ingest.runs",
     "malha.share.opendata",
     "malha.ui",
 ]

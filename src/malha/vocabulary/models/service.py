@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
+
+from malha.kernel import units
 from malha.kernel.text import msg
 from malha.vocabulary.models import columns as batch
-from malha.vocabulary.models import declaration, sentences, validation
-from malha.vocabulary.models.contracts import ColumnFindings, DataModel, Finding, UnknownModel
+from malha.vocabulary.models import declaration, documents, kept, saving, sentences, validation
+from malha.vocabulary.models.contracts import ColumnFindings, DataModel, Finding, UnknownModel, UnusableModel
+
+_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_PROPERTY_NAME = re.compile(r"^[A-Za-z_][\w.:/#-]*$")
 
 
 def get(entity_type: str, tenant_id: int | None = None) -> DataModel:
@@ -21,14 +28,43 @@ def get(entity_type: str, tenant_id: int | None = None) -> DataModel:
 
 def find(entity_type: str, tenant_id: int | None = None) -> DataModel | None:
     """As `get`, but None where there is no such model."""
-    del tenant_id
+    own = kept.shelf(tenant_id).find(entity_type) if tenant_id is not None else None
+    if own is not None:
+        return own
+    national = kept.shelf(None).find(entity_type)
+    if national is not None:
+        return national
     return declaration.load(entity_type) if entity_type in declaration.names() else None
 
 
 def all_models(tenant_id: int | None = None) -> list[DataModel]:
     """Every model that the tenant may use, in order of type."""
-    del tenant_id
-    return [declaration.load(name) for name in declaration.names()]
+    types = {*declaration.names(), *kept.shelf(None).documents}
+    if tenant_id is not None:
+        types.update(kept.shelf(tenant_id).documents)
+    return [get(name, tenant_id) for name in sorted(types)]
+
+
+def create_model(connection: psycopg.Connection, tenant_id: int, model: DataModel, *, origin: str = "") -> DataModel:
+    """Keep a model of the tenant's own, inside its transaction; it serves at once. The same again changes nothing."""
+    check_model(model)
+    return saving.save(connection, tenant_id, model, origin=origin, schema=None)[0]
+
+
+def check_model(model: DataModel) -> None:
+    """Raise UnusableModel where a declaration cannot serve: no name, names twice, unknown units, a time that is none."""
+    names = [prop.name for prop in model.properties]
+    twice = {name for name in names if names.count(name) > 1}
+    if not _NAME.match(model.type):
+        raise UnusableModel(msg("O tipo “{type}” não serve: comece por uma letra e use só letras, algarismos e “_”."), type=model.type)
+    for name in names:
+        if not _PROPERTY_NAME.match(name) or name in twice or name in validation.RESERVED:
+            raise UnusableModel(msg("A propriedade “{name}” não serve: o nome repete-se ou tem sinais que não se aceitam."), name=name)
+    for prop in model.properties:
+        if prop.unit and units.find(prop.unit) is None:
+            raise UnusableModel(msg("A unidade “{unit}” de “{name}” não é um código UN/CEFACT conhecido."), unit=prop.unit, name=prop.name)
+    if model.time_property and model.find(model.time_property) is None:
+        raise UnusableModel(msg("O modelo diz que o instante está em “{name}”, que não existe."), name=model.time_property)
 
 
 def validate(entity: Mapping[str, Any], model: DataModel) -> list[Finding]:
@@ -43,6 +79,11 @@ def validate_columns(model: DataModel, columns: Mapping[str, batch.Values], *, r
     GeoJSON dicts; `units` the UN/CEFACT code that a column's numbers are in, where it is not the model's.
     """
     return batch.validate_columns(model, columns, row_count, units or {})
+
+
+def to_document(entity: Mapping[str, Any], model: DataModel | None = None) -> dict[str, Any]:
+    """`{"uri", "types", "scopes", "attributes"}` of an entity in any form; the attributes normalized, keyed by short names."""
+    return documents.to_document(entity, model)
 
 
 def in_language(found: Finding, language: str) -> tuple[str, str]:
