@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from malha.kernel.errors import MalhaError, NotFound
+from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
 
 
 class OrganisationKind(StrEnum):
@@ -58,3 +59,105 @@ class UnknownTenant(TenancyError, NotFound):
     """No tenant has that name."""
 
     slug = "unknown-tenant"
+
+
+#: kinds that stand above municipalities and may be asked to run their service
+COMMUNITIES = frozenset(
+    {
+        OrganisationKind.INTERMUNICIPAL_COMMUNITY,
+        OrganisationKind.METROPOLITAN_AREA,
+        OrganisationKind.AUTONOMOUS_REGION,
+        OrganisationKind.ASSOCIATION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Anybody in the tree; a tenant when `is_tenant`."""
+
+    id: int
+    slug: str
+    name: str
+    kind: OrganisationKind
+    is_tenant: bool
+    parent_id: int | None = None
+    dico: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationCard:
+    """One delegation as its two sides see it: `tenant` lets `delegate` run its service."""
+
+    id: int
+    tenant: Organisation
+    delegate: Organisation
+    valid_from: datetime
+    valid_until: datetime | None
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A community of municipalities by law: CIM, metropolitan area or autonomous region."""
+
+    slug: str
+    kind: OrganisationKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nuts3:
+    """A NUTS III region of 2024 with the NUTS II that holds it."""
+
+    code: str
+    name: str
+    nuts2: str
+    nuts2_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Municipality:
+    """One of the 308, as facts. `centre` and `extent` in degrees of EPSG:4326, to two decimals."""
+
+    dico: str
+    name: str
+    slug: str
+    district: str
+    island: str
+    nuts3: str
+    entity: str
+    time_zone: str
+    crs: str
+    centre: tuple[float, float]
+    extent: tuple[float, float, float, float]
+
+
+class UnknownMunicipality(TenancyError, NotFound):
+    """No municipality has that DICO code."""
+
+    slug = "unknown-municipality"
+
+
+class UnknownOrganisation(TenancyError, NotFound):
+    """No organisation has that name."""
+
+    slug = "unknown-organisation"
+
+
+class AddressTaken(TenancyError, Conflict):
+    """The address belongs to another tenant, or to the platform itself."""
+
+    slug = "address-taken"
+
+
+class WrongPlace(TenancyError, BadInput):
+    """An organisation of that kind cannot stand there in the tree."""
+
+    slug = "wrong-place"
+
+
+class UnusableArms(TenancyError, BadInput):
+    """The file is no image that can stand for a municipality."""
+
+    slug = "unusable-arms"

@@ -56,3 +56,19 @@ class Delegation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant} → {self.delegate}"
+
+
+class Arms(models.Model):
+    """The image that stands for a tenant in the top bar, small enough to live here."""
+
+    tenant = models.OneToOneField(Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    media_type = models.CharField(max_length=32)
+    data = models.BinaryField()
+    digest = models.CharField(max_length=64)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "tenant_arms"
+
+    def __str__(self) -> str:
+        return self.digest

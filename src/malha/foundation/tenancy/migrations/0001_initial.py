@@ -70,6 +70,20 @@ class Migration(migrations.Migration):
             model_name='delegation',
             constraint=models.CheckConstraint(condition=models.Q(('valid_until', None), ('valid_until__gte', models.F('valid_from')), _connector='OR'), name='delegation_ends_after_start'),
         ),
+        migrations.CreateModel(
+            name='Arms',
+            fields=[
+                ('tenant', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='tenancy.organisation')),
+                ('media_type', models.CharField(max_length=32)),
+                ('data', models.BinaryField()),
+                ('digest', models.CharField(max_length=64)),
+                ('changed_at', models.DateTimeField(auto_now=True)),
+            ],
+            options={
+                'db_table': 'tenant_arms',
+            },
+        ),
+        TenantWall('tenant_arms'),
         TenantWall('delegation'),
         ReaderWall('delegation', 'delegate_id'),
         # everybody may know who exists; only the tenant in scope is changed
