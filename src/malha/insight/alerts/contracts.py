@@ -13,11 +13,11 @@ from malha.kernel.text import msg
 class Severity(StrEnum):
     """How bad it is, in four steps; the fifth of the design system, "no data", belongs to silence only."""
 
-    INFORMATION = "information"
+    INFORMATION = "info"
     ATTENTION = "attention"
     WARNING = "warning"
     CRITICAL = "critical"
-    NO_DATA = "no_data"
+    NO_DATA = "nodata"
 
 
 SEVERITY_LABELS = {
@@ -195,6 +195,19 @@ class Alarm:
     def rank(self) -> int:
         """Worst first."""
         return SEVERITY_RANK[self.severity]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something with an alarm: a person by name, or a part of ours."""
+
+    name: str
+    person_id: int | None = None
+
+    @property
+    def key(self) -> str:
+        """As the audit trail names actors."""
+        return f"person:{self.person_id}" if self.person_id else self.name or "malha"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,9 @@ class AlertState(models.Model):
     class Meta:
         db_table = "alert_state"
 
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.phase}"
+
 
 class Alarm(models.Model):
     """One alarm: what rang, who took it, how it ended. The rule is copied, so that the record stays true when the rule changes."""

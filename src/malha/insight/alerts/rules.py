@@ -167,6 +167,11 @@ def in_scope(rule: Rule, uri: str, location: Mapping[str, object] | None) -> boo
         return True
     if not location:
         return False
+    return bool(_prepared(json.dumps(rule.area, sort_keys=True)).intersects(Point(point_of(location))))
+
+
+def point_of(location: Mapping[str, object]) -> tuple[float, float]:
+    """A point (longitude, latitude) on a GeoJSON geometry."""
     place = shape(location)
     point = place if isinstance(place, Point) else place.representative_point()
-    return bool(_prepared(json.dumps(rule.area, sort_keys=True)).intersects(point))
+    return point.x, point.y
