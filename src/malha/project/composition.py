@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from malha.foundation.events.contracts import Consumer
+from malha.insight.alerts import events as alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,12 @@ class Tick:
 
 def consumers() -> dict[str, list[Consumer]]:
     """Event name → consumers, in no promised order."""
-    return {}
+    return {"entities.changed": [alerts.consume]}
 
 
 def ticks() -> list[Tick]:
     """What the worker does every few seconds."""
-    return []
+    from malha.history.lake import jobs as lake_jobs
+    from malha.insight.alerts import jobs as alert_jobs
+
+    return [Tick("compactor", 30, lake_jobs.Schedule().tick), Tick("alert-notices", 1, alert_jobs.send_due), Tick("alert-silence", 30, alert_jobs.look_for_silence)]
