@@ -82,6 +82,14 @@ def drop_tenant(tenant_id: int) -> None:
             lake.execute("COMMIT")
 
 
+def tidy(lake: Connection) -> None:
+    """Merge small files, write deletes out of large ones, let snapshots older than a week go, and clean up what nobody reads any more."""
+    lake.execute("CALL ducklake_merge_adjacent_files('lake')")
+    lake.execute("CALL ducklake_rewrite_data_files('lake')")
+    lake.execute("CALL ducklake_expire_snapshots('lake', older_than => now() - INTERVAL 7 DAY)")
+    lake.execute("CALL ducklake_cleanup_old_files('lake', older_than => now() - INTERVAL 1 DAY)")
+
+
 def _compact(lake: Connection, tenant_id: int) -> Compacted:
     schema, zone = catalogue.ensure_tenant(lake, tenant_id), _zone(tenant_id)
     rows = corrected = commits = 0

@@ -1,0 +1,30 @@
+"""The compactor as a process that ends: `python -m malha.history.lake.compactor compact 3 7`.
+
+DuckDB gives its memory back only by ending, so the worker starts one of these when something is due.
+Prints one JSON object: the watermark of every tenant, [xid, seq] by id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from malha.history.lake import catalogue, service
+
+
+def main(arguments: list[str]) -> None:
+    """Do one verb: `watermarks`, `compact ID…`, or `maintain`."""
+    logging.basicConfig(level=logging.WARNING)
+    verb, *rest = arguments
+    for tenant_id in rest if verb == "compact" else []:
+        service.compact(int(tenant_id))
+    with catalogue.writing() as lake:
+        if verb == "maintain":
+            service.tidy(lake)
+        rows = lake.execute("SELECT tenant_id, xid, seq FROM lake.main.watermark").fetchall()
+    sys.stdout.write(json.dumps({str(row[0]): [row[1], row[2]] for row in rows}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,75 @@
+"""The bulk road: straight to the lake, once per run, undone whole."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.history.engines import service as engines
+from malha.history.lake import service as lake
+from malha.history.lake.contracts import UnknownEntities
+
+START = datetime(2025, 11, 30, tzinfo=UTC)
+
+
+def make_entities(tenant: int, uris: list[str]) -> None:
+    with database.connect(Role.APP, autocommit=True) as connection, database.tenant_transaction(connection, [tenant]):
+        connection.execute("INSERT INTO entity_type (name, iri) VALUES ('Ensaio', 'https://exemplo.pt/Ensaio') ON CONFLICT DO NOTHING")
+        connection.execute(
+            """INSERT INTO entities (tenant_id, uri, type_id, types, doc)
+            SELECT %s, u, t.id, ARRAY[t.id], '{}' FROM unnest(%s::text[]) AS u, entity_type AS t WHERE t.name = 'Ensaio'""",
+            [tenant, uris],
+        )
+
+
+def table(count: int, offset: float = 0.0) -> pa.Table:
+    return pa.table(
+        {
+            "uri": pa.array([f"urn:ensaio:{i % 2}" for i in range(count)]).dictionary_encode(),
+            "type": pa.array(["Ensaio"] * count).dictionary_encode(),
+            "attribute": ["nivel"] * count,
+            "observed_at": pa.array([START + timedelta(minutes=i) for i in range(count)], pa.timestamp("us", "UTC")),
+            "num": [i + offset for i in range(count)],
+        }
+    )
+
+
+def total(tenant: int, name: str = "observation", column: str = "num") -> tuple[int, float]:
+    query = f"SELECT count(*), coalesce(sum({column}), 0) FROM lake.{engines.tenant_schema(tenant)}.{name}"
+    return engines.run([tenant], lambda reader: reader.execute(query).fetchone())
+
+
+def test_it_works(new_tenant: Any) -> None:
+    tenant = new_tenant().id
+    make_entities(tenant, ["urn:ensaio:0", "urn:ensaio:1"])
+    assert lake.bulk_load(tenant, table(2880), run_id=1) == 2880
+    assert lake.bulk_load(tenant, table(2880), run_id=1) == 0  # the same run again
+    assert total(tenant) == (2880, sum(range(2880)))
+    assert total(tenant, "rollup_hour", "sum") == (2 * 48, sum(range(2880)))
+    assert total(tenant, "rollup_day", "sum") == (2 * 2, sum(range(2880)))  # two days in Lisbon, winter
+
+
+def test_a_later_load_replaces_and_its_undoing_brings_back(new_tenant: Any) -> None:
+    tenant = new_tenant().id
+    make_entities(tenant, ["urn:ensaio:0", "urn:ensaio:1"])
+    lake.bulk_load(tenant, table(100), run_id=1)
+    assert lake.bulk_load(tenant, table(50, offset=1000), run_id=2) == 50
+    assert total(tenant) == (100, sum(range(100)) + 50_000)
+    assert total(tenant, "rollup_hour", "sum")[1] == sum(range(100)) + 50_000
+    assert lake.remove_run(tenant, 2) == 50
+    assert total(tenant) == (100, sum(range(100)))
+    assert total(tenant, "rollup_hour", "sum")[1] == sum(range(100))
+    assert lake.remove_run(tenant, 2) == 0
+
+
+def test_entities_that_do_not_exist_are_refused_and_nothing_is_kept(new_tenant: Any) -> None:
+    tenant = new_tenant().id
+    make_entities(tenant, ["urn:ensaio:0"])
+    with pytest.raises(UnknownEntities, match="urn:ensaio:1"):
+        lake.bulk_load(tenant, table(10), run_id=1)
+    assert total(tenant) == (0, 0)

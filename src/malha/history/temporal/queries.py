@@ -1,0 +1,152 @@
+"""The SQL of history: hot rows and lake as one. Every value is a parameter; names are ours.
+
+Each statement reads the registered table `hot` (rows after the watermark) and the schema of one tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from malha.history.temporal.contracts import Grain, SeriesQuery
+from malha.vocabulary.models.contracts import Aggregation
+
+#: how the parts of a bucket (count, sum, minimum, maximum, first, last) become one number
+FORMULA = {
+    Aggregation.AVERAGE: "sum(sum) / nullif(sum(count), 0)",
+    Aggregation.SUM: "sum(sum)",
+    Aggregation.MINIMUM: "min(minimum)",
+    Aggregation.MAXIMUM: "max(maximum)",
+    Aggregation.COUNT: "sum(count)::DOUBLE",
+    Aggregation.LAST: "arg_max(last, bucket)",
+}
+HOT = """SELECT o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit, o.op, o.seq, a.name AS attribute
+FROM observation_hot o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
+WHERE o.tenant_id = %(tenant)s AND a.name = ANY(%(attributes)s) AND o.observed_at >= %(start)s AND o.observed_at < %(end)s
+  AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
+HOT_OF_ENTITIES = " AND o.entity_id = ANY(%(ids)s)"
+HOT_OF_TYPE = " AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s)"
+
+_NOTHING = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at,
+    NULL::TIMESTAMPTZ AS bucket, NULL::SMALLINT AS kind, NULL::DOUBLE AS num, NULL::VARCHAR AS txt, NULL::VARCHAR AS unit, 0 AS op, NULL::BIGINT AS run_id,
+    NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last WHERE false)"""
+_NEWEST_HOT = (
+    "newest AS MATERIALIZED (SELECT * FROM hot QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC) = 1)"
+)
+_PARTS = (
+    """count(num) AS count, sum(num) AS sum, min(num) AS minimum, max(num) AS maximum, arg_min(num, observed_at) AS first, arg_max(num, observed_at) AS last"""
+)
+_MORE_PARTS = (
+    "sum(count) AS count, sum(sum) AS sum, min(minimum) AS minimum, max(maximum) AS maximum, arg_min(first, bucket) AS first, arg_max(last, bucket) AS last"
+)
+
+
+_NO_HOT = """(SELECT NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at, NULL::DOUBLE AS num, NULL::VARCHAR AS txt,
+    NULL::SMALLINT AS kind, NULL::VARCHAR AS unit, 0 AS op, 0::BIGINT AS seq, NULL::VARCHAR AS attribute WHERE false)"""
+_DAYS = "(SELECT unnest($day_starts::TIMESTAMPTZ[]) AS starts, unnest($day_ends::TIMESTAMPTZ[]) AS ends)"
+_BUCKETS = "(SELECT unnest($bucket_starts::TIMESTAMPTZ[]) AS starts, unnest($bucket_ends::TIMESTAMPTZ[]) AS ends)"
+
+
+def without_hot(statement: str) -> str:
+    """The same statement where nothing is hot (registering an empty table costs more than asking)."""
+    return statement.replace("FROM hot QUALIFY", f"FROM {_NO_HOT} QUALIFY", 1)
+
+
+def table(schema: str, name: str) -> str:
+    """A table of the tenant's lake; an empty one where the tenant has none yet."""
+    return f"lake.{schema}.{name}" if schema else _NOTHING
+
+
+def wanted(time: str, entities: str, start: str = "start") -> str:
+    """The condition on rows of the lake: type, attribute, period, and those of the entities that may be seen."""
+    return f"x.type = $type AND x.attribute = $attribute AND x.{time} >= ${start} AND x.{time} < $end{entities}"
+
+
+def only_entities(ids: Sequence[int] | None, deleted: Sequence[int]) -> str:
+    """The condition on entities: these (None: all of the type but the deleted ones)."""
+    if ids is None:
+        return f" AND x.entity_id NOT IN ({_numbers(deleted)})" if deleted else ""
+    return f" AND x.entity_id IN ({_numbers(ids)})"
+
+
+def rows(schema: str, query: SeriesQuery, entities: str, start: str = "start") -> str:
+    """Common table expressions that end in `observed`: every value of the query, the newest of each key."""
+    return f"""WITH {_NEWEST_HOT},
+    observed AS (
+        SELECT entity_id, dataset_id, observed_at, num, txt, unit FROM newest WHERE op = 0
+        UNION ALL
+        SELECT x.entity_id, x.dataset_id, x.observed_at, x.num, x.txt, x.unit FROM {table(schema, "observation")} AS x
+        ANTI JOIN newest AS n ON n.entity_id = x.entity_id AND n.dataset_id = x.dataset_id AND n.observed_at = x.observed_at
+        WHERE {wanted("observed_at", entities, start)} AND x.op = 0 AND (x.run_id IS NULL OR NOT list_contains($undone, x.run_id))
+    )"""
+
+
+def raw(schema: str, query: SeriesQuery, entities: str) -> str:
+    """Every value, the newest `limit`: (entity_id, instant, value, 1)."""
+    return f"{rows(schema, query, entities)} SELECT entity_id, observed_at, num, txt, 1 FROM observed ORDER BY observed_at DESC, entity_id LIMIT $limit"
+
+
+def from_rows(schema: str, query: SeriesQuery, entities: str) -> str:
+    """Buckets summed from every value: for quarters of an hour, and while an undone load is still in the sums."""
+    if query.grain in {Grain.QUARTER, Grain.HOUR}:
+        width = "15 MINUTE" if query.grain is Grain.QUARTER else "1 HOUR"
+        parts = f"SELECT entity_id, time_bucket(INTERVAL {width}, observed_at) AS bucket, {_PARTS} FROM observed WHERE num IS NOT NULL GROUP BY ALL"
+    else:
+        parts = f"SELECT entity_id, p.starts AS bucket, {_PARTS} FROM observed JOIN {_BUCKETS} AS p ON observed_at >= p.starts AND observed_at < p.ends WHERE num IS NOT NULL GROUP BY ALL"
+    return f"{rows(schema, query, entities)}, parts AS ({parts}) {_answer(query)}"
+
+
+def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
+    """Buckets from the rollups, except those that a hot row touches, which are summed again from hot and lake.
+
+    `$since` is the start of the day of the earliest hot row: nothing older is read finer than asked.
+    """
+    series = "t.entity_id = x.entity_id AND t.dataset_id = x.dataset_id AND t.bucket"
+    hours = f"""{rows(schema, query, entities, "since")},
+    touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, date_trunc('hour', observed_at) AS bucket FROM newest),
+    fresh AS (SELECT x.entity_id, x.dataset_id, date_trunc('hour', x.observed_at) AS bucket, {_PARTS} FROM observed AS x
+        SEMI JOIN touched AS t ON {series} = date_trunc('hour', x.observed_at) WHERE x.num IS NOT NULL GROUP BY ALL),
+    hours AS (SELECT x.entity_id, x.dataset_id, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last FROM {table(schema, "rollup_hour")} AS x
+        ANTI JOIN touched AS t ON {series} = x.bucket WHERE {wanted("bucket", entities, "start" if query.grain is Grain.HOUR else "since")}
+        UNION ALL SELECT * FROM fresh)"""
+    if query.grain is Grain.HOUR:
+        return f"{hours}, parts AS (SELECT * FROM hours) {_answer(query)}"
+    days = f"""{hours},
+    touched_days AS MATERIALIZED (SELECT DISTINCT t.entity_id, t.dataset_id, d.starts AS bucket, d.ends FROM touched AS t JOIN {_DAYS} AS d ON t.bucket >= d.starts AND t.bucket < d.ends),
+    new_days AS (SELECT h.entity_id, h.dataset_id, t.bucket, sum(h.count) AS count, sum(h.sum) AS sum, min(h.minimum) AS minimum, max(h.maximum) AS maximum,
+            arg_min(h.first, h.bucket) AS first, arg_max(h.last, h.bucket) AS last
+        FROM hours AS h JOIN touched_days AS t ON t.entity_id = h.entity_id AND t.dataset_id = h.dataset_id AND h.bucket >= t.bucket AND h.bucket < t.ends GROUP BY ALL),
+    all_days AS (SELECT x.entity_id, x.dataset_id, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last FROM {table(schema, "rollup_day")} AS x
+        ANTI JOIN touched_days AS t ON {series} = x.bucket WHERE {wanted("bucket", entities)} UNION ALL SELECT * FROM new_days)"""
+    if query.grain is Grain.DAY:
+        return f"{days}, parts AS (SELECT * FROM all_days) {_answer(query)}"
+    months = f"SELECT x.entity_id, p.starts AS bucket, {_MORE_PARTS.replace('bucket', 'x.bucket')} FROM all_days AS x JOIN {_BUCKETS} AS p ON x.bucket >= p.starts AND x.bucket < p.ends GROUP BY ALL"
+    return f"{days}, parts AS ({months}) {_answer(query)}"
+
+
+def last(schema: str, query: SeriesQuery, entities: str) -> str:
+    """The newest value of each entity within the period."""
+    return f"""{rows(schema, query, entities)} SELECT entity_id, max(observed_at), arg_max(num, observed_at), arg_max(txt, observed_at), arg_max(unit, observed_at)
+        FROM observed GROUP BY entity_id ORDER BY entity_id"""
+
+
+def evolution(schema: str) -> str:
+    """Every value of some attributes of one entity, newest first, `limit` of each."""
+    return f"""WITH {_NEWEST_HOT}
+    SELECT attribute, observed_at, kind, num, txt, unit, dataset_id, seq FROM (
+        SELECT attribute, observed_at, kind, num, txt, unit, dataset_id, seq FROM newest WHERE op = 0
+        UNION ALL
+        SELECT x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.dataset_id, x.seq FROM {table(schema, "observation")} AS x
+        ANTI JOIN newest AS n ON n.entity_id = x.entity_id AND n.attribute = x.attribute AND n.dataset_id = x.dataset_id AND n.observed_at = x.observed_at
+        WHERE x.entity_id = $id AND list_contains($attributes, x.attribute) AND x.observed_at >= $start AND x.observed_at < $end
+          AND x.op = 0 AND (x.run_id IS NULL OR NOT list_contains($undone, x.run_id))
+    ) QUALIFY row_number() OVER (PARTITION BY attribute, dataset_id ORDER BY observed_at DESC) <= $limit
+    ORDER BY attribute, dataset_id, observed_at"""
+
+
+def _numbers(ids: Sequence[int]) -> str:
+    return ", ".join(str(int(id_)) for id_ in ids)
+
+
+def _answer(query: SeriesQuery) -> str:
+    entity, group = ("entity_id", "entity_id, bucket") if query.group_by_entity else ("NULL::BIGINT", "bucket")
+    return f"SELECT {entity}, bucket, {FORMULA[query.aggregation]}, NULL, sum(count)::BIGINT FROM parts GROUP BY {group} HAVING sum(count) > 0 ORDER BY bucket DESC LIMIT $limit"

@@ -1,0 +1,223 @@
+"""Series, last values and the evolution of an entity, from hot rows and the lake as one. Django-free.
+
+All functions take the tenant's id and answer for that tenant alone: the SQL names its schema, the engine is
+locked to its folder, and the hot rows come through row-level security.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg_pool import ConnectionPool
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.history.engines import service as engines
+from malha.history.engines.contracts import LakeMissing
+from malha.history.engines.service import Connection
+from malha.history.lake import catalogue
+from malha.history.lake.contracts import Watermark
+from malha.history.rollups import rules
+from malha.history.temporal import queries
+from malha.history.temporal.contracts import Grain, Instance, LastValue, Point, Series, SeriesQuery, UnusablePeriod
+from malha.kernel.text import msg
+
+#: `last_values` looks back this far
+LOOK_BACK = timedelta(days=30)
+_HOT_TYPES = {
+    "entity_id": pa.int64(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "num": pa.float64(), "txt": pa.string(),
+    "kind": pa.int16(), "unit": pa.string(), "op": pa.int16(), "seq": pa.int64(), "attribute": pa.string(),
+}  # fmt: skip
+_PARAMETER = re.compile(r"\$(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What PostgreSQL knows that the lake does not. `ids` is None for all entities of the type."""
+
+    zone: ZoneInfo
+    ids: list[int] | None
+    uris: dict[int, str]
+    deleted: list[int]
+    undone: list[int]
+
+    @property
+    def entities(self) -> str:
+        return queries.only_entities(self.ids, self.deleted)
+
+
+def series(tenant_id: int, query: SeriesQuery) -> list[Series]:
+    """The points of one attribute over time; one series, or one per entity with `group_by_entity`.
+
+    Raw values are always per entity and keep texts as texts; other grains take numbers only. Entities deleted
+    since, and loads undone since, are left out. Raises UnusablePeriod, and the engines' Busy and TooSlow.
+    """
+    if query.start >= query.end:
+        raise UnusablePeriod(msg("O período começa em {start} e acaba em {end}: o fim tem de vir depois."), start=query.start, end=query.end)
+    per_entity = query.group_by_entity or query.grain is Grain.RAW
+    with _pool().connection() as connection:
+        frame = _frame(connection, tenant_id, query.type, query.uris)
+        if frame.ids == []:
+            return []
+        query = _whole_buckets(query, frame.zone)
+        rows = _ask(connection, tenant_id, query, frame, lambda schema: _statement(schema, query, frame), [query.attribute])
+        names = _names(connection, tenant_id, frame, {row[0] for row in rows}) if per_entity else {}
+    points: dict[str, list[Point]] = {}
+    for entity_id, at, number, text, count in reversed(rows):
+        uri = names.get(entity_id, "") if per_entity else ""
+        if uri or not per_entity:
+            points.setdefault(uri, []).append((at, number if number is not None else text, count))
+    return [Series(uri, found) for uri, found in sorted(points.items())]
+
+
+def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] = (), *, at: datetime | None = None) -> list[LastValue]:  # noqa: A002 -- NGSI-LD's word
+    """The newest value of each entity, as seen at `at` (default now), at most thirty days old."""
+    end = at or datetime.now(UTC) + timedelta(days=1)
+    query = SeriesQuery(type, attribute, end - LOOK_BACK, end, tuple(uris), Grain.RAW)
+    with _pool().connection() as connection:
+        frame = _frame(connection, tenant_id, type, query.uris)
+        if frame.ids == []:
+            return []
+        rows = _ask(connection, tenant_id, query, frame, lambda schema: queries.last(schema, query, frame.entities), [attribute])
+        names = _names(connection, tenant_id, frame, {row[0] for row in rows})
+    return [LastValue(names[row[0]], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for row in rows if row[0] in names]
+
+
+def evolution(tenant_id: int, uri: str, attributes: Sequence[str], start: datetime, end: datetime, last_n: int = 1000) -> list[Instance]:
+    """Every value that these attributes of one entity had over [start, end), the newest `last_n` of each, in order of time."""
+    query = SeriesQuery("", "", start, end, (uri,), Grain.RAW, limit=last_n)
+    with _pool().connection() as connection:
+        frame = _frame(connection, tenant_id, "", query.uris)
+        if not frame.ids:
+            return []
+        rows = _ask(connection, tenant_id, query, frame, queries.evolution, attributes)
+    return [Instance(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
+
+
+def forget_connections() -> None:
+    """Close the pool (before a fork, and at the end of a command)."""
+    if _pool.cache_info().currsize:
+        _pool().close()
+        _pool.cache_clear()
+
+
+@cache
+def _pool() -> ConnectionPool:
+    atexit.register(forget_connections)
+    return ConnectionPool(database.dsn(Role.APP), min_size=0, max_size=4, max_idle=120, open=True, name="history")
+
+
+def _statement(schema: str, query: SeriesQuery, frame: _Frame) -> str:
+    if query.grain is Grain.RAW:
+        return queries.raw(schema, query, frame.entities)
+    if query.grain is Grain.QUARTER or frame.undone:
+        return queries.from_rows(schema, query, frame.entities)
+    return queries.from_sums(schema, query, frame.entities)
+
+
+def _ask(
+    connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str], str], attributes: Sequence[str]
+) -> list[Any]:
+    """The rows of `statement` in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
+
+    def work(reader: Connection) -> list[Any]:
+        reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
+        try:
+            known = engines.tenant_schema(tenant_id) if catalogue.has_schema(reader, engines.tenant_schema(tenant_id)) else ""
+            after = catalogue.watermark(reader, tenant_id) if known else Watermark()
+            return answer(reader, known, after)
+        finally:
+            reader.execute("ROLLBACK")
+
+    def answer(reader: Connection, schema: str, after: Watermark) -> list[Any]:
+        hot = _hot(connection, tenant_id, query, frame, after, attributes)
+        if hot.num_rows:
+            reader.register("hot", hot)
+        text = statement(schema) if hot.num_rows else queries.without_hot(statement(schema))
+        given = {
+            "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
+            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), **_periods(query, frame.zone),
+        }  # fmt: skip
+        used = set(_PARAMETER.findall(text))
+        return reader.execute(text, {name: value for name, value in given.items() if name in used}).fetchall()
+
+    try:
+        return engines.run([tenant_id], work)
+    except LakeMissing:
+        return answer(engines.connect(), "", Watermark())
+
+
+def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, after: Watermark, attributes: Sequence[str]) -> pa.Table:
+    statement = queries.HOT + (queries.HOT_OF_TYPE if frame.ids is None else queries.HOT_OF_ENTITIES)
+    given = {
+        "tenant": tenant_id, "type": query.type, "ids": frame.ids, "attributes": list(attributes),
+        "start": query.start, "end": query.end, "xid": after.xid, "seq": after.seq,
+    }  # fmt: skip
+    with database.tenant_transaction(connection, [tenant_id]), connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(statement, given).fetchall()
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in _HOT_TYPES]
+    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_HOT_TYPES.items(), columns, strict=True)})
+
+
+def _since(hot: pa.Table, query: SeriesQuery, zone: ZoneInfo) -> datetime:
+    earliest = pc.min(hot.column("observed_at")).as_py()
+    return max(query.start, rules.day_start(earliest.astimezone(zone).date(), zone)) if earliest else query.end
+
+
+def _frame(connection: psycopg.Connection, tenant_id: int, type_: str, uris: Sequence[str]) -> _Frame:
+    with database.tenant_transaction(connection, [tenant_id]):
+        zone = connection.execute("SELECT time_zone FROM organisation WHERE id = %s", [tenant_id]).fetchone()
+        undone = [row[0] for row in connection.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id]).fetchall()]
+        where = ZoneInfo(zone[0] if zone else "Europe/Lisbon")
+        if uris:
+            named: dict[int, str] = dict(
+                connection.execute("SELECT id, uri FROM entities WHERE tenant_id = %s AND uri = ANY(%s)", [tenant_id, list(uris)]).fetchall()
+            )
+            return _Frame(where, list(named), named, [], undone)
+        of_type = "SELECT entity_id FROM entity_deleted WHERE tenant_id = %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)"
+        deleted = [row[0] for row in connection.execute(of_type, [tenant_id, type_]).fetchall()]
+    return _Frame(where, None, {}, deleted, undone)
+
+
+def _names(connection: psycopg.Connection, tenant_id: int, frame: _Frame, ids: set[int]) -> dict[int, str]:
+    """The URIs of these entities; those deleted in between have none."""
+    if frame.ids is not None:
+        return frame.uris
+    with database.tenant_transaction(connection, [tenant_id]):
+        return dict(connection.execute("SELECT id, uri FROM entities WHERE tenant_id = %s AND id = ANY(%s)", [tenant_id, list(ids)]).fetchall())
+
+
+def _periods(query: SeriesQuery, zone: ZoneInfo) -> dict[str, list[datetime]]:
+    """Starts and ends of the days, and of the buckets, of a question by day or month."""
+    if query.grain not in {Grain.DAY, Grain.MONTH}:
+        return {}
+    last = query.end - timedelta(microseconds=1)
+    days = rules.local_days(query.start, last, zone)
+    buckets = rules.local_months(query.start, last, zone) if query.grain is Grain.MONTH else days
+    return {
+        "day_starts": [start for start, _ in days], "day_ends": [end for _, end in days],
+        "bucket_starts": [start for start, _ in buckets], "bucket_ends": [end for _, end in buckets],
+    }  # fmt: skip
+
+
+def _whole_buckets(query: SeriesQuery, zone: ZoneInfo) -> SeriesQuery:
+    """The period widened to whole buckets."""
+    if query.grain is Grain.RAW:
+        return query
+    last = query.end - timedelta(microseconds=1)
+    if query.grain in {Grain.QUARTER, Grain.HOUR}:
+        width = timedelta(minutes=15) if query.grain is Grain.QUARTER else timedelta(hours=1)
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        return replace(query, start=epoch + (query.start - epoch) // width * width, end=epoch + ((last - epoch) // width + 1) * width)
+    periods = (rules.local_days if query.grain is Grain.DAY else rules.local_months)(query.start, last, zone)
+    return replace(query, start=periods[0][0], end=periods[-1][1])
