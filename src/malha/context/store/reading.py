@@ -155,3 +155,10 @@ def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int,
     """Each type that the tenant has entities of: (type, how many, last change)."""
     statement = "SELECT t.name, count(*), max(e.modified_at) FROM entities e JOIN entity_type t ON t.id = ANY (e.types) WHERE e.tenant_id = %s GROUP BY t.name ORDER BY t.name"
     return [(row[0], row[1], row[2]) for row in state.execute(conn, statement, [tenant_id])]
+
+
+def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
+    """The names of the attributes that entities of the type have now; reads them all."""
+    ids = list(names.existing(conn, "entity_type", [entity_type]).values())
+    statement = "SELECT DISTINCT k FROM entities e, jsonb_object_keys(e.doc) k WHERE e.tenant_id = %s AND (e.type_id = %s OR (cardinality(e.types) > 1 AND %s = ANY (e.types)))"
+    return {row[0] for row in state.execute(conn, statement, [tenant_id, ids[0], ids[0]])} if ids else set()

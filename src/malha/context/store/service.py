@@ -56,6 +56,11 @@ def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int,
     return reading.types(conn, tenant_id)
 
 
+def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
+    """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
+    return reading.attribute_names(conn, tenant_id, entity_type)
+
+
 def delete(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], run_id: int | None = None) -> int:
     """Take entities away, with their history hidden. Returns how many there were."""
     return len(undo.delete(conn, tenant_id, uris, run_id))
