@@ -7,13 +7,34 @@ import sys
 
 import click
 
+from malha.foundation.language import service as language
+from malha.foundation.language.contracts import ENGLISH
 from malha.kernel.errors import MalhaError
+from malha.kernel.text import msg
 
 #: command → (module that holds `command`, one line for `./malha --help`), in the order people meet them
 COMMANDS = {
     "up": ("malha.project.commands.up", "Arranca tudo e fica a correr até Ctrl-C"),
+    "check": ("malha.project.commands.check", "Verifica o código: forma, tipos, camadas, tradução, documentação, ligações"),
+    "test": ("malha.project.commands.test", "Corre todos os testes"),
+    "bench": ("malha.project.commands.bench", "Mede a velocidade"),
+    "docs": ("malha.project.commands.docs", "Mostra a documentação"),
+    "assets": ("malha.project.commands.assets", "Constrói os guiões e estilos das páginas"),
+    "version": ("malha.project.commands.version", "Mostra a versão da Malha e daquilo em que assenta"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
 }
+
+
+def translate(command: click.Command) -> None:
+    """Put the help of a command, and of its own commands, into the language of the terminal."""
+    if language.of_terminal() != ENGLISH:
+        return
+    command.help = language.say(command.help or "")
+    for option in command.params:
+        if isinstance(option, click.Option) and option.help:
+            option.help = language.say(option.help)
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        translate(inner)
 
 
 class Commands(click.Group):
@@ -30,12 +51,13 @@ class Commands(click.Group):
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         assert isinstance(command, click.Command)
         command.name = cmd_name
+        translate(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
-        with formatter.section("Comandos"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        with formatter.section(language.say(msg("Comandos"))):
+            formatter.write_dl([(name, language.say(line)) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,7 +68,7 @@ def cli() -> None:
 def main() -> None:
     """Run a command; a known error is one sentence and exit code 1, never a traceback."""
     try:
-        cli(standalone_mode=True)
+        cli(standalone_mode=True, prog_name="./malha")
     except MalhaError as error:
-        click.secho(str(error), fg="red", err=True)
+        click.secho(language.explain(error, language.of_terminal()), fg="red", err=True)
         sys.exit(1)
