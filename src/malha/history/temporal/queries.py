@@ -68,7 +68,7 @@ def only_entities(ids: Sequence[int] | None, deleted: Sequence[int]) -> str:
     return f" AND x.entity_id IN ({_numbers(ids)})"
 
 
-def rows(schema: str, query: SeriesQuery, entities: str, start: str = "start") -> str:
+def rows(schema: str, entities: str, start: str = "start") -> str:
     """Common table expressions that end in `observed`: every value of the query, the newest of each key."""
     return f"""WITH {_NEWEST_HOT},
     observed AS (
@@ -80,9 +80,9 @@ def rows(schema: str, query: SeriesQuery, entities: str, start: str = "start") -
     )"""
 
 
-def raw(schema: str, query: SeriesQuery, entities: str) -> str:
+def raw(schema: str, entities: str) -> str:
     """Every value, the newest `limit`: (entity_id, instant, value, 1)."""
-    return f"{rows(schema, query, entities)} SELECT entity_id, observed_at, num, txt, 1 FROM observed ORDER BY observed_at DESC, entity_id LIMIT $limit"
+    return f"{rows(schema, entities)} SELECT entity_id, observed_at, num, txt, 1 FROM observed ORDER BY observed_at DESC, entity_id LIMIT $limit"
 
 
 def from_rows(schema: str, query: SeriesQuery, entities: str) -> str:
@@ -92,7 +92,7 @@ def from_rows(schema: str, query: SeriesQuery, entities: str) -> str:
         parts = f"SELECT entity_id, time_bucket(INTERVAL {width}, observed_at) AS bucket, {_PARTS} FROM observed WHERE num IS NOT NULL GROUP BY ALL"
     else:
         parts = f"SELECT entity_id, p.starts AS bucket, {_PARTS} FROM observed JOIN {_BUCKETS} AS p ON observed_at >= p.starts AND observed_at < p.ends WHERE num IS NOT NULL GROUP BY ALL"
-    return f"{rows(schema, query, entities)}, parts AS ({parts}) {_answer(query)}"
+    return f"{rows(schema, entities)}, parts AS ({parts}) {_answer(query)}"
 
 
 def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
@@ -101,7 +101,7 @@ def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
     `$since` is the start of the day of the earliest hot row: nothing older is read finer than asked.
     """
     series = "t.entity_id = x.entity_id AND t.dataset_id = x.dataset_id AND t.bucket"
-    hours = f"""{rows(schema, query, entities, "since")},
+    hours = f"""{rows(schema, entities, "since")},
     touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, date_trunc('hour', observed_at) AS bucket FROM newest),
     fresh AS (SELECT x.entity_id, x.dataset_id, date_trunc('hour', x.observed_at) AS bucket, {_PARTS} FROM observed AS x
         SEMI JOIN touched AS t ON {series} = date_trunc('hour', x.observed_at) WHERE x.num IS NOT NULL GROUP BY ALL),
@@ -123,9 +123,9 @@ def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
     return f"{days}, parts AS ({months}) {_answer(query)}"
 
 
-def last(schema: str, query: SeriesQuery, entities: str) -> str:
+def last(schema: str, entities: str) -> str:
     """The newest value of each entity within the period."""
-    return f"""{rows(schema, query, entities)} SELECT entity_id, max(observed_at), arg_max(num, observed_at), arg_max(txt, observed_at), arg_max(unit, observed_at)
+    return f"""{rows(schema, entities)} SELECT entity_id, max(observed_at), arg_max(num, observed_at), arg_max(txt, observed_at), arg_max(unit, observed_at)
         FROM observed GROUP BY entity_id ORDER BY entity_id"""
 
 

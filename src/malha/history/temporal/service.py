@@ -88,7 +88,7 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
         frame = _frame(connection, tenant_id, type, query.uris)
         if frame.ids == []:
             return []
-        rows = _ask(connection, tenant_id, query, frame, lambda schema: queries.last(schema, query, frame.entities), [attribute])
+        rows = _ask(connection, tenant_id, query, frame, lambda schema: queries.last(schema, frame.entities), [attribute])
         names = _names(connection, tenant_id, frame, {row[0] for row in rows})
     return [LastValue(names[row[0]], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for row in rows if row[0] in names]
 
@@ -119,7 +119,7 @@ def _pool() -> ConnectionPool:
 
 def _statement(schema: str, query: SeriesQuery, frame: _Frame) -> str:
     if query.grain is Grain.RAW:
-        return queries.raw(schema, query, frame.entities)
+        return queries.raw(schema, frame.entities)
     if query.grain is Grain.QUARTER or frame.undone:
         return queries.from_rows(schema, query, frame.entities)
     return queries.from_sums(schema, query, frame.entities)
