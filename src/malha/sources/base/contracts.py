@@ -1,9 +1,9 @@
 """What a connector declares and gives: bytes in, batches out; the core owns schedule, retry and history.
 
-    SourceError
-    ├── NotReady          the other side does not answer now; the core tries again later
-    ├── SourceChanged     the answer no longer has the shape we know; the core stops and says so
-    └── RefusedAddress    the address may not be fetched (private network, unknown scheme, too large)
+SourceError
+├── NotReady          the other side does not answer now; the core tries again later
+├── SourceChanged     the answer no longer has the shape we know; the core stops and says so
+└── RefusedAddress    the address may not be fetched (private network, unknown scheme, too large)
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _is_public(address: str) -> bool:
 class _GuardedNetwork(httpcore.SyncBackend):
     """Connect to the very address that was checked, so that a name cannot change in between."""
 
-    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 -- as httpcore declares it
+    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # type: ignore[no-untyped-def]
         failure: Exception | None = None
         for address in public_addresses(host, port):
             try:

@@ -76,7 +76,7 @@ def booleans(column: Any) -> tuple[Any, np.ndarray[Any, Any]]:
     """Yes or no from “sim”, “não”, 1, 0, and which rows hold something else."""
     lowered = pc.utf8_lower(column)
     yes, no = pc.is_in(lowered, value_set=TRUE), pc.is_in(lowered, value_set=FALSE)
-    values = pc.if_else(yes, True, pc.if_else(no, False, pa.scalar(None, pa.bool_())))  # noqa: FBT003 -- Arrow's own order
+    values = pc.if_else(yes, True, pc.if_else(no, False, pa.scalar(None, pa.bool_())))
     bad = _flags(pc.and_(pc.is_valid(column), pc.invert(pc.or_(yes, no))))
     return values, bad
 
@@ -102,12 +102,12 @@ def instants(column: Any, zone: ZoneInfo, *, day_first: bool = True) -> tuple[np
     exists = (year >= 1000) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= longest)
     exists &= ((hour <= 23) | ((hour == 24) & (minute == 0) & (second_ == 0))) & (minute <= 59) & (second_ <= 60)
     good = read & exists
-    days = (np.where(good, year, 1970) - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (np.where(good, month, 1) - 1)
-    local = (days.astype("datetime64[D]") + (np.where(good, day, 1) - 1)).astype("datetime64[us]")
+    months = ((np.where(good, year, 1970) - 1970) * 12 + np.where(good, month, 1) - 1).astype("datetime64[M]")
+    local = (months.astype("datetime64[D]") + (np.where(good, day, 1) - 1).astype("timedelta64[D]")).astype("datetime64[us]")
     local = local + hour * np.timedelta64(3_600_000_000, "us") + minute * np.timedelta64(60_000_000, "us") + second_ * np.timedelta64(1_000_000, "us")
     local = local + _microseconds(found)
     offset, skipped = _offsets(found, local, good, zone)
-    utc = np.where(good & ~skipped, local - offset, np.datetime64("NaT"))
+    utc = np.where(good & ~skipped, local - offset, np.datetime64("NaT", "us"))
     return utc, unread, (read & ~exists) | (good & skipped)
 
 
@@ -156,7 +156,7 @@ def _zone_offset(hour: datetime, zone: ZoneInfo) -> tuple[int, bool]:
 
 
 def _flags(mask: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)  # noqa: FBT003 -- Arrow's own order
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def share(mask: np.ndarray[Any, Any], column: Any) -> float:

@@ -1,8 +1,8 @@
 """What is known about a table in a file before anybody is asked, and the pieces in which it is read.
 
-    TableError
-    ├── UnusableFile      it cannot be read as a table at all
-    └── DangerousFile     it would burst, or writes outside its folder
+TableError
+├── UnusableFile      it cannot be read as a table at all
+└── DangerousFile     it would burst, or writes outside its folder
 """
 
 from __future__ import annotations

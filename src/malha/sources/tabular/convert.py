@@ -25,7 +25,7 @@ GROUP_ROWS = 20_000
 MAX_COLUMNS = 1_000
 
 
-def _text(value: object) -> str | None:  # noqa: PLR0911 -- one line per kind of cell
+def _text(value: object) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool):
@@ -112,7 +112,7 @@ def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
     source = f"ST_Read('{place}', layer='{_quoted(chosen)}')"
     fields = engine.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
     geometry_name = next((name for name, kind, *_ in fields if kind.startswith("GEOMETRY")), "")
-    picks = [_pick(name, kind) for name, kind, *_ in fields if name not in {"OGC_FID"}]
+    picks = [_pick(name, kind) for name, kind, *_ in fields if name != "OGC_FID"]
     engine.execute(f"COPY (SELECT {', '.join(picks)} FROM {source}) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
     return {"sheets": list(found), "crs": crs, "geometry": geometry_name, "rows": pq.ParquetFile(out).metadata.num_rows}
 

@@ -63,9 +63,10 @@ def batches(path: Path, reading: Reading, start: Position, batch_rows: int) -> I
         row = 1
     for block, offset in blocks(path, reading, start.offset):
         if first and reading.encoding == "utf-8-sig":
-            block = block.removeprefix(b"\xef\xbb\xbf")
+            text = _as_utf8(block.removeprefix(b"\xef\xbb\xbf"), reading.encoding)
+        else:
+            text = _as_utf8(block, reading.encoding)
         first = False
-        text = _as_utf8(block, reading.encoding)
         table, refused, total = _parse(text, reading, row)
         numbers = _numbers(row, total, {item.row_number for item in refused})
         yield from _cut(table, numbers, refused, reading, Position(offset, row + total), batch_rows)
@@ -166,7 +167,7 @@ def _damaged(columns: list[Any]) -> np.ndarray[Any, Any]:
     for column in columns:
         hit = pc.match_substring(column, DAMAGE)
         if pc.any(hit).as_py():
-            found |= np.asarray(pc.fill_null(hit, False).to_numpy(zero_copy_only=False), bool)  # noqa: FBT003
+            found |= np.asarray(pc.fill_null(hit, False).to_numpy(zero_copy_only=False), bool)
     return found
 
 

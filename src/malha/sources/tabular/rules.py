@@ -7,6 +7,8 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -157,9 +159,11 @@ def _type(name: str, values: pa.Array, decimal_hint: str) -> tuple[CellType, str
     if not len(values):
         return CellType.TEXT, decimal_hint, True
     tolerated = 0.02 if len(values) >= 50 else 0.2 if len(values) >= 5 else 0.0
+    if re.search(r"[\[(][^\])]{1,12}[\])]\s*$", name):  # a header that names a unit speaks of figures
+        tolerated = max(tolerated, 0.4)
     zeros = pc.any(pc.match_substring_regex(values, r"^0\d+$")).as_py()
     day_first = not _month_first(values)
-    _utc, unread, unreal = cells.instants(values, cells.ZoneInfo("UTC"), day_first=day_first)
+    _utc, unread, unreal = cells.instants(values, ZoneInfo("UTC"), day_first=day_first)
     dated = _dated(name, values)
     if dated and (unread | unreal).mean() <= max(tolerated, 0.3) and unread.mean() <= tolerated:
         timed = pc.any(pc.match_substring_regex(values, r"\d[T ,]+\d{1,2}[:h]\d{2}")).as_py()
@@ -183,7 +187,7 @@ def _dated(name: str, values: pa.Array) -> bool:
         return True
     packed = pc.mean(pc.cast(pc.match_substring_regex(values, r"^(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"), pa.float64())).as_py()
     named = re.search(r"\b(data|date|dia|day|datetime|datahora)\b", normalise(name).replace("_", " "))
-    return packed > (0.9 if named else 0.99)
+    return bool(packed > (0.9 if named else 0.99))
 
 
 def _month_first(values: pa.Array) -> bool:
@@ -224,7 +228,7 @@ def decimal_hint_of(delimiter: str, columns: Sequence[pa.Array]) -> str:
     return "," if comma > point else "."
 
 
-def left_out(columns: Sequence[pa.Array]) -> np.ndarray:  # type: ignore[type-arg]
+def left_out(columns: Sequence[pa.Array]) -> np.ndarray[Any, Any]:
     """Which rows are no rows of the table: blank ones, totals and footnotes."""
     length = len(columns[0])
     blank = np.ones(length, bool)
@@ -242,5 +246,5 @@ def left_out(columns: Sequence[pa.Array]) -> np.ndarray:  # type: ignore[type-ar
     return out
 
 
-def _matches(column: pa.Array, pattern: str) -> np.ndarray:  # type: ignore[type-arg]
-    return np.asarray(pc.fill_null(pc.match_substring_regex(column, pattern), False).to_numpy(zero_copy_only=False), bool)  # noqa: FBT003
+def _matches(column: pa.Array, pattern: str) -> np.ndarray[Any, Any]:
+    return np.asarray(pc.fill_null(pc.match_substring_regex(column, pattern), False).to_numpy(zero_copy_only=False), bool)

@@ -199,7 +199,7 @@ def _inspect_converted(path: Path, kind: FileKind, work: Path, sheet: str, heade
 
 
 def _converted_batches(path: Path, work: Path, reading: Reading, start: Position, batch_rows: int, *, first_sheet: bool | None = None) -> Iterator[TextBatch]:
-    target, facts = _converted(path, reading.kind, work, _sheet_key(reading, work, first_sheet=first_sheet))
+    target, _facts = _converted(path, reading.kind, work, _sheet_key(reading, work, first_sheet=first_sheet))
     source = pq.ParquetFile(target)
     row = 0
     for batch in source.iter_batches(batch_rows):
@@ -234,6 +234,4 @@ def _shape(reading: Reading, sample: TextBatch | None, rows: int, sheets: tuple[
     columns = tuple(rules.shape_of(name, column, hint) for name, column in sample.columns.items() if name != reading.geometry)
     shown = list(zip(*(sample.columns[column.name].slice(0, SHOWN_ROWS).to_pylist() for column in columns), strict=True))
     notes = (msg("{count} linhas de totais e notas ficam de fora.").format(count=sample.left_out),) if sample.left_out else ()
-    return TableShape(
-        replace(reading, decimal=hint), columns, sheets, rows, tuple(shown), tuple(int(number) for number in sample.numbers[:SHOWN_ROWS]), notes
-    )
+    return TableShape(replace(reading, decimal=hint), columns, sheets, rows, tuple(shown), tuple(int(number) for number in sample.numbers[:SHOWN_ROWS]), notes)

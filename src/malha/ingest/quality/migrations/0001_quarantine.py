@@ -1,0 +1,12 @@
+from django.db import migrations
+
+from malha.foundation.database.operations import SqlFile, TenantWall
+
+
+class Migration(migrations.Migration):
+    initial = True
+    dependencies = [("tenancy", "0001_initial")]
+    operations = [
+        SqlFile(__file__, "0001_quarantine.sql", "DROP TABLE ingest_held"),
+        TenantWall("ingest_held"),
+    ]

@@ -1,0 +1,188 @@
+"""One load at work: batch by batch, each in a transaction with its counts and the place to go on from.
+
+Killed at any moment it goes on from the last batch that was committed: nothing acknowledged is lost, nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from malha.context.store import service as store
+from malha.context.store.contracts import Column, EntityQuery, EntityTable, WriteOptions
+from malha.foundation.database import service as database
+from malha.ingest.mapping import rules
+from malha.ingest.mapping.contracts import Again, Answers
+from malha.ingest.quality import service as quality
+from malha.ingest.runs import queries
+from malha.ingest.runs.contracts import Counts, Run
+from malha.ingest.runs.seen import Seen, contents_of, hashes_of
+from malha.sources.base.contracts import Refused
+from malha.sources.tabular import service as tabular
+from malha.sources.tabular.contracts import Position, TextBatch
+
+type Progress = Callable[[Counts, int], None]
+
+
+class Stopped(Exception):
+    """Somebody asked the load to stop; it can go on later."""
+
+
+class FileLoad:
+    """The load of one file into one tenant."""
+
+    def __init__(self, conn: psycopg.Connection[Any], run: Run, plan: rules.Plan, path: Path, name: str, work: Path, on_progress: Progress | None) -> None:
+        self.conn, self.run, self.plan, self.path, self.name, self.work = conn, run, plan, path, name, work
+        self.answers: Answers = plan.answers
+        self.on_progress = on_progress
+        self.counts = run.counts
+        self.notes: list[str] = list(run.notes)
+        self.seen = Seen()
+        self.uris: set[str] | None = set() if self.answers.again is Again.REPLACE else None
+        self.block = Position(run.position.get("offset", 0), run.position.get("row", 0))
+        self.done_row = run.position.get("done", 0)
+
+    def go(self, batch_rows: int) -> None:
+        """Load from where the last one stopped to the end of the file."""
+        if self.done_row or self.block.row:
+            self._remember_before(batch_rows)
+        for batch in tabular.batches(self.path, self.name, self.work, self.answers.reading, self.block, batch_rows):
+            self._step(self._after_done(batch), batch)
+        if self.uris is not None:
+            self._remove_vanished(self.uris)
+
+    def _after_done(self, batch: TextBatch) -> TextBatch:
+        """Without the rows that a load which was cut short wrote already."""
+        fresh = batch.numbers > self.done_row
+        if fresh.all():
+            return batch
+        rows = np.flatnonzero(fresh)
+        first = int(rows[0]) if len(rows) else len(batch)
+        columns = {name: column.slice(first) for name, column in batch.columns.items()}
+        return TextBatch(columns, batch.numbers[first:], batch.next, batch.refused, batch.left_out)
+
+    def _remember_before(self, batch_rows: int) -> None:
+        """Learn again which things the rows before the cut named."""
+        for batch in tabular.batches(self.path, self.name, self.work, self.answers.reading, None, batch_rows):
+            if not len(batch) or int(batch.numbers[0]) > self.done_row:
+                return
+            cut = int((batch.numbers <= self.done_row).sum())
+            part = TextBatch({name: column.slice(0, cut) for name, column in batch.columns.items()}, batch.numbers[:cut], batch.next)
+            mapped = rules.apply(part, self.plan)
+            self._without_repeats(mapped, part)
+
+    def _step(self, batch: TextBatch, whole: TextBatch) -> None:
+        mapped = rules.apply(batch, self.plan)
+        table, repeated, doubles = self._without_repeats(mapped, batch)
+        held = [*whole.refused, *mapped.held, *doubles]
+        with database.tenant_transaction(self.conn, [self.run.tenant_id]):
+            table = self._only_new(table)
+            wrote = store.upsert_table(self.conn, self.run.tenant_id, table, WriteOptions(run_id=self.run.id, live=self.answers.live)) if table.uris else None
+            refused = _refused(table, wrote.refused if wrote else (), batch)
+            quality.hold(self.conn, self.run.tenant_id, self.run.id, [*held, *refused])
+            self._count(batch, whole, len(table.uris) - len(refused), len(held) + len(refused), repeated, wrote)
+            stop = self._checkpoint(batch, whole)
+        if self.on_progress:
+            self.on_progress(self.counts, self.run.expected_rows)
+        if stop:
+            raise Stopped
+
+    def _without_repeats(self, mapped: rules.Mapped, batch: TextBatch) -> tuple[EntityTable, int, list[Refused]]:
+        """The table without rows said before; those that say something else of the same thing wait."""
+        table = mapped.table
+        if self.uris is not None:
+            self.uris.update(table.uris)
+        if not self.answers.key or not table.uris:
+            return table, 0, []
+        at = np.searchsorted(batch.numbers, np.asarray(table.row_numbers))
+        same, other = self.seen.check(hashes_of(list(table.uris), list(table.observed_at) if table.observed_at else None), contents_of(batch)[at])
+        if not (same | other).any():
+            return table, 0, []
+        reason, mend = rules.REASONS["duplicate"]
+        numbers = list(table.row_numbers or [])
+        doubles = [Refused(numbers[int(row)], "duplicate", reason, self.answers.key[0], mend, _cells(batch, int(at[row]))) for row in np.flatnonzero(other)]
+        return _take(table, np.flatnonzero(~(same | other))), int(same.sum()), doubles
+
+    def _only_new(self, table: EntityTable) -> EntityTable:
+        """For "add": things that are there already stay as they are; a table with times always adds."""
+        if self.answers.again is not Again.ADD or table.observed_at is not None or not table.uris:
+            return table
+        there: set[str] = set()
+        for begin in range(0, len(table.uris), 1_000):
+            part = tuple(table.uris[begin : begin + 1_000])
+            page = store.query(self.conn, [self.run.tenant_id], EntityQuery(uris=part, limit=len(part)))
+            there |= {entity.uri for entity in page.entities}
+        return _take(table, np.array([row for row, uri in enumerate(table.uris) if uri not in there], int)) if there else table
+
+    def _count(self, batch: TextBatch, whole: TextBatch, entered: int, held: int, repeated: int, wrote: Any) -> None:
+        before = self.counts
+        self.counts = dataclasses.replace(
+            before, read=before.read + len(batch) + len(whole.refused), entered=before.entered + entered, held=before.held + held,
+            repeated=before.repeated + repeated, left_out=before.left_out + whole.left_out,
+            created=before.created + (wrote.created if wrote else 0), updated=before.updated + (wrote.updated if wrote else 0),
+            unchanged=before.unchanged + (wrote.unchanged if wrote else 0), observations=before.observations + (wrote.observations if wrote else 0),
+        )  # fmt: skip
+
+    def _checkpoint(self, batch: TextBatch, whole: TextBatch) -> bool:
+        """Write where we are, in the transaction of the rows; whether somebody asked to stop."""
+        if len(batch):
+            self.done_row = int(batch.numbers[-1])
+        if whole.next.offset >= 0:
+            self.block = whole.next
+        position = {"offset": self.block.offset, "row": self.block.row, "done": self.done_row}
+        row = self.conn.execute(
+            "UPDATE ingest_run SET position = %s, counts = %s, heard_at = now() WHERE tenant_id = %s AND id = %s RETURNING stop_asked",
+            [psycopg.types.json.Jsonb(position), psycopg.types.json.Jsonb(dataclasses.asdict(self.counts)), self.run.tenant_id, self.run.id],
+        ).fetchone()
+        return bool(row and row[0])
+
+    def _remove_vanished(self, uris: set[str]) -> None:
+        """For "replace": what this table held before and no longer names goes; undoing the load brings it back."""
+        with database.tenant_transaction(self.conn, [self.run.tenant_id]):
+            gone = vanished(self.conn, self.run.tenant_id, self.plan, uris)
+            removed = store.delete(self.conn, self.run.tenant_id, gone, run_id=self.run.id) if gone else 0
+            self.counts = dataclasses.replace(self.counts, removed=self.counts.removed + removed)
+            queries.update(self.conn, self.run.tenant_id, self.run.id, counts=self.counts)
+
+
+def vanished(conn: psycopg.Connection[Any], tenant_id: int, plan: rules.Plan, uris: set[str]) -> list[str]:
+    """What is stored under the ids of this table and is not among `uris`."""
+    gone: list[str] = []
+    after = 0
+    while True:
+        page = store.query(conn, [tenant_id], EntityQuery(types=(plan.answers.type,), limit=1_000, after_id=after))
+        gone += [entity.uri for entity in page.entities if entity.uri.startswith(plan.prefix) and entity.uri not in uris]
+        if len(page.entities) < 1_000:
+            return gone
+        after = page.entities[-1].id
+
+
+def _take(table: EntityTable, rows: np.ndarray[Any, Any]) -> EntityTable:
+    chosen = rows.tolist()
+    return EntityTable(
+        table.type,
+        [table.uris[row] for row in chosen],
+        [Column(column.name, [column.values[row] for row in chosen], column.kind, column.unit) for column in table.columns],
+        [table.observed_at[row] for row in chosen] if table.observed_at is not None else None,
+        [table.row_numbers[row] for row in chosen] if table.row_numbers is not None else None,
+    )
+
+
+def _cells(batch: TextBatch, row: int) -> dict[str, object]:
+    return {name: value if isinstance(value := column[row].as_py(), str) or value is None else "…" for name, column in batch.columns.items()}
+
+
+def _refused(table: EntityTable, refused: Iterable[tuple[str, str]], batch: TextBatch) -> list[Refused]:
+    """What the store itself would not take, as rows that wait."""
+    reasons = dict(refused)
+    if not reasons:
+        return []
+    numbers = table.row_numbers or []
+    _reason, mend = rules.REASONS["refused"]
+    found = [(int(numbers[row]), reasons[uri]) for row, uri in enumerate(table.uris) if uri in reasons]
+    return [Refused(number, "refused", why, "", mend, _cells(batch, int(np.searchsorted(batch.numbers, number)))) for number, why in found]
