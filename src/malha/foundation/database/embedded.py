@@ -170,7 +170,7 @@ class Cluster:
         found = (self.folder / "PG_VERSION").read_text().strip()
         if found != MAJOR:
             raise WrongVersion(
-                msg("Os dados em {folder} são do PostgreSQL {found}; esta versão usa o {wanted}. Instale a versão anterior da Malha, corra `./malha backup`, e reponha com `./malha restore` nesta."),
+                msg("Os dados em {folder} são do PostgreSQL {found}; esta versão usa o {wanted}. Instale a versão anterior da Malha, corra `./malha database copy`, e reponha a cópia com `./malha database restore` nesta."),
                 folder=self.folder, found=found, wanted=MAJOR,
             )  # fmt: skip
 
