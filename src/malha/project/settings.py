@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "malha.foundation.access",
     "malha.foundation.audit",
     "malha.foundation.events",
+    "malha.foundation.agreements",
     "malha.insight.exports",
     "malha.insight.metrics",
     "malha.insight.maps",
