@@ -1,0 +1,119 @@
+"""The door of the room: the layers of a tenant's map, and what lies on them. Connections are inside a tenant transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import shapely
+
+from malha.insight.maps import queries, rules
+from malha.insight.maps.contracts import Layer, UnknownLayer
+from malha.kernel import time
+from malha.kernel.text import msg
+from malha.vocabulary.models import service as models
+
+#: more things than this come as tiles
+MOST_FEATURES = 5000
+#: changes are asked for again this far back, because a transaction is dated by its start and seen at its end
+OVERLAP = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """GeoJSON features of a layer; `whole` is False where it holds only what changed."""
+
+    features: list[dict[str, Any]]
+    at: datetime
+    whole: bool
+    etag: str
+
+
+def add(conn: psycopg.Connection, tenant_id: int, given: Sequence[Layer]) -> int:
+    """Give a tenant layers; those that it has stay as it adapted them."""
+    return queries.add(conn, tenant_id, given)
+
+
+def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
+    """Take away the layers that a pack brought."""
+    queries.remove_pack(conn, tenant_id, pack)
+
+
+def layers(conn: psycopg.Connection, tenant_id: int, *, declared_only: bool = False) -> list[tuple[Layer, int]]:
+    """The layers with how many things lie on each: those of packs first, then one for each other type with a place."""
+    placed = {name: count for name, count, _ in queries.placed(conn, tenant_id)}
+    declared = [layer for layer in queries.layers(conn, tenant_id) if layer.enabled]
+    found = [(layer, placed.get(layer.type, 0)) for layer in declared]
+    if declared_only:
+        return found
+    drawn = {layer.type for layer in declared}
+    others = [name for name in placed if name not in drawn]
+    return found + [(rules.of_type(name, models.find(name, tenant_id), index), placed[name]) for index, name in enumerate(others)]
+
+
+def get(conn: psycopg.Connection, tenant_id: int, key: str) -> Layer:
+    """One layer. Raises UnknownLayer."""
+    found = next((layer for layer, _ in layers(conn, tenant_id) if layer.key == key), None)
+    if found is None:
+        raise UnknownLayer(msg("Não há nenhuma camada “{key}” neste mapa."), key=key)
+    return found
+
+
+def extent(conn: psycopg.Connection, tenant_id: int) -> tuple[float, float, float, float] | None:
+    """The box around everything that has a place, with a margin; None of nothing."""
+    return rules.extent_of(box for _, _, box in queries.placed(conn, tenant_id))
+
+
+def collection(conn: psycopg.Connection, tenant_id: int, layer: Layer, *, record_url: str, since: datetime | None = None) -> Collection:
+    """The things of a layer as GeoJSON; with `since`, only those changed after it.
+
+    `record_url` is the address of a record with `{uri}` in it. Properties about people are left out.
+    """
+    count, changed, now = queries.fingerprint(conn, tenant_id, layer.type)
+    model = models.find(layer.type, tenant_id)
+    names = ["name", *(name for name in dict.fromkeys([layer.attribute, *layer.popup]) if name and name != "name" and rules.drawable(model, name))]
+    rows = queries.features(conn, tenant_id, layer.type, names, since=since - OVERLAP if since else None, limit=MOST_FEATURES)
+    found = [_feature(row, names, layer, record_url) for row in rows]
+    etag = f'"{layer.key}-{count}-{changed.timestamp() if changed else 0}"'
+    return Collection(found, now, since is None, etag)
+
+
+def etag(conn: psycopg.Connection, tenant_id: int, layer: Layer) -> str:
+    """What the whole layer would be called now, without making it."""
+    count, changed, _ = queries.fingerprint(conn, tenant_id, layer.type)
+    return f'"{layer.key}-{count}-{changed.timestamp() if changed else 0}"'
+
+
+def _feature(row: tuple[int, str, list[float] | None, bytes | None, list[Any]], names: Sequence[str], layer: Layer, record_url: str) -> dict[str, Any]:
+    entity_id, uri, point, wkb, values = row
+    geometry = {"type": "Point", "coordinates": point} if point else shapely.geometry.mapping(shapely.from_wkb(wkb))
+    properties = {name: _plain(value) for name, value in zip(names, values, strict=True)}
+    coloured = properties.get(layer.attribute)
+    if layer.scale != 1 and isinstance(coloured, (int, float)):
+        properties[layer.attribute] = round(coloured * layer.scale, 6)
+    properties["name"] = properties.get("name") or uri.rsplit(":", 1)[-1]
+    properties["href"] = record_url.replace("{uri}", uri)
+    return {"type": "Feature", "id": entity_id, "geometry": geometry, "properties": properties}
+
+
+def _plain(value: object) -> object:
+    """A value as one cell: typed values opened, lists joined, objects left out."""
+    if isinstance(value, dict):
+        inner = value.get("@value")
+        if isinstance(inner, str):
+            return inner
+        return next((text for text in (value.get("pt"), *value.values()) if isinstance(text, str)), None) if "@value" not in value and len(value) <= 3 else None
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value if not isinstance(one, dict | list))
+    return value
+
+
+def parse_since(text: str) -> datetime | None:
+    """The instant of `?desde=`; None when there is none or it cannot be read."""
+    try:
+        return time.parse_instant(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,120 @@
+"""The page of the map and what it reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from malha.foundation.access import views as access
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import django as database
+from malha.foundation.settings import service as settings
+from malha.foundation.tenancy.contracts import Tenant
+from malha.insight.maps import rules, service
+from malha.vocabulary.models import service as models
+
+#: where the plane says what changes, below the tenant's own address
+STREAM = "events/stream"
+#: where the plane draws tiles
+TILES = "tiles/entities/{z}/{x}/{y}?type="
+
+
+def tenant_of(request: HttpRequest) -> Tenant:
+    """The tenant of a page that `requires` has let through."""
+    tenant = request.tenant  # type: ignore[attr-defined]  # set by the tenancy middleware
+    assert isinstance(tenant, Tenant)
+    return tenant
+
+
+def root(request: HttpRequest) -> str:
+    """The address of the tenant, with a slash at its end."""
+    return f"{request.META.get('SCRIPT_NAME', '')}/"
+
+
+@access.requires(Capability.DATA_READ)
+def page(request: HttpRequest) -> HttpResponse:
+    """The map with all that has a place."""
+    conn = database.current()
+    found = service.layers(conn, tenant_of(request).id)
+    return render(request, "maps/page.html", {"layers": found, "tenant": tenant_of(request), "stream": root(request) + STREAM})
+
+
+def words() -> dict[str, str]:
+    """What the map says by itself, in the reader's language."""
+    return {
+        "map": _("Mapa"), "zoom_in": _("Aproximar"), "zoom_out": _("Afastar"), "close": _("Fechar"), "legend": _("Camadas e legenda"), "record": _("Ver registo"),
+        "name": _("Nome"), "attribution": "", "draw": _("Desenhar a área"), "redraw": _("Desenhar outra vez"), "finish": _("Terminar o desenho"),
+        "undo": _("Tirar o último canto"), "clear": _("Apagar a área"),
+        "how": _("Toque nos cantos da área. Com o teclado: as setas movem o mapa, Enter põe um canto na cruz, Escape termina."),
+    }  # fmt: skip
+
+
+@access.requires(Capability.DATA_READ)
+def spec(request: HttpRequest) -> JsonResponse:
+    """What `<malha-map>` draws; `?camadas=a,b` only these layers, `?pacotes=1` only those of packs."""
+    conn, tenant = database.current(), tenant_of(request)
+    language = get_language() or "pt-pt"
+    wanted = {key for key in request.GET.get("camadas", "").split(",") if key}
+    found = [
+        (layer, count)
+        for layer, count in service.layers(conn, tenant.id, declared_only="pacotes" in request.GET)
+        if (not wanted or layer.key in wanted) and (count or layer.pack)
+    ]
+    layers = []
+    for layer, count in found:
+        model = models.find(layer.type, tenant.id)
+        tiles = root(request) + TILES + layer.type if count > service.MOST_FEATURES else ""
+        data = reverse("maps:features", args=[layer.key])
+        layers.append(rules.to_spec(layer, model, language, data=data, tiles=tiles, visible=layer.pack != "" or len(found) < 8))
+    extent = tenant.extent or service.extent(conn, tenant.id) or rules.COUNTRY
+    answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "live": root(request) + STREAM, "words": words()}
+    if boundary_exists(tenant):
+        answer["boundary"] = reverse("maps:boundary")
+    if settings.current().basemap_url:
+        answer["basemap"] = settings.current().basemap_url
+    return JsonResponse(answer)
+
+
+@access.requires(Capability.DATA_READ)
+def features(request: HttpRequest, key: str) -> HttpResponseBase:
+    """The things of a layer; `?desde=` only what changed since then. 304 when nothing did."""
+    conn, tenant = database.current(), tenant_of(request)
+    layer = service.get(conn, tenant.id, key)
+    since = service.parse_since(request.GET.get("desde", ""))
+    tag = service.etag(conn, tenant.id, layer)
+    if since is None and request.headers.get("If-None-Match") == tag:
+        return HttpResponse(status=304, headers={"ETag": tag})
+    record = reverse("records:record", args=[layer.type]) + "?id={uri}"
+    found = service.collection(conn, tenant.id, layer, record_url=record, since=since)
+    body = {"type": "FeatureCollection", "features": found.features, "at": found.at.isoformat(), "whole": found.whole}
+    response = HttpResponse(json.dumps(body, ensure_ascii=False, separators=(",", ":")), content_type="application/geo+json")
+    if since is None:
+        response["ETag"] = found.etag
+    patch_cache_control(response, private=True, no_cache=True)
+    return response
+
+
+def boundary_exists(tenant: Tenant) -> bool:
+    """Whether the boundary of this municipality was imported."""
+    return boundary_of(tenant) is not None
+
+
+def boundary_of(tenant: Tenant) -> dict[str, Any] | None:
+    """The boundary as GeoJSON, None where none was imported."""
+    del tenant
+    return None
+
+
+@access.requires(Capability.DATA_READ)
+def boundary(request: HttpRequest) -> HttpResponse:
+    """The boundary of the municipality."""
+    found = boundary_of(tenant_of(request)) or {"type": "FeatureCollection", "features": []}
+    return HttpResponse(json.dumps(found), content_type="application/geo+json")

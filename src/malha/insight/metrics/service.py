@@ -1,0 +1,128 @@
+"""The door of the room: which indicators a tenant has, and what they say. Connections are inside a tenant transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import psycopg
+
+from malha.foundation.tenancy.contracts import Tenant
+from malha.history.temporal import service as temporal
+from malha.history.temporal.contracts import Grain, Series, SeriesQuery
+from malha.insight.metrics import queries, rules
+from malha.insight.metrics.contracts import HOURS, Metric, MetricValue, UnknownMetric, Window
+from malha.kernel import time
+from malha.kernel.text import msg
+from malha.vocabulary.models.contracts import Aggregation
+
+#: a window of more days than this shows a trend by day
+TREND_BY_DAY = timedelta(days=3)
+
+
+def moment(tenant: Tenant) -> datetime:
+    """The present of a tenant: the wall's clock, or the recording's own where the tenant shows one."""
+    given = tenant.theme.get("clock", "") if tenant.theme else ""
+    return time.parse_instant(given, zone=tenant.zone) if given else time.now()
+
+
+def all_metrics(conn: psycopg.Connection, tenant_id: int, *, home_only: bool = False) -> list[Metric]:
+    """The indicators of a tenant, in order."""
+    return [one for one in queries.metrics(conn, tenant_id) if one.on_home or not home_only]
+
+
+def get(conn: psycopg.Connection, tenant_id: int, key: str) -> Metric:
+    """One indicator. Raises UnknownMetric."""
+    found = queries.metrics(conn, tenant_id, key)
+    if not found:
+        raise UnknownMetric(msg("Não há nenhum indicador “{key}” neste município."), key=key)
+    return found[0]
+
+
+def add(conn: psycopg.Connection, tenant_id: int, given: Sequence[Metric]) -> int:
+    """Give a tenant indicators; those that it has stay as it adapted them."""
+    return queries.add(conn, tenant_id, given)
+
+
+def show(conn: psycopg.Connection, tenant_id: int, key: str, *, on_home: bool) -> None:
+    """Put an indicator on *Hoje*, or take it off."""
+    queries.show(conn, tenant_id, key, on_home=on_home)
+
+
+def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
+    """Take away the indicators that a pack brought."""
+    queries.remove_pack(conn, tenant_id, pack)
+
+
+def evaluate(conn: psycopg.Connection, tenant: Tenant, metric: Metric, at: datetime | None = None) -> MetricValue:
+    """What an indicator says at `at` (default: the tenant's present).
+
+    A window of n hours is the clock hour (UTC) of `at` and the n-1 before it; the comparison is with the n before
+    those. NOW takes the newest value of each thing that spoke in the last 24 clock hours, and compares with the
+    same a day before.
+    """
+    now = at or moment(tenant)
+    freshest = queries.freshest(conn, tenant.id, metric.type, metric.attribute)
+    evaluator = _now if metric.window is Window.NOW else _window
+    return evaluator(tenant, metric, now, freshest)
+
+
+def _series(tenant: Tenant, metric: Metric, start: datetime, end: datetime, grain: Grain, aggregation: Aggregation, *, by_thing: bool = False) -> list[Series]:
+    query = SeriesQuery(metric.type, metric.attribute, start, end, grain=grain, aggregation=aggregation, group_by_entity=by_thing, limit=500_000)
+    return temporal.series(tenant.id, query)
+
+
+def _window(tenant: Tenant, metric: Metric, now: datetime, freshest: datetime | None) -> MetricValue:
+    hours = HOURS[metric.window]
+    start = rules.floor_hour(now) - timedelta(hours=hours - 1)
+    before = start - timedelta(hours=hours)
+    found = _series(tenant, metric, before, now + timedelta(microseconds=1), Grain.HOUR, metric.aggregation)
+    points = [point for one in found for point in one.points if point[0] <= now]
+    recent = [point for point in points if point[0] >= start]
+    value, count = rules.combine(recent, metric.aggregation)
+    previous, known = rules.combine([point for point in points if point[0] < start], metric.aggregation)
+    by_hour = {point[0]: point[1] for point in recent}
+    trend = _by_hour(by_hour, start, now) if hours <= TREND_BY_DAY / rules.HOUR else _by_day(recent, metric, start, now)
+    return _scaled(metric, value, now, count, previous if known else None, trend, freshest, start)
+
+
+def _by_hour(values: dict[datetime, float | str | None], start: datetime, now: datetime) -> list[tuple[datetime, float | None]]:
+    return [(hour, float(value) if isinstance(value := values.get(hour), (int, float)) else None) for hour in rules.hours_between(start, now)]
+
+
+def _by_day(points: Sequence[tuple[datetime, float | str | None, int]], metric: Metric, start: datetime, now: datetime) -> list[tuple[datetime, float | None]]:
+    days = [start + timedelta(days=index) for index in range(int((now - start) / timedelta(days=1)) + 1)]
+    return [(day, rules.combine([point for point in points if day <= point[0] < day + timedelta(days=1)], metric.aggregation)[0]) for day in days]
+
+
+def _now(tenant: Tenant, metric: Metric, now: datetime, freshest: datetime | None) -> MetricValue:
+    start = rules.floor_hour(now) - timedelta(hours=47)
+    found = _series(tenant, metric, start, now + timedelta(microseconds=1), Grain.HOUR, Aggregation.LAST, by_thing=True)
+    hours = rules.hours_between(start + timedelta(hours=23), now)
+    values = [rules.gather(column, metric) for column in rules.held(found, hours, timedelta(hours=24))]
+    value, count = values[-1]
+    trend = [(hour, one[0]) for hour, one in zip(hours[1:], values[1:], strict=True)]
+    return _scaled(metric, value, now, count, values[0][0], trend, freshest, hours[1])
+
+
+def _scaled(
+    metric: Metric, value: float | None, at: datetime, count: int, previous: float | None, trend: Sequence[tuple[datetime, float | None]],
+    freshest: datetime | None, start: datetime,
+) -> MetricValue:  # fmt: skip
+    scale = 1.0 if metric.count_if is not None else metric.scale
+    return MetricValue(
+        metric, None if value is None else value * scale, at, count, None if previous is None else previous * scale,
+        tuple((moment, None if one is None else one * scale) for moment, one in trend), freshest, start,
+    )  # fmt: skip
+
+
+def history(tenant: Tenant, metric: Metric, start: datetime, end: datetime) -> list[tuple[datetime, float | None, int]]:
+    """The values of an indicator over a longer period, by hour up to 14 days, else by day: for its chart and its table."""
+    grain = Grain.HOUR if end - start <= timedelta(days=14) else Grain.DAY
+    if metric.count_if is None:
+        found = _series(tenant, metric, start, end, grain, metric.aggregation)
+        return [(at, value * metric.scale, count) for one in found for at, value, count in one.points if isinstance(value, (int, float))]
+    found = _series(tenant, metric, start, end, grain, Aggregation.LAST, by_thing=True)
+    moments = sorted({at for one in found for at, _, _ in one.points})
+    gathered = [rules.gather(column, metric) for column in rules.held(found, moments)]
+    return [(at, value, count) for at, (value, count) in zip(moments, gathered, strict=True)]
