@@ -5,9 +5,12 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from malha.foundation.identity.urls import ALLAUTH
+from malha.project.home import home
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home, name="home"),
     path("", include("malha.foundation.identity.urls")),
+    path("", include("malha.foundation.mail.urls")),
     *ALLAUTH,
     path("", include("malha.insight.exports.urls")),
     path("", include("malha.share.opendata.urls")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from malha.foundation.mail.rules import beyond_loopback
 from malha.foundation.settings.contracts import Settings
 from malha.foundation.tokens.contracts import LIFETIME_SECONDS
 
@@ -27,6 +28,27 @@ MIDDLEWARE = [
 ]
 #: alias of the database session that counts attempts, apart from the request's transaction
 CACHE_ALIAS = "cache"
+FORMS = "malha.foundation.identity.forms."
+ACCOUNT_FORMS = {
+    "login": "LoginForm",
+    "request_login_code": "CodeRequestForm",
+    "confirm_login_code": "CodeForm",
+    "confirm_email_verification_code": "EmailCodeForm",
+    "confirm_password_reset_code": "ResetCodeForm",
+    "change_password": "PasswordChangeForm",
+    "set_password": "PasswordSetForm",
+    "reset_password": "PasswordResetForm",
+    "reset_password_from_key": "PasswordResetKeyForm",
+    "add_email": "AddressForm",
+    "reauthenticate": "ReauthenticateForm",
+}
+SECOND_FACTOR_FORMS = {
+    "authenticate": "SecondStepForm",
+    "reauthenticate": "SecondStepAgainForm",
+    "activate_totp": "AppForm",
+    "add_webauthn": "PasskeyForm",
+    "edit_webauthn": "PasskeyNameForm",
+}
 VALIDATION = "django.contrib.auth.password_validation."
 
 
@@ -59,6 +81,7 @@ def _people() -> dict[str, Any]:
         "ACCOUNT_SESSION_REMEMBER": True,
         "ACCOUNT_CHANGE_EMAIL": True,
         "ACCOUNT_UNIQUE_EMAIL": True,
+        "ACCOUNT_FORMS": {name: f"{FORMS}{form}" for name, form in ACCOUNT_FORMS.items()},
         "AUTH_PASSWORD_VALIDATORS": [
             {"NAME": f"{VALIDATION}UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
             {"NAME": f"{VALIDATION}MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -77,7 +100,7 @@ def _second_factor(conf: Settings) -> dict[str, Any]:
         "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
         "MFA_PASSKEY_LOGIN_ENABLED": True,
         "MFA_PASSKEY_SIGNUP_ENABLED": False,  # people come by invitation, which has its own page for the passkey
-        "MFA_FORMS": {"add_webauthn": "malha.foundation.identity.forms.PasskeyForm"},
+        "MFA_FORMS": {name: f"{FORMS}{form}" for name, form in SECOND_FACTOR_FORMS.items()},
         "MFA_TOTP_ISSUER": "Malha",
         "MFA_TOTP_TOLERANCE": 1,
         "MFA_RECOVERY_CODE_COUNT": 10,
@@ -143,9 +166,3 @@ def _provider(conf: Settings) -> dict[str, Any]:
         "SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT": True,
         "SOCIALACCOUNT_ONLY": False,
     }
-
-
-def beyond_loopback(conf: Settings) -> bool:
-    """Whether somebody at another computer can reach this installation, by where it listens or by its public address."""
-    hosts = {conf.host, urlsplit(conf.public_url).hostname or "localhost"} if conf.public_url else {conf.host}
-    return not all(host in {"localhost", "::1"} or host.startswith("127.") or host.endswith(".localhost") for host in hosts)

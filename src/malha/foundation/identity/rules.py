@@ -7,8 +7,8 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from malha.foundation.access.contracts import Capability
-from malha.foundation.identity.configuration import beyond_loopback
+from malha.foundation.access.contracts import Capability, RoleName
+from malha.foundation.mail.rules import beyond_loopback
 from malha.foundation.settings.contracts import Settings
 
 INVITATION_LASTS = timedelta(days=7)
@@ -22,6 +22,17 @@ MACHINE_CAPABILITIES = (
     Capability.DATA_EXPORT,
     Capability.MODELS_MANAGE,
     Capability.ALERTS_HANDLE,
+)
+#: roles that a manager gives; the platform's operator is named on the server, machines have a page of their own
+INVITABLE = (
+    RoleName.TENANT_MANAGER,
+    RoleName.ANALYST,
+    RoleName.OPERATOR,
+    RoleName.FIELD_WORKER,
+    RoleName.PUBLISHER,
+    RoleName.DATA_PROTECTION_OFFICER,
+    RoleName.VIEWER,
+    RoleName.SUPPLIER,
 )
 
 

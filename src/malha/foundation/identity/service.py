@@ -11,13 +11,15 @@ from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
+from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.audit import service as audit
 from malha.foundation.identity import machines
-from malha.foundation.identity.configuration import beyond_loopback
 from malha.foundation.identity.contracts import DemoElsewhere, Machine, PersonCard, UnknownPerson
 from malha.foundation.identity.models import MachineClient, Person
+from malha.foundation.mail.rules import beyond_loopback
 from malha.foundation.settings import service as settings
+from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import service as tokens
 from malha.foundation.tokens.contracts import LIFETIME_SECONDS
 from malha.kernel.text import msg
@@ -66,6 +68,17 @@ def create_demo_person(email: str, *, name: str, password: str | None = None) ->
         raise DemoElsewhere(msg("As contas de demonstração só existem quando a Malha escuta apenas neste computador."))
     known = Person.objects.filter(email=email.lower(), is_demo=True).first()
     return card(known) if known else create_person(email, name=name, password=password, is_demo=True)
+
+
+def demo_people(tenant_id: int | None) -> list[PersonCard]:
+    """People of the demonstration, of one tenant or of all; none on an address that others reach."""
+    if beyond_loopback(settings.current()):
+        return []
+    people = Person.objects.filter(is_demo=True, is_active=True).order_by("pk")
+    if tenant_id is not None:
+        with tenancy.scope(tenant_id):
+            people = people.filter(pk__in=[one.person_id for one in access.members(tenant_id)])
+    return [card(one) for one in people[:12]]
 
 
 def card(person: Person) -> PersonCard:

@@ -1,0 +1,208 @@
+"""Forms of signing in, in our words; forms of people, invitations and machines."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from allauth.account import forms as account
+from allauth.mfa.base import forms as second_factor
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from django import forms
+from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from malha.foundation.access.contracts import Capability, RoleName
+from malha.foundation.identity.rules import INVITABLE, MACHINE_CAPABILITIES
+
+Words = dict[str, tuple[str | Promise, str | Promise]]
+EMAIL: tuple[str | Promise, str | Promise] = (_("Endereço de correio eletrónico"), "")
+PASSWORD_HELP = _("Pelo menos 12 caracteres; três ou quatro palavras soltas servem bem.")
+CODE_HELP = _("Está na mensagem que lhe enviámos. Vale dez minutos.")
+APP_CODE: tuple[str | Promise, str | Promise] = (_("Código"), _("Seis algarismos da aplicação de autenticação, ou um código de recuperação."))
+
+
+class Worded:
+    """Puts our label and help on the fields that allauth made, and takes its placeholders away."""
+
+    words: ClassVar[Words] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, (label, help_text) in self.words.items():
+            field = self.fields.get(name)  # type: ignore[attr-defined]  # the form that this is mixed into
+            if field is not None:
+                field.label, field.help_text = label, help_text
+                field.widget.attrs.pop("placeholder", None)
+
+
+class LoginForm(Worded, account.LoginForm):  # type: ignore[misc]  # allauth is untyped
+    """E-mail address and password."""
+
+    words = {"login": EMAIL, "password": (_("Palavra-passe"), "")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "auto_id": "senha_%s"})  # another form on the page asks for an address too
+
+
+class CodeRequestForm(Worded, account.RequestLoginCodeForm):  # type: ignore[misc]  # allauth is untyped
+    """The address to which a code goes."""
+
+    words = {"email": EMAIL}
+
+
+class CodeForm(Worded, account.ConfirmLoginCodeForm):  # type: ignore[misc]  # allauth is untyped
+    """The code that came by mail."""
+
+    words = {"code": (_("Código"), CODE_HELP)}
+
+
+class EmailCodeForm(Worded, account.ConfirmEmailVerificationCodeForm):  # type: ignore[misc]  # allauth is untyped
+    """The code that confirms an address."""
+
+    words = {"code": (_("Código"), CODE_HELP)}
+
+
+class ResetCodeForm(Worded, account.ConfirmPasswordResetCodeForm):  # type: ignore[misc]  # allauth is untyped
+    """The code that allows another password."""
+
+    words = {"code": (_("Código"), CODE_HELP)}
+
+
+class PasswordChangeForm(Worded, account.ChangePasswordForm):  # type: ignore[misc]  # allauth is untyped
+    """Another password for who knows the old one."""
+
+    words = {"oldpassword": (_("Palavra-passe atual"), ""), "password1": (_("Palavra-passe nova"), PASSWORD_HELP), "password2": (_("Repita a nova"), "")}
+
+
+class PasswordSetForm(Worded, account.SetPasswordForm):  # type: ignore[misc]  # allauth is untyped
+    """A first password."""
+
+    words = {"password1": (_("Palavra-passe"), PASSWORD_HELP), "password2": (_("Repita-a"), "")}
+
+
+class PasswordResetForm(Worded, account.ResetPasswordForm):  # type: ignore[misc]  # allauth is untyped
+    """The address of who forgot the password."""
+
+    words = {"email": EMAIL}
+
+
+class PasswordResetKeyForm(Worded, account.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth is untyped
+    """Another password for who proved the address."""
+
+    words = {"password1": (_("Palavra-passe nova"), PASSWORD_HELP), "password2": (_("Repita-a"), "")}
+
+
+class AddressForm(Worded, account.AddEmailForm):  # type: ignore[misc]  # allauth is untyped
+    """Another e-mail address."""
+
+    words = {"email": (_("Endereço novo"), _("Enviamos-lhe um código para o confirmar; até lá vale o atual."))}
+
+
+class ReauthenticateForm(Worded, account.ReauthenticateForm):  # type: ignore[misc]  # allauth is untyped
+    """The password again, before something delicate."""
+
+    words = {"password": (_("Palavra-passe"), "")}
+
+
+class SecondStepForm(Worded, second_factor.AuthenticateForm):  # type: ignore[misc]  # allauth is untyped
+    """Second step of signing in."""
+
+    words = {"code": APP_CODE}
+
+
+class SecondStepAgainForm(Worded, second_factor.ReauthenticateForm):  # type: ignore[misc]  # allauth is untyped
+    """Second step again, before something delicate."""
+
+    words = {"code": APP_CODE}
+
+
+class AppForm(Worded, ActivateTOTPForm):  # type: ignore[misc]  # allauth is untyped
+    """First code of an authenticator app."""
+
+    words = {"code": (_("Código que a aplicação mostra"), "")}
+
+
+class PasskeyForm(Worded, AddWebAuthnForm):  # type: ignore[misc]  # allauth is untyped
+    """A passkey, always of the kind that signs in by itself."""
+
+    words = {"name": (_("Nome desta chave"), _("Por exemplo “Portátil do serviço”: ajuda a saber qual retirar."))}
+    passwordless = forms.BooleanField(required=False, initial=True, widget=forms.HiddenInput)
+
+
+class PasskeyNameForm(Worded, EditWebAuthnForm):  # type: ignore[misc]  # allauth is untyped
+    """Another name for a passkey."""
+
+    words = {"name": (_("Nome desta chave"), "")}
+
+
+class PersonForm(forms.Form):
+    """What a person says about themselves."""
+
+    name = forms.CharField(label=_("Nome"), max_length=150, required=False, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    language = forms.ChoiceField(label=_("Língua"), choices=settings.LANGUAGES)
+
+
+class AcceptForm(forms.Form):
+    """Name of somebody who accepts an invitation."""
+
+    name = forms.CharField(
+        label=_("O seu nome"), max_length=150, help_text=_("Como os colegas o conhecem."), widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+
+
+ROLE_WORDS: dict[RoleName, tuple[str | Promise, str | Promise]] = {
+    RoleName.PLATFORM_OPERATOR: (_("Operador da plataforma"), _("Cria municípios; não vê os dados de nenhum.")),
+    RoleName.TENANT_MANAGER: (_("Gestor do serviço"), _("Pessoas, fontes, pacotes, publicação: tudo menos colunas sobre pessoas.")),
+    RoleName.ANALYST: (_("Analista"), _("Carrega dados, faz painéis, exporta e prepara dados abertos.")),
+    RoleName.OPERATOR: (_("Operador"), _("Acompanha, atende alarmes e escreve regras.")),
+    RoleName.FIELD_WORKER: (_("Trabalho no terreno"), _("Vê e atende o que lhe cabe.")),
+    RoleName.PUBLISHER: (_("Publicação"), _("Aprova e publica dados abertos.")),
+    RoleName.DATA_PROTECTION_OFFICER: (_("Encarregado de proteção de dados"), _("Vê colunas sobre pessoas, acordos e auditoria.")),
+    RoleName.VIEWER: (_("Leitura"), _("Vê, sem mudar nada.")),
+    RoleName.CITIZEN: (_("Cidadão"), ""),
+    RoleName.MACHINE: (_("Máquina"), ""),
+    RoleName.SUPPLIER: (_("Fornecedor"), _("Vê durante um período combinado.")),
+}
+
+CAPABILITY_WORDS: dict[Capability, str | Promise] = {
+    Capability.DATA_READ: _("Ler dados"),
+    Capability.DATA_WRITE: _("Escrever entidades e medições"),
+    Capability.DATA_LOAD: _("Carregar ficheiros"),
+    Capability.DATA_EXPORT: _("Exportar"),
+    Capability.MODELS_MANAGE: _("Gerir modelos de dados"),
+    Capability.ALERTS_HANDLE: _("Atender alarmes"),
+}
+
+
+def _role_choices() -> list[tuple[str, str]]:
+    return [(role.value, f"{ROLE_WORDS[role][0]}: {ROLE_WORDS[role][1]}") for role in INVITABLE]
+
+
+class InviteForm(forms.Form):
+    """Whom to invite and as what."""
+
+    email = forms.EmailField(label=_("Endereço de correio eletrónico"))
+    name = forms.CharField(label=_("Nome"), max_length=150, required=False)
+    role = forms.ChoiceField(label=_("Função"), choices=_role_choices, initial=RoleName.ANALYST, widget=forms.RadioSelect)
+
+
+class MachineForm(forms.Form):
+    """A program that enters with credentials of its own."""
+
+    name = forms.CharField(label=_("Nome da ligação"), max_length=100, help_text=_("Quem ou o que se liga: “Sensores do rio”, “Sistema de frota”."))
+    capabilities = forms.MultipleChoiceField(
+        label=_("O que pode fazer"),
+        choices=[(one.value, CAPABILITY_WORDS[one]) for one in MACHINE_CAPABILITIES],
+        initial=[Capability.DATA_READ],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    types = forms.CharField(
+        label=_("Só estes tipos de entidade"), required=False, help_text=_("Separados por vírgulas, por exemplo WeatherObserved, Device. Vazio: todos.")
+    )
+
+    def clean_types(self) -> list[str] | None:
+        """Names of types, or None for all."""
+        names = [part.strip() for part in self.cleaned_data["types"].split(",") if part.strip()]
+        return names or None
