@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as json_string
@@ -26,6 +27,7 @@ MEMBER = {
     "ListProperty": "valueList",
     "ListRelationship": "objectList",
 }
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 _canonical = msgspec.json.Encoder(order="sorted")
 _NUMBERS = frozenset({int, float, type(None)})
 _TEXTS = frozenset({str, type(None)})
@@ -54,9 +56,7 @@ def observed(kind: str, value: Any) -> tuple[ObservationKind, float | None, str 
     if isinstance(value, int | float):
         return ObservationKind.NUMBER, float(value), None
     if isinstance(value, str):
-        return ObservationKind.TEXT, None, value
-    if isinstance(value, dict) and isinstance(value.get("@value"), str):
-        return ObservationKind.INSTANT, None, value["@value"]
+        return (ObservationKind.INSTANT if _INSTANT.fullmatch(value) else ObservationKind.TEXT), None, value
     return ObservationKind.JSON, None, canonical(value)
 
 
@@ -152,7 +152,7 @@ class Cells:
         if isinstance(value, datetime):
             if value.tzinfo is None:
                 raise UnusableEntity(msg("O instante de “{name}” não diz o fuso horário."), name=self.name)
-            return {"@type": "DateTime", "@value": format_instant(value)}
+            return format_instant(value)
         if isinstance(value, float) and not math.isfinite(value):
             raise UnusableEntity(msg("O valor de “{name}” não é um número finito."), name=self.name)
         return value

@@ -69,14 +69,17 @@ class _Round:
             elif change is not None:
                 old.append(change)
         ids = {uri: found.id for uri, found in self.current.items()}
+        fresh = 0
         if new:
-            ids |= state.insert(self.conn, self.tenant_id, self.options.run_id, new)
+            made = state.insert(self.conn, self.tenant_id, self.options.run_id, new)
+            ids |= {uri: id_ for uri, (id_, _) in made.items()}
+            fresh = sum(is_new for _, is_new in made.values())
         if old:
             keys = sorted({name for doc in good for name in doc.attributes} | {name for change in old for name in change.gone})
             state.update(self.conn, self.tenant_id, self.options.run_id, old, keys)
         count = self._observe(ids)
         self._announce(good, {change.uri for change in (*new, *old)}, ids)
-        return WriteOutcome(len(new), len(old), len(good) - len(new) - len(old), count, tuple(self.refused))
+        return WriteOutcome(fresh, len(old) + len(new) - fresh, len(good) - len(new) - len(old), count, tuple(self.refused))
 
     def _usable(self, doc: EntityDocument) -> bool:
         try:

@@ -10,6 +10,7 @@ values = value *("," value) / value ".." value
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from malha.context.store.contracts import UnusableQuery
@@ -141,6 +142,12 @@ class _Parser:
         return tuple(found)
 
     def name(self) -> str:
+        if self.take("<"):
+            iri, _, _ = self.text[self.at :].partition(">")
+            if not iri or self.at + len(iri) >= len(self.text):
+                raise self.wrong()
+            self.at += len(iri) + 1
+            return iri
         match = _NAME.match(self.text, self.at)
         if not match:
             raise self.wrong()
@@ -197,6 +204,37 @@ class _Parser:
         if start == self.at:
             raise self.wrong()
         return self.text[start : self.at]
+
+
+def renamed(node: Node, rename: Callable[[str], str]) -> Node:
+    """The same question with the names of attributes and sub-attributes changed."""
+    if isinstance(node, Term):
+        return Term(Path(tuple(map(rename, node.path.names)), node.path.inside), node.operator, node.values)
+    return type(node)(tuple(renamed(part, rename) for part in node.parts))
+
+
+def write(node: Node) -> str:
+    """The text of a tree; `parse` reads it back as the same tree."""
+    if isinstance(node, Some):
+        return "(" + "|".join(map(write, node.parts)) + ")"
+    if isinstance(node, Every):
+        return "(" + ";".join(map(write, node.parts)) + ")"
+    inside = "[" + ".".join(map(_word, node.path.inside)) + "]" if node.path.inside else ""
+    return ".".join(map(_word, node.path.names)) + inside + node.operator + ",".join(_shown(value) for value in node.values)
+
+
+def _word(name: str) -> str:
+    return name if _NAME.fullmatch(name) else f"<{name}>"
+
+
+def _shown(value: Scalar | Range) -> str:
+    if isinstance(value, Range):
+        return f"{_shown(value.low)}..{_shown(value.high)}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
 
 
 def is_instant(value: object) -> bool:

@@ -35,7 +35,7 @@ FROM unnest(%(uris)s::text[], %(types)s::text[], %(docs)s::text[], %(scopes)s::t
 ON CONFLICT (tenant_id, uri) DO UPDATE
     SET doc = entities.doc || excluded.doc, bbox = coalesce(excluded.bbox, entities.bbox), geom = excluded.geom,
         name_key = coalesce(excluded.name_key, entities.name_key), run_id = excluded.run_id, modified_at = now()
-RETURNING uri, id
+RETURNING new.uri, new.id, old.id IS NULL
 """
 
 BEFORE = """
@@ -159,11 +159,11 @@ def whole(doc: str, geom: bytes | None) -> dict[str, Any]:
     return document
 
 
-def insert(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change]) -> dict[str, int]:
-    """Make entities; the id of each by its URI."""
+def insert(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change]) -> dict[str, tuple[int, bool]]:
+    """Make entities: by URI the id, and whether it is new (False: another writer was quicker, and both are merged)."""
     ordered = sorted(changes, key=lambda change: change.uri)
     rows = execute(conn, INSERT, {"tenant": tenant_id, "run": run_id, "uris": array_of_text([c.uri for c in ordered])} | _columns(ordered))
-    return dict(rows.fetchall())
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def update(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change], keys: Sequence[str]) -> None:

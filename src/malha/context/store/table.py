@@ -86,7 +86,7 @@ class _Batch:
         self._drop_overtaken()
         self._compare()
         created = self._insert()
-        updated = self._update()
+        updated = self._update() + self.merged
         observations = self._observe() if created or updated or self.late else 0
         if created or updated or observations:
             self._announce()
@@ -215,12 +215,15 @@ class _Batch:
             change.type_ids = [self.type_id]
             new.append(change)
             numbers[uri] = n
+        fresh = 0
         if new:
-            for uri, id_ in state.insert(self.conn, self.tenant_id, self.options.run_id, new).items():
+            for uri, (id_, made) in state.insert(self.conn, self.tenant_id, self.options.run_id, new).items():
                 self.ids[numbers[uri]] = id_
+                fresh += made
         self.changed = [self.ids[n] for n in numbers.values()]
         self.created = set(numbers)
-        return len(new)
+        self.merged = len(new) - fresh
+        return fresh
 
     def _update(self) -> int:
         changes: list[state.Change] = []

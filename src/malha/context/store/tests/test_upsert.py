@@ -115,7 +115,7 @@ def test_kinds_of_values(town):
     assert two.location == square
     assert one.value("on") is True
     assert one.attributes["owner"] == {"type": "Relationship", "object": "urn:x:O:1"}
-    assert one.attributes["when"]["value"] == {"@type": "DateTime", "@value": "2026-11-20T10:00:00Z"}
+    assert one.attributes["when"]["value"] == "2026-11-20T10:00:00Z"
     assert [v for _, v, _ in hot(conn, tenant, "on")] == ["1"]
     assert service.upsert_table(conn, tenant, batch) == WriteOutcome(unchanged=2)
     stored = conn.execute("SELECT doc -> 'location' ? 'value', geom IS NOT NULL FROM entities WHERE tenant_id = %s ORDER BY id", [tenant]).fetchall()
