@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from zoneinfo import ZoneInfo
 
 from malha.kernel.time import LISBON, now
 
+#: wide enough for the largest float written out
+_EXACT = Context(prec=400, rounding=ROUND_HALF_UP)
 NO_VALUE = "—"
 NBSP = "\u00a0"
 MONTHS = {
@@ -52,8 +54,8 @@ def number(value: float | Decimal | None, decimals: int | None = None, language:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NO_VALUE
     exact = value if isinstance(value, Decimal) else Decimal(repr(value) if isinstance(value, float) else value)
-    rounded = exact.quantize(Decimal(1).scaleb(-(2 if decimals is None else decimals)), ROUND_HALF_UP)
-    whole, _, fraction = f"{abs(rounded):f}".partition(".")
+    rounded = _EXACT.quantize(exact, Decimal(1).scaleb(-(2 if decimals is None else decimals)))
+    whole, _, fraction = f"{rounded.copy_abs():f}".partition(".")
     if decimals is None:
         fraction = fraction.rstrip("0")
     english = _short(language) == "en"
@@ -120,13 +122,18 @@ def ago(value: datetime | None, language: str = "pt", *, at: datetime | None = N
     return "just now" if short == "en" else "agora mesmo"
 
 
+def _tenths(value: float, language: str = "pt") -> str:
+    """One decimal, and none where it would be zero."""
+    return number(_EXACT.quantize(Decimal(repr(value)), Decimal("0.1")), None, language)
+
+
 def duration(span: timedelta | float | None, language: str = "pt") -> str:
     """A span of time: `45 s`, `12 min`, `2 h 05 min`, `3 dias`. A number is in seconds."""
     if span is None:
         return NO_VALUE
     seconds = span.total_seconds() if isinstance(span, timedelta) else span
     if seconds < 60:
-        return f"{number(round(seconds, 1) if seconds < 10 else round(seconds), None, language)}{NBSP}s"
+        return f"{_tenths(seconds, language) if seconds < 10 else number(seconds, 0, language)}{NBSP}s"
     if seconds < 3600:
         return f"{int(seconds // 60)}{NBSP}min"
     if seconds < 86400:
@@ -144,6 +151,6 @@ def size(count: float | None, language: str = "pt") -> str:
     value, steps = float(count), ("B", "kB", "MB", "GB", "TB", "PB")
     for step in steps:
         if value < 1000 or step == steps[-1]:
-            return f"{number(round(value, 1) if step != 'B' else int(value), None, language)}{NBSP}{step}"
+            return f"{_tenths(value, language) if step != 'B' else number(value, 0, language)}{NBSP}{step}"
         value /= 1000
     raise AssertionError("unreachable")

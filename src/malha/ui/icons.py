@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+MARK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#021c51"/>'
+    '<path d="M6 23V10l7 8 6-8 7 8v5M6 10h20M6 23h20" fill="none" stroke="#bbd1fd" stroke-width="2.500" stroke-linejoin="round" stroke-linecap="round"/></svg>'
+)
 PATHS = {
     "today": "M4 11 12 4l8 7M6 9.5V20h12V9.5M10 20v-6h4v6",
     "map": "M9 4 3 6.5V20l6-2.5 6 2.5 6-2.5V4l-6 2.5L9 4ZM9 4v13.5M15 6.5V20",

@@ -12,6 +12,7 @@ urlpatterns = [
     path("ajuda/", views.help_page, name="help"),
     path("preferencias/", views.preferences, name="preferences"),
     path("lingua/", views.language, name="language"),
+    path("icone.svg", views.favicon, name="icon"),
     path("plataforma/componentes/", views.components, name="components"),
     # the index of each room that has no page of its own there; rooms come before in project.urls
     path("dados/", views.room_index("dados"), name="data"),

@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from malha.ui import gallery, navigation, search
+from malha.ui import gallery, icons, navigation, search
 
 YEAR_SECONDS = 365 * 24 * 3600
 THEMES = ("auto", "light", "dark")
@@ -90,6 +90,12 @@ def components(request: HttpRequest) -> HttpResponse:
     if not (settings.DEBUG or getattr(request.user, "is_superuser", False) or request.META.get("REMOTE_ADDR") in {"127.0.0.1", "::1"}):
         raise Http404
     return render(request, "ui/gallery.html", gallery.context(request.GET.get("theme", "")))
+
+
+@require_GET
+def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django's signature
+    """The mark of Malha: a street grid."""
+    return HttpResponse(icons.MARK, content_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _error(request: HttpRequest, status: HTTPStatus, title: str, text: str) -> HttpResponse:
