@@ -21,6 +21,7 @@ COMMANDS = {
     "docs": ("malha.project.commands.docs", "Mostra a documentação"),
     "assets": ("malha.project.commands.assets", "Constrói os guiões e estilos das páginas"),
     "version": ("malha.project.commands.version", "Mostra a versão da Malha e daquilo em que assenta"),
+    "export": ("malha.project.commands.export", "Escreve as entidades de um tipo num ficheiro"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
 }
 

@@ -1,0 +1,55 @@
+"""`./malha export`: entities of one type into a file, from the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from malha.context.store.contracts import EntityQuery
+from malha.insight.exports.contracts import ExportFormat, Row
+from malha.project import supervisor
+
+FORMATS = ("csv", "excel.csv", "xlsx", "json", "geojson", "parquet", "pdf")
+
+
+@click.command()
+@click.argument("entity_type", metavar="TIPO")
+@click.option("--tenant", required=True, help="Município ou comunidade (o que vem no endereço).")
+@click.option("--format", "wanted", type=click.Choice(FORMATS), help="Formato; por omissão, o do nome do ficheiro.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Ficheiro a escrever; sem ele, a saída do comando.")
+@click.option("--q", "question", default="", help='Filtro, por exemplo: temperature>25;status=="ok"')
+@click.option("--column", "columns", multiple=True, help="Só estas colunas (pode repetir).")
+def command(entity_type: str, tenant: str, wanted: str | None, out: Path | None, question: str, columns: tuple[str, ...]) -> None:
+    """Escreve as entidades de um TIPO num ficheiro. Colunas sobre pessoas ficam de fora."""
+    chosen = wanted or next((name for name in FORMATS if out and out.name.endswith(f".{name}")), "csv")
+    with supervisor.platform():
+        from malha.foundation.tenancy import service as tenancy
+        from malha.insight.exports import entities, service
+
+        owner = tenancy.by_slug(tenant)
+        asked = entities.EntityExport(type=entity_type, query=EntityQuery(q=question), columns=columns)
+        export, total = entities.export(owner, asked), entities.count(owner.id, asked)
+        shown = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        )
+        with shown as progress:
+            task = progress.add_task("A escrever", total=total)
+            counted = replace(export, batches=lambda: _counted(export.batches(), progress, task))
+            if out is None:
+                service.write(counted, ExportFormat(chosen), sys.stdout.buffer)
+            else:
+                with out.open("wb") as file:
+                    service.write(counted, ExportFormat(chosen), file)
+    click.echo(f"{total} linhas", err=True)
+
+
+def _counted(batches: Iterator[list[Row]], progress: Progress, task: TaskID) -> Iterator[list[Row]]:
+    for batch in batches:
+        yield batch
+        progress.advance(task, len(batch))
