@@ -105,6 +105,16 @@ def _open(context: BrowserContext, problems: list[str]) -> Page:
     return opened
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """When a test fails, say where its page stood and what it read."""
+    report = yield
+    opened = getattr(item, "funcargs", {}).get("page") or getattr(item, "funcargs", {}).get("phone")
+    if report.when == "call" and report.failed and opened is not None and not opened.is_closed():
+        report.sections.append(("page", f"{opened.url}\n{opened.locator('body').inner_text()[:3000]}"))
+    return report
+
+
 @pytest.fixture
 def page(browser: Browser, server: str) -> Iterator[Page]:
     context, problems = _context(browser, "laptop"), list[str]()

@@ -28,6 +28,13 @@ from malha.foundation.tokens import keys
 from malha.foundation.tokens import service as tokens
 from malha.kernel.time import now
 
+#: ways to prove again who one is, best first
+PROOFS = {
+    "mfa_reauthenticate:webauthn": _("Com a chave de acesso"),
+    "mfa_reauthenticate": _("Com um código da aplicação ou de recuperação"),
+    "reauthenticate": _("Com a palavra-passe"),
+}
+
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
     """Signing in with e-mail address; nobody makes an account without an invitation."""
@@ -43,6 +50,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
             return self.respond_user_inactive(request, user)  # type: ignore[no-any-return]
         response: HttpResponse | None = super().pre_login(request, user, **kwargs)
         return response
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """A passkey first, where there is one; the words are ours."""
+        order = {name: place for place, name in enumerate(PROOFS)}
+        methods = sorted(super().get_reauthentication_methods(user), key=lambda one: order.get(one["id"], 9))
+        return [{**one, "description": PROOFS.get(one["id"], one["description"])} for one in methods]
 
     def format_email_subject(self, subject: str) -> str:
         return str(subject)

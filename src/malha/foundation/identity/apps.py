@@ -8,3 +8,10 @@ class IdentityConfig(AppConfig):
 
     name = "malha.foundation.identity"
     label = "identity"
+
+    def ready(self) -> None:
+        """Listen to what allauth tells, and check the operator's settings."""
+        from malha.foundation.identity import checks, receivers  # noqa: PLC0415 -- models are ready only now
+
+        receivers.connect()
+        checks.register()
