@@ -5,13 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from malha.foundation.identity.urls import ALLAUTH
+from malha.project import frame
 from malha.project.home import home
 
+frame.compose()
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("", include("malha.foundation.identity.urls")),
     path("", include("malha.foundation.mail.urls")),
     *ALLAUTH,
+    path("", include("malha.foundation.administration.urls")),
     path("", include("malha.insight.exports.urls")),
     path("", include("malha.share.opendata.urls")),
     path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own

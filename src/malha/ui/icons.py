@@ -40,13 +40,17 @@ PATHS = {
     "people": "M9 5a3.500 3.500 0 1 1 0 7 3.500 3.500 0 0 1 0-7ZM2.500 19.500c.600-3 3-4.500 6.500-4.500s5.900 1.500 6.500 4.500M16 5.500a3.500 3.500 0 0 1 0 6.500M18 15.500c2 .600 3.100 2 3.500 4",
     "lock": "M6 11h12v9H6v-9ZM8.500 11V8a3.500 3.500 0 0 1 7 0v3",
     "globe": "M12 3a9 9 0 1 1 0 18 9 9 0 0 1 0-18ZM3 12h18M12 3c3 2.500 4 5.500 4 9s-1 6.500-4 9c-3-2.500-4-5.500-4-9s1-6.500 4-9Z",
+    "share": "M12 15V4M8 7.500 12 4l4 3.500M6 11H4v9h16v-9h-2",
     "external": "M14 4h6v6M20 4l-9 9M18 14v6H4V6h6",
 }
 
 
 def svg(name: str, size: int = 20) -> str:
-    """The icon as an element that screen readers skip: the words beside it say what it is."""
+    """The icon as an element that screen readers skip: the words beside it say what it is.
+
+    A name that is not drawn here is shown as an arrow.
+    """
     return (
         f'<svg class="icon" width="{int(size)}" height="{int(size)}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75"'
-        f' stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false"><path d="{PATHS[name]}"/></svg>'
+        f' stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false"><path d="{PATHS.get(name, PATHS["right"])}"/></svg>'
     )
