@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "malha.foundation.audit",
     "malha.foundation.events",
     "malha.foundation.agreements",
+    "malha.foundation.administration",
     "malha.insight.exports",
     "malha.insight.metrics",
     "malha.insight.maps",
@@ -87,6 +88,7 @@ INSTALLED_APPS = [
     "malha.ingest.runs",
     "malha.share.opendata",
     "malha.ui",
+    "malha.project",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -1,0 +1,133 @@
+"""What the manager may fill in."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from malha.foundation.agreements.contracts import Grain, Terms
+from malha.foundation.tenancy import rules
+from malha.kernel.errors import MalhaError
+from malha.kernel.time import now
+
+LONGEST_DAYS = 5 * 366
+
+GRAINS = [
+    (Grain.RAW, _("Cada valor, e o estado atual")),
+    (Grain.QUARTER, _("Médias de 15 minutos")),
+    (Grain.HOUR, _("Médias por hora")),
+    (Grain.DAY, _("Médias por dia")),
+    (Grain.MONTH, _("Médias por mês")),
+]
+
+
+class IdentityForm(forms.Form):
+    """The name and arms that stand in the top bar."""
+
+    name = forms.CharField(label=_("Nome"), max_length=200, help_text=_("Como aparece no topo de todas as páginas."))
+    accent = forms.CharField(
+        label=_("Cor"), required=False, max_length=7, help_text=_("No formato #rrggbb, escura o bastante para letras brancas. Vazio: a cor da Malha.")
+    )
+    arms = forms.FileField(label=_("Brasão"), required=False, help_text=_("PNG, JPEG ou WebP, até 256 kB e 2048 × 2048 píxeis."))
+    remove_arms = forms.BooleanField(label=_("Retirar o brasão atual"), required=False)
+
+    def clean_name(self) -> str:
+        """A name without spaces around it."""
+        return " ".join(str(self.cleaned_data["name"]).split())
+
+    def clean_accent(self) -> str:
+        """A colour on which white letters can be read."""
+        colour = str(self.cleaned_data["accent"]).strip().lower()
+        if colour and not rules.is_colour(colour):
+            raise forms.ValidationError(_("Escreva a cor como #rrggbb, por exemplo #034ad8."))
+        if colour and not rules.is_dark_enough(colour):
+            raise forms.ValidationError(_("Sobre esta cor não se leem letras brancas; escolha uma mais escura."))
+        return colour
+
+    def clean_arms(self) -> bytes:
+        """The bytes of a usable image, or nothing."""
+        upload = self.cleaned_data["arms"]
+        if not upload:
+            return b""
+        data: bytes = upload.read(rules.ARMS_BYTES + 1)
+        try:
+            rules.image_type(data)
+        except MalhaError as reason:
+            raise forms.ValidationError(_(reason.message).format(**reason.params)) from reason
+        return data
+
+
+class AgreementForm(forms.Form):
+    """Who may read what, why and until when."""
+
+    grantee = forms.TypedChoiceField(label=_("Quem pode ler"), coerce=int)
+    types = forms.CharField(label=_("Tipos de dados"), help_text=_("Nomes dos modelos, separados por vírgulas: AirQualityObserved, NoiseLevelObserved."))
+    attributes = forms.CharField(label=_("Só estas colunas"), required=False, help_text=_("Separadas por vírgulas. Vazio: todas as que não são sobre pessoas."))
+    grain = forms.ChoiceField(label=_("Com que pormenor"), choices=GRAINS, initial=Grain.DAY)
+    purpose = forms.CharField(label=_("Para quê"), max_length=500, help_text=_("A finalidade, como estará no registo."))
+    until = forms.DateField(
+        label=_("Até que dia"),
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text=_("Inclui esse dia. Pode terminar o acordo antes, a qualquer momento."),
+    )
+
+    def __init__(self, *args: object, grantees: list[tuple[int, str]], zone: ZoneInfo, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed on as they came
+        self.zone = zone
+        field = self.fields["grantee"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = grantees
+
+    def clean_types(self) -> tuple[str, ...]:
+        """The names, once each."""
+        return _names(self.cleaned_data["types"])
+
+    def clean_attributes(self) -> tuple[str, ...]:
+        """The names, once each."""
+        return _names(self.cleaned_data["attributes"])
+
+    def clean_until(self) -> date:
+        """A day to come, within five years."""
+        day: date = self.cleaned_data["until"]
+        today = now().astimezone(self.zone).date()
+        if not today <= day <= today + timedelta(days=LONGEST_DAYS):
+            raise forms.ValidationError(_("Escolha um dia a partir de hoje, até daqui a cinco anos."))
+        return day
+
+    def terms(self) -> Terms:
+        """What was filled in, as terms; the last day counts whole, in the tenant's zone."""
+        until = datetime.combine(self.cleaned_data["until"], time(23, 59, 59), self.zone)
+        return Terms(
+            types=self.cleaned_data["types"], attributes=self.cleaned_data["attributes"], grain=Grain(self.cleaned_data["grain"]),
+            purpose=self.cleaned_data["purpose"], until=until,
+        )  # fmt: skip
+
+
+class DelegationForm(forms.Form):
+    """Whom to let run the service."""
+
+    delegate = forms.TypedChoiceField(label=_("Quem passa a gerir"), coerce=int)
+    until = forms.DateField(label=_("Até que dia"), required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text=_("Vazio: até a retirar."))
+
+    def __init__(self, *args: object, delegates: list[tuple[int, str]], zone: ZoneInfo, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed on as they came
+        self.zone = zone
+        field = self.fields["delegate"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = delegates
+
+    def clean_until(self) -> datetime | None:
+        """The last second of a day to come."""
+        day: date | None = self.cleaned_data["until"]
+        if day is None:
+            return None
+        if day < now().astimezone(self.zone).date():
+            raise forms.ValidationError(_("Escolha um dia a partir de hoje."))
+        return datetime.combine(day, time(23, 59, 59), self.zone)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

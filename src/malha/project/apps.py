@@ -1,0 +1,70 @@
+"""Django's name for the composition root: where the frame learns of rooms that stand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from django.apps import AppConfig
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from malha.foundation.access.contracts import Capability
+from malha.ui import navigation
+
+if TYPE_CHECKING:
+    from malha.foundation.access.queries import Door
+
+
+class ProjectConfig(AppConfig):
+    """The whole."""
+
+    name = "malha.project"
+    label = "project"
+
+    def ready(self) -> None:
+        navigation.register_tenants(tenant_links)
+        navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
+        for label, name, capability, text in (
+            (_("Nome e brasão"), "administration:identity", Capability.TENANT_MANAGE, _("O que está no topo de todas as páginas.")),
+            (_("Pessoas"), "identity:people", Capability.PEOPLE_MANAGE, _("Quem entra e com que função.")),
+            (_("Quem gere o serviço"), "administration:delegation", Capability.TENANT_MANAGE, _("Delegar na comunidade, e retirar.")),
+            (_("Acordos"), "administration:agreements", Capability.AGREEMENTS_MANAGE, _("Quem mais pode ver o quê, e quem já viu.")),
+            (_("Registo de atos"), "administration:trail", Capability.AUDIT_READ, _("Quem fez o quê.")),
+            (_("Criar município"), "identity:create_member", Capability.TENANT_CREATE, _("Um serviço novo para um membro.")),
+        ):
+            navigation.register("gestao", label, name, may(capability), text=text)
+
+
+def may(capability: Capability) -> Callable[[HttpRequest], bool]:
+    """Whether the reader has `capability` here."""
+
+    def visible(request: HttpRequest) -> bool:
+        from malha.foundation.access import service as access
+
+        return access.principal(request).may(capability)
+
+    return visible
+
+
+def tenant_links(request: HttpRequest) -> Iterable[navigation.TenantLink]:
+    """The municipalities that the person moves between in the top bar: their own, and those that delegated."""
+    from malha.foundation.access import service as access
+
+    tenant = getattr(request, "tenant", None)
+    person_id = access.principal(request).person_id
+    if person_id is None:
+        return
+    for door in access.tenants_of(person_id):
+        text = gettext("gerido por {name}").format(name=door.via) if door.via else ""
+        yield navigation.TenantLink(door.name, _address(request, door), current=tenant is not None and tenant.id == door.id, text=text)
+
+
+def _address(request: HttpRequest, door: Door) -> str:
+    if door.hostname:
+        return f"{request.scheme}://{door.hostname}/"
+    from django.conf import settings
+
+    here = getattr(request, "tenant", None)
+    return f"{settings.PUBLIC_URL}/{door.slug}/" if here is not None and here.hostname else f"/{door.slug}/"
