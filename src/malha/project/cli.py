@@ -17,11 +17,13 @@ COMMANDS = {
     "up": ("malha.project.commands.up", "Arranca tudo e fica a correr até Ctrl-C"),
     "check": ("malha.project.commands.check", "Verifica o código: forma, tipos, camadas, tradução, documentação, ligações"),
     "test": ("malha.project.commands.test", "Corre todos os testes"),
+    "ingest": ("malha.project.commands.ingest", "Carrega um ficheiro para um município, ou desfaz uma carga"),
     "bench": ("malha.project.commands.bench", "Mede a velocidade"),
     "docs": ("malha.project.commands.docs", "Mostra a documentação"),
     "assets": ("malha.project.commands.assets", "Constrói os guiões e estilos das páginas"),
     "version": ("malha.project.commands.version", "Mostra a versão da Malha e daquilo em que assenta"),
     "export": ("malha.project.commands.export", "Escreve as entidades de um tipo num ficheiro"),
+    "models": ("malha.project.commands.models", "Modelos de dados: importar, mostrar, validar"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
 }
 

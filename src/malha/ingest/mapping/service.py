@@ -139,3 +139,8 @@ def to_json_reading(reading: Reading) -> dict[str, Any]:
     """How a table is read, as plain JSON."""
     built: dict[str, Any] = msgspec.to_builtins(reading)
     return built
+
+
+def as_json(answers: Answers) -> dict[str, Any]:
+    """The answers as plain JSON, for files and commands."""
+    return to_json(answers)

@@ -68,7 +68,7 @@ def test_facilities(new_tenant, samples, name):
         entity = found.get(f"urn:{tenant.slug}:Facility:{key}")
         if entity is None:
             continue
-        assert entity.value("name") == rows[0]["name"].strip()
+        assert entity.value("name") == (rows[0]["name"].strip() or None)
         assert entity.location["coordinates"] == pytest.approx([float(rows[0]["lon"]), float(rows[0]["lat"])], abs=1e-6)
         assert entity.value("phone") is None  # about people: out unless a reason is given
         assert entity.value("email") is None
