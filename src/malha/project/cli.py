@@ -24,6 +24,9 @@ COMMANDS = {
     "version": ("malha.project.commands.version", "Mostra a versão da Malha e daquilo em que assenta"),
     "export": ("malha.project.commands.export", "Escreve as entidades de um tipo num ficheiro"),
     "models": ("malha.project.commands.models", "Modelos de dados: importar, mostrar, validar"),
+    "tenant": ("malha.project.commands.tenant", "Municípios e comunidades: criar, listar, mostrar, apagar"),
+    "user": ("malha.project.commands.user", "Pessoas: criar, listar, dar funções"),
+    "audit": ("malha.project.commands.audit", "O registo de atos: verificar que ninguém o mudou"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
 }
 

@@ -82,9 +82,9 @@ def _compile_type(prop: ModelProperty, value_type: ValueType) -> Check:
 
 def number_bounds(prop: ModelProperty, value: float, path: str, report: list[Finding]) -> None:
     """Report a number outside the range of its property."""
-    if prop.minimum is not None and value < prop.minimum:
+    if prop.minimum is not None and (value < prop.minimum or (prop.open_minimum and value == prop.minimum)):
         report.append(finding("low", path, minimum=_tidy(prop.minimum), value=show(value), unit=f" ({prop.unit})" if prop.unit else ""))
-    elif prop.maximum is not None and value > prop.maximum:
+    elif prop.maximum is not None and (value > prop.maximum or (prop.open_maximum and value == prop.maximum)):
         report.append(finding("high", path, maximum=_tidy(prop.maximum), value=show(value), unit=f" ({prop.unit})" if prop.unit else ""))
 
 
@@ -124,10 +124,10 @@ def choice_finding(prop: ModelProperty, value: Any, path: str) -> Finding:
     return finding("choice", path, value=show(value), choices=shown)
 
 
-def nearest(text: str, among: tuple[str, ...]) -> str:
+def nearest(text: str, among: tuple[str, ...], likeness: float = 0.75) -> str:
     """The one of `among` that `text` probably means: the same but for case and accents, else a close spelling; or nothing."""
     folded = {unaccent(each).casefold(): each for each in among}
-    close = get_close_matches(unaccent(text).casefold(), folded, n=1, cutoff=0.75)
+    close = get_close_matches(unaccent(text).casefold(), folded, n=1, cutoff=likeness)
     return folded[close[0]] if close else ""
 
 
@@ -205,6 +205,8 @@ def _list_check(prop: ModelProperty) -> Check:
             return
         if len(value) < prop.minimum_items:
             report.append(finding("items", path, minimum=prop.minimum_items))
+        if prop.unique_items and len({repr(each) for each in value}) < len(value):
+            report.append(finding("repeated", path))
         if inner is not None:
             for number, each in enumerate(value):
                 inner(each, f"{path}[{number}]", report)

@@ -114,9 +114,17 @@ class _Column:
                 broken = pc.and_(pc.is_finite(array), pc.not_equal(pc.floor(array), array))
                 self._where(broken, array, lambda value: finding("integer", name, value=show(value)))
         if low is not None:
-            self._where(pc.less(array, low), array, lambda value: finding("low", name, minimum=f"{low:g}", value=show(value), unit=unit))
+            self._where(
+                (pc.less_equal if self.prop.open_minimum else pc.less)(array, low),
+                array,
+                lambda value: finding("low", name, minimum=f"{low:g}", value=show(value), unit=unit),
+            )
         if high is not None:
-            self._where(pc.greater(array, high), array, lambda value: finding("high", name, maximum=f"{high:g}", value=show(value), unit=unit))
+            self._where(
+                (pc.greater_equal if self.prop.open_maximum else pc.greater)(array, high),
+                array,
+                lambda value: finding("high", name, maximum=f"{high:g}", value=show(value), unit=unit),
+            )
 
     def _where(self, mask: pa.Array, array: pa.Array, found: Callable[[object], Finding]) -> None:
         rows = _rows(mask)

@@ -82,7 +82,7 @@ class ModelProperty:
     `unit` is a UN/CEFACT code ("CEL", "GQ") or empty; `minimum` and `maximum` are in that unit;
     `choices` are the allowed values, byte for byte; `code_list` names a list in `vocabulary.codelists`.
     `personal` properties never leave by default. `filterable` ones get an index. `members` are the properties inside an
-    object, or inside each object of a list; `also` are other types that the value may have ("moderate" or 4000 metres).
+    object, or inside each object of a list; `also` are other types that the value may have ("moderate" or 4000 metres). An open bound is not itself allowed.
     """
 
     name: str
@@ -107,6 +107,9 @@ class ModelProperty:
     members: tuple[ModelProperty, ...] = ()
     also: tuple[ValueType, ...] = ()
     minimum_items: int = 0
+    unique_items: bool = False
+    open_minimum: bool = False
+    open_maximum: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Validator:
     def _unknown(self, name: str, attribute: Mapping[str, Any] | None, report: list[Finding]) -> None:
         if attribute is not None and "unitCode" in attribute:
             check_unit(name, "", attribute["unitCode"], report)
-        near = checks.nearest(name, tuple(self.properties)) if name.isidentifier() else ""
+        near = checks.nearest(name, tuple(self.properties), likeness=0.88) if name.isidentifier() else ""
         report.append(finding("unknown-near", name, near=near) if near else finding("unknown", name))
 
 
