@@ -26,28 +26,33 @@ def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int
     return (last[2], Watermark(last[0], last[1])) if last else (0, after)
 
 
-def keep_newest(lake: Connection, source: str) -> None:
-    """Make `batch` from `source`: one row per key, the one with the highest seq."""
+def keep_newest(lake: Connection, schema: str, source: str) -> bool:
+    """Make `batch` from `source`: one row per key, the one with the highest seq. Returns whether it reaches into what the lake holds.
+
+    Where nothing has to be changed it is only a view: millions of rows are then never copied.
+    """
     unique = lake.execute(f"SELECT count(*) = count(DISTINCT hash(entity_id, attribute, dataset_id, observed_at)) FROM {source}").fetchone()
     newest = (
         ""
         if unique and unique[0]
         else "QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC, row_no DESC) = 1"
     )
-    lake.execute(f"CREATE OR REPLACE TEMP TABLE batch AS SELECT {COLUMNS} FROM {source} {newest}")
+    overlaps = _overlaps(lake, schema, source)
+    lake.execute("DROP VIEW IF EXISTS batch_view; DROP TABLE IF EXISTS batch_rows")
+    kind, name = ("TABLE", "batch_rows") if newest or overlaps else ("VIEW", "batch_view")
+    lake.execute(f"CREATE TEMP {kind} {name} AS SELECT {COLUMNS} FROM {source} {newest}")
+    lake.execute(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM {name}")
+    return overlaps
 
 
-def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo, *, overlaps: bool) -> int:
     """Put `batch` into observations and sums. Returns how many rows it corrected."""
-    if not lake.execute("SELECT 1 FROM batch LIMIT 1").fetchone():
-        return 0
-    if not _overlaps(lake, schema):
-        lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM batch ORDER BY {ORDER}")
-        rollups.add(lake, schema, zone, "batch")
-        return 0
-    corrected = _replace_older(lake, schema)
+    corrected = _replace_older(lake, schema) if overlaps else 0
     lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM batch ORDER BY {ORDER}")
-    rollups.refresh(lake, schema, zone, "batch")
+    if overlaps:
+        rollups.refresh(lake, schema, zone, "batch")
+    else:
+        rollups.add(lake, schema, zone, "batch")
     return corrected
 
 
@@ -82,9 +87,9 @@ def name_entities(lake: Connection, schema: str, tenant_id: int) -> None:
     )
 
 
-def _overlaps(lake: Connection, schema: str) -> bool:
-    """Whether the lake holds anything from the first to the last day of the batch, a day more on each side."""
-    row = lake.execute("SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM batch").fetchone()
+def _overlaps(lake: Connection, schema: str, source: str) -> bool:
+    """Whether the lake holds anything from the first to the last day of the rows, two days more on each side."""
+    row = lake.execute(f"SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM {source}").fetchone()
     assert row is not None
     return bool(lake.execute(f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? LIMIT 1", [row[0], row[1]]).fetchone())
 
@@ -101,7 +106,7 @@ def _replace_older(lake: Connection, schema: str) -> int:
         row = lake.execute("SELECT count(*) FILTER (older), count(*) FILTER (NOT older) FROM existing").fetchone()
         older, newer = row or (0, 0)
         if newer:
-            lake.execute(f"DELETE FROM batch AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
+            lake.execute(f"DELETE FROM batch_rows AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
         if older:
             lake.execute(
                 f"INSERT INTO lake.{schema}.superseded SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"

@@ -51,12 +51,12 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
         if lake.execute("SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id]).fetchone():
             return 0
         _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
-        _read_bulk(lake, tenant_id, table, run_id, seq)
+        _know_bulk(lake, tenant_id, table, run_id, seq)
 
         def write() -> int:
-            compaction.keep_newest(lake, "bulk")
+            overlaps = compaction.keep_newest(lake, schema, "bulk")
             rows = lake.execute("SELECT count(*) FROM batch").fetchone()
-            compaction.write_batch(lake, schema, zone)
+            compaction.write_batch(lake, schema, zone, overlaps=overlaps)
             compaction.name_entities(lake, schema, tenant_id)
             lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows[0] if rows else 0])
             return int(rows[0]) if rows else 0
@@ -99,8 +99,8 @@ def _compact(lake: Connection, tenant_id: int) -> Compacted:
             return Compacted(rows, corrected, commits)
 
         def write() -> int:
-            compaction.keep_newest(lake, "tail")
-            changed = compaction.write_batch(lake, schema, zone)
+            overlaps = compaction.keep_newest(lake, schema, "tail")
+            changed = compaction.write_batch(lake, schema, zone, overlaps=overlaps)
             compaction.name_entities(lake, schema, tenant_id)
             catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
             return changed
@@ -152,26 +152,24 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
     return _commit(lake, write)
 
 
-def _read_bulk(lake: Connection, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> None:
-    """Make the temporary table `bulk` from what was given. Raises UnknownEntities."""
-    given = {field.name: field.name if field.name in table.column_names else "NULL" for field in BULK_SCHEMA}
+def _know_bulk(lake: Connection, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> None:
+    """Make the view `bulk` of what was given. Raises UnknownEntities."""
+    given = {field.name: f"g.{field.name}" if field.name in table.column_names else "NULL" for field in BULK_SCHEMA}
     lake.register("bulk_given", table)
     lake.execute(
         "CREATE OR REPLACE TEMP TABLE known AS SELECT uri, id FROM postgres_query('hot', ?)", [f"SELECT uri, id FROM entity WHERE tenant_id = {int(tenant_id)}"]
     )
-    try:
-        unknown = lake.execute("SELECT DISTINCT g.uri FROM (SELECT DISTINCT uri FROM bulk_given) AS g ANTI JOIN known AS k ON k.uri = g.uri LIMIT 3").fetchall()
-        if unknown:
-            raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(row[0] for row in unknown))
-        lake.execute(
-            f"""CREATE OR REPLACE TEMP TABLE bulk AS SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
-                k.id AS entity_id, 0::INTEGER AS dataset_id, g.observed_at, (CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END)::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
-                {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
-                {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
-            FROM bulk_given AS g JOIN known AS k ON k.uri = g.uri"""
-        )
-    finally:
-        lake.unregister("bulk_given")
+    unknown = lake.execute("SELECT g.uri FROM (SELECT DISTINCT uri FROM bulk_given) AS g ANTI JOIN known AS k ON k.uri = g.uri LIMIT 3").fetchall()
+    if unknown:
+        raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(row[0] for row in unknown))
+    kind = f"CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END"
+    lake.execute(
+        f"""CREATE OR REPLACE TEMP VIEW bulk AS SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
+            k.id AS entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
+            {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
+            {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
+        FROM bulk_given AS g JOIN known AS k ON k.uri = g.uri"""
+    )
 
 
 def _zone(tenant_id: int) -> ZoneInfo:
