@@ -15,6 +15,7 @@ from malha.kernel.text import msg
 #: command → (module that holds `command`, one line for `./malha --help`), in the order people meet them
 COMMANDS = {
     "up": ("malha.project.commands.up", "Arranca tudo e fica a correr até Ctrl-C"),
+    "verify": ("malha.project.commands.verify", "Percorre o caminho inteiro, do ficheiro ao dado aberto"),
     "check": ("malha.project.commands.check", "Verifica o código: forma, tipos, camadas, tradução, documentação, ligações"),
     "test": ("malha.project.commands.test", "Corre todos os testes"),
     "ingest": ("malha.project.commands.ingest", "Carrega um ficheiro para um município, ou desfaz uma carga"),
