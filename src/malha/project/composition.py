@@ -6,6 +6,7 @@ works in milliseconds (long work: defer a job), and repeats safely.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,4 +33,21 @@ def ticks() -> list[Tick]:
     from malha.history.lake import jobs as lake_jobs
     from malha.insight.alerts import jobs as alert_jobs
 
-    return [Tick("compactor", 30, lake_jobs.Schedule().tick), Tick("alert-notices", 1, alert_jobs.send_due), Tick("alert-silence", 30, alert_jobs.look_for_silence)]
+    return [
+        Tick("compactor", 30, lake_jobs.Schedule().tick),
+        Tick("alert-notices", 1, alert_jobs.send_due),
+        Tick("alert-silence", 30, alert_jobs.look_for_silence),
+    ]
+
+
+def erasers() -> list[Callable[[int], object]]:
+    """What a tenant leaves outside the database: each is called with its id when it is deleted."""
+    from malha.history.lake import service as lake
+
+    return [lake.drop_tenant, _remove_files]
+
+
+def _remove_files(tenant_id: int) -> None:
+    from malha.foundation.settings import service as settings
+
+    shutil.rmtree(settings.current().data / "files" / str(tenant_id), ignore_errors=True)
