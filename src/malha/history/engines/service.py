@@ -58,8 +58,9 @@ def connect(*extensions: str, memory_mb: int | None = None, threads: int | None 
     """A fresh in-memory DuckDB with our limits and these extensions (`excel`, `spatial`, …); instants are read in UTC."""
     conf = settings.current()
     limits: dict[str, str | int | float | list[str]] = {"memory_limit": f"{memory_mb or conf.duckdb_memory_mb}MB", "threads": threads or conf.duckdb_threads}
-    spill = {"temp_directory": str(conf.data / "tmp" / "duckdb")}
-    connection = duckdb.connect(config={**OFFLINE, **limits, **spill})
+    spill = conf.data / "tmp" / "duckdb"
+    spill.mkdir(parents=True, exist_ok=True, mode=0o700)
+    connection = duckdb.connect(config={**OFFLINE, **limits, "temp_directory": str(spill)})
     for name in extensions:
         connection.execute(f"LOAD '{_quoted(extension(name))}'")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")

@@ -88,10 +88,15 @@ def name_entities(lake: Connection, schema: str, tenant_id: int) -> None:
 
 
 def _overlaps(lake: Connection, schema: str, source: str) -> bool:
-    """Whether the lake holds anything from the first to the last day of the rows, two days more on each side."""
+    """Whether the lake holds any of these attributes from the first to the last day of the rows, two days more on each side."""
     row = lake.execute(f"SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM {source}").fetchone()
     assert row is not None
-    return bool(lake.execute(f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? LIMIT 1", [row[0], row[1]]).fetchone())
+    return bool(
+        lake.execute(
+            f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? AND attribute IN (SELECT DISTINCT attribute FROM {source}) LIMIT 1",
+            [row[0], row[1]],
+        ).fetchone()
+    )
 
 
 def _replace_older(lake: Connection, schema: str) -> int:
