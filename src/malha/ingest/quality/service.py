@@ -43,7 +43,7 @@ def groups(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None = N
         " WHERE tenant_id = %s AND state = 'waiting' AND (%s::bigint IS NULL OR run_id = %s) GROUP BY run_id, code, path ORDER BY run_id DESC, count(*) DESC",
         [tenant_id, run_id, run_id],
     ).fetchall()
-    return [Group(*row[:6], tuple(row[6] or ())) for row in found]
+    return [Group(row[0], row[1], row[2], row[3], row[4], row[5], tuple(row[6] or ())) for row in found]
 
 
 def group(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, code: str, path: str) -> Group:

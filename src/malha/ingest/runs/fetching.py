@@ -87,7 +87,7 @@ def late(conn: psycopg.Connection[Any], tenant_id: int, at: datetime | None = No
 
 def wait_seconds(failures: int, asked: float | None, every_seconds: int) -> float:
     """How long to wait after `failures` in a row: doubling from a minute, never shorter than what the source asked for, with some scatter."""
-    doubled = min(FIRST_WAIT_SECONDS * 2 ** max(0, failures - 1), LONGEST_WAIT_SECONDS, max(every_seconds * 4, FIRST_WAIT_SECONDS))
+    doubled: float = min(FIRST_WAIT_SECONDS * 2 ** max(0, failures - 1), LONGEST_WAIT_SECONDS, max(every_seconds * 4, FIRST_WAIT_SECONDS))
     return max(asked or 0.0, doubled * random.uniform(0.8, 1.2))  # noqa: S311 -- scatter, not secrecy
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import psycopg
 
 from malha.context.store import service as store
-from malha.context.store.contracts import Column, EntityQuery, EntityTable, WriteOptions
+from malha.context.store.contracts import Column, EntityQuery, EntityTable, StoredEntity, WriteOptions
 from malha.foundation.database import service as database
 from malha.ingest.mapping import rules
 from malha.ingest.mapping.contracts import Again, Answers
@@ -145,18 +145,19 @@ class FileLoad:
         """For "replace": what this table held before and no longer names goes; undoing the load brings it back."""
         with database.tenant_transaction(self.conn, [self.run.tenant_id]):
             gone = vanished(self.conn, self.run.tenant_id, self.plan, uris)
-            removed = store.delete(self.conn, self.run.tenant_id, gone, run_id=self.run.id) if gone else 0
+            queries.keep_removed(self.conn, self.run.tenant_id, self.run.id, gone)
+            removed = store.delete(self.conn, self.run.tenant_id, [entity.uri for entity in gone], run_id=self.run.id) if gone else 0
             self.counts = dataclasses.replace(self.counts, removed=self.counts.removed + removed)
             queries.update(self.conn, self.run.tenant_id, self.run.id, counts=self.counts)
 
 
-def vanished(conn: psycopg.Connection[Any], tenant_id: int, plan: rules.Plan, uris: set[str]) -> list[str]:
+def vanished(conn: psycopg.Connection[Any], tenant_id: int, plan: rules.Plan, uris: set[str]) -> list[StoredEntity]:
     """What is stored under the ids of this table and is not among `uris`."""
-    gone: list[str] = []
+    gone: list[StoredEntity] = []
     after = 0
     while True:
         page = store.query(conn, [tenant_id], EntityQuery(types=(plan.answers.type,), limit=1_000, after_id=after))
-        gone += [entity.uri for entity in page.entities if entity.uri.startswith(plan.prefix) and entity.uri not in uris]
+        gone += [entity for entity in page.entities if entity.uri.startswith(plan.prefix) and entity.uri not in uris]
         if len(page.entities) < 1_000:
             return gone
         after = page.entities[-1].id

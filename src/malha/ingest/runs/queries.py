@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from malha.context.store.contracts import EntityDocument, StoredEntity
 from malha.ingest.runs.contracts import Counts, Run, RunKind, RunState, Source, UnknownRun
 from malha.kernel.text import msg
 
@@ -100,3 +101,18 @@ def update_source(conn: psycopg.Connection[Any], tenant_id: int, source_id: int,
     values = {name: _json(value) for name, value in columns.items()}
     pairs = ", ".join(f"{name} = %s" for name in values)
     conn.execute(f"UPDATE ingest_source SET {pairs} WHERE tenant_id = %s AND id = %s", [*values.values(), tenant_id, source_id])
+
+
+def keep_removed(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, entities: Sequence[StoredEntity]) -> None:
+    """Keep things as they are before a replacement takes them away."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO ingest_removed (tenant_id, run_id, uri, types, scopes, attributes) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [(tenant_id, run_id, one.uri, list(one.types), list(one.scopes), Jsonb(one.attributes)) for one in entities],
+        )
+
+
+def removed(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> list[EntityDocument]:
+    """Things that a replacement took away, as they were."""
+    found = conn.execute("SELECT uri, types, attributes, scopes FROM ingest_removed WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id]).fetchall()
+    return [EntityDocument(row[0], tuple(row[1]), row[2], tuple(row[3])) for row in found]

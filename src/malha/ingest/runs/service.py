@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from malha.context.store import service as store
+from malha.context.store.contracts import WriteOptions
 from malha.foundation.audit import service as audit
 from malha.foundation.database import service as database
 from malha.foundation.tenancy import service as tenancy
@@ -216,6 +217,9 @@ def undo(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, actor: str)
         raise CannotUndo(msg("Esta carga já não se pode desfazer: passaram mais de {days} dias, ainda decorre, ou não mudou nada."), days=UNDO_DAYS)
     for one in [*queries.children(conn, tenant_id, run_id), run_id]:
         store.undo_run(conn, tenant_id, one)
+        back = queries.removed(conn, tenant_id, one)
+        for begin in range(0, len(back), BATCH_ROWS):
+            store.upsert_documents(conn, tenant_id, back[begin : begin + BATCH_ROWS], WriteOptions(live=False))
         quality.settle_run(conn, tenant_id, one)
         queries.update(conn, tenant_id, one, state="undone", undone_at=now(), undone_by=actor)
     audit.record_on(conn, tenant_id, actor, "ingest.undo", f"run:{run_id}", {"type": run.type})

@@ -58,7 +58,9 @@ class Observations:
 
     stations: list[str] = field(default_factory=list)
     instants: list[datetime] = field(default_factory=list)
-    values: dict[str, list[float | None]] = field(default_factory=lambda: {name: [] for name, *_ in (*MEASURES.values(), ("windDirection",))})
+    values: dict[str, list[float | None]] = field(
+        default_factory=lambda: {name: [] for name in (*(measure[0] for measure in MEASURES.values()), "windDirection")}
+    )
     refused: list[Refused] = field(default_factory=list)
     silent: int = 0
 

@@ -46,3 +46,14 @@ CREATE TABLE ingest_run (
 );
 CREATE INDEX ingest_run_latest ON ingest_run (tenant_id, created_at DESC);
 CREATE INDEX ingest_run_open ON ingest_run (tenant_id, state) WHERE state IN ('waiting', 'running');
+-- Things that a replacement took away, as they were: undoing the load puts them back.
+CREATE TABLE ingest_removed (
+    tenant_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    uri text NOT NULL,
+    types text[] NOT NULL,
+    scopes text[] NOT NULL,
+    attributes jsonb NOT NULL,
+    removed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, run_id, uri)
+);
