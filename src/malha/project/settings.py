@@ -154,3 +154,13 @@ SECURE_CSP = {
 
 # Sign-in, second factor, tokens for machines, mail and rate limits are the identity room's.
 globals().update(identity.django_settings(MALHA, secure=SECURE))
+
+# everything to standard error, which `up` keeps in <data>/log and a service manager in its journal
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+}

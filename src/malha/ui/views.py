@@ -127,7 +127,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: says that it was us, and that nothing half-done was kept."""
+    """500: says that it was us, and that nothing half-done was kept. Asks nobody: what failed may be the database."""
+    request.without_frame = True  # type: ignore[attr-defined]  # read by the tag `frame`
     return _error(
         request,
         HTTPStatus.INTERNAL_SERVER_ERROR,

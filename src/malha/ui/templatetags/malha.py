@@ -179,8 +179,8 @@ def theme_style(context: Context) -> SafeString:
 def frame(context: Context) -> dict[str, Any]:
     """What the frame shows on this request: rail, tenants, bell, ribbons."""
     request: HttpRequest | None = context.get("request")
-    if request is None:
-        return {"rail": [], "tenants": [], "manage": [], "ribbons": [], "bell": None}
+    if request is None or getattr(request, "without_frame", False):
+        return {"rail": [], "tenants": [], "manage": [], "ribbons": [], "bell": None, "home": "/", "keys": "on"}
     signed_in = bool(getattr(getattr(request, "user", None), "is_authenticated", False))
     tenant = getattr(request, "tenant", None)
     registry = navigation.registry
