@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from malha.context.broker import plane as broker
+from malha.context.broker import pool
 
 #: first step of every path that the plane answers, after the tenant's own step
 PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "health"})
@@ -19,7 +25,16 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health)]
+    return [Route("/health", health), *broker.routes()]
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    """Connections close with the process."""
+    try:
+        yield
+    finally:
+        pool.close()
 
 
 class TenantPath:
@@ -44,4 +59,4 @@ def belongs_to_plane(path: str) -> bool:
 
 def application() -> ASGIApp:
     """The plane as an ASGI callable."""
-    return TenantPath(Starlette(routes=routes()))
+    return TenantPath(Starlette(routes=routes(), lifespan=lifespan))

@@ -12,21 +12,10 @@ from typing import Any
 import msgspec
 
 from malha.context.store import geometry
-from malha.context.store.contracts import Column, ObservationKind, UnusableEntity
+from malha.context.store.contracts import MEMBER, Column, ObservationKind, UnusableEntity
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant
 
-#: which member of an attribute holds its value (GS CIM 009 §4.5)
-MEMBER = {
-    "Property": "value",
-    "GeoProperty": "value",
-    "Relationship": "object",
-    "LanguageProperty": "languageMap",
-    "VocabProperty": "vocab",
-    "JsonProperty": "json",
-    "ListProperty": "valueList",
-    "ListRelationship": "objectList",
-}
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
 _canonical = msgspec.json.Encoder(order="sorted")
 _NUMBERS = frozenset({int, float, type(None)})

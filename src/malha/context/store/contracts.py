@@ -15,10 +15,22 @@ from enum import IntEnum, StrEnum
 
 from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
 
+#: which member of an attribute holds its value (GS CIM 009 §4.5)
+MEMBER = {
+    "Property": "value",
+    "GeoProperty": "value",
+    "Relationship": "object",
+    "LanguageProperty": "languageMap",
+    "VocabProperty": "vocab",
+    "JsonProperty": "json",
+    "ListProperty": "valueList",
+    "ListRelationship": "objectList",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class EntityDocument:
-    """One entity to be written. `attributes` is the internal document; an attribute that is None is taken away."""
+    """One entity to be written. `attributes` is the internal document; an attribute, or an instance's value, that is None is taken away."""
 
     uri: str
     types: tuple[str, ...]

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from malha.context.store import announce, geometry, names, state
-from malha.context.store.cells import MEMBER, canonical, observed
-from malha.context.store.contracts import EntityDocument, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.cells import canonical, observed
+from malha.context.store.contracts import MEMBER, EntityDocument, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.context.store.state import Change, Current, Observation
 from malha.context.store.table import NAMES, same, text_of, usable_uri
 from malha.kernel.text import msg, normalise
@@ -106,7 +106,9 @@ class _Round:
                     gone.append(name)
                 continue
             merged = self._attribute(doc, name, attribute, before.get(name))
-            if merged is not None:
+            if merged == []:
+                gone.append(name)
+            elif merged is not None:
                 after[name] = merged
         replace = self.options.mode is WriteMode.REPLACE
         if replace:
@@ -116,7 +118,8 @@ class _Round:
         if current is not None and not after and not gone and type_ids is None and scopes is None:
             return None
         for name in gone:
-            self.rows.append((doc.uri, self._row(doc, name, {}, Operation.DELETED)))
+            if doc.attributes.get(name) is None:
+                self.rows.append((doc.uri, self._row(doc, name, {}, Operation.DELETED)))
         return self._as_change(doc, current, before, after, gone, type_ids, scopes)
 
     def _types(self, doc: EntityDocument, current: Current | None) -> list[int] | None:
@@ -148,13 +151,18 @@ class _Round:
         return change
 
     def _attribute(self, doc: EntityDocument, name: str, attribute: object, before: object) -> Any:
-        """What the attribute becomes, None when nothing of it changes. Each changed instance makes a row of history."""
+        """What the attribute becomes: None when nothing of it changes, [] when its last instance goes. Each change makes a row of history."""
         old = {str(i.get("datasetId", "")): i for i in instances(before)}
         merged = dict(old) if self.options.mode is WriteMode.UPDATE else {}
         changed = self.options.mode is WriteMode.REPLACE and len(old) != len(instances(attribute))
         for instance in instances(attribute):
             key = str(instance.get("datasetId", ""))
             was = old.get(key)
+            if _value(instance) is None:
+                if merged.pop(key, None) is not None:
+                    self.rows.append((doc.uri, self._row(doc, name, instance, Operation.DELETED)))
+                    changed = True
+                continue
             if was is not None and _equal(was, instance):
                 merged[key] = was
                 continue
@@ -234,9 +242,9 @@ def _check(name: str, instance: dict[str, Any]) -> None:
     kind = str(instance.get("type"))
     if kind not in MEMBER:
         raise UnusableEntity(msg("O atributo “{name}” tem um tipo que não existe: {kind}."), name=name, kind=kind[:40])
-    if MEMBER[kind] not in instance or instance[MEMBER[kind]] is None:
+    if MEMBER[kind] not in instance:
         raise UnusableEntity(msg("Ao atributo “{name}” falta “{member}”."), name=name, member=MEMBER[kind])
-    if kind == "GeoProperty":
+    if kind == "GeoProperty" and instance["value"] is not None:
         geometry.parse(instance["value"])
     if instance.get("observedAt") is not None:
         try:

@@ -44,6 +44,22 @@ def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredE
     return _entities(conn, [row])[0]
 
 
+def exists(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> bool:
+    """Whether the entity is there."""
+    return state.execute(conn, "SELECT 1 FROM entities WHERE tenant_id = %s AND uri = %s", [tenant_id, uri]).fetchone() is not None
+
+
+def existing(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> set[str]:
+    """Those of `uris` that are there."""
+    return {row[0] for row in state.execute(conn, "SELECT uri FROM entities WHERE tenant_id = %s AND uri = ANY (%s::text[])", [tenant_id, list(uris)])}
+
+
+def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> dict[str, StoredEntity]:
+    """The entities with those URIs that are there."""
+    rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[])", [tenant_id, list(uris)]).fetchall()
+    return {entity.uri: entity for entity in _entities(conn, rows)}
+
+
 def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
     """A page of the entities that `question` asks for, in order of id."""
     condition = where(conn, tenant_ids, question)

@@ -6,13 +6,13 @@ Django's own by `foundation.database.django.current`). State, history and event 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, reading, undo
+from malha.context.store import documents, q, reading, undo
 from malha.context.store import table as tables
 from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, EntityTable, StoredEntity, WriteOptions, WriteOutcome
 
@@ -41,6 +41,26 @@ def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequen
 def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
     """The entity with that URI. Raises EntityNotFound."""
     return reading.retrieve(conn, tenant_id, uri)
+
+
+def exists(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> bool:
+    """Whether the tenant has an entity with that URI."""
+    return reading.exists(conn, tenant_id, uri)
+
+
+def existing(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> set[str]:
+    """Those of `uris` that the tenant has entities with."""
+    return reading.existing(conn, tenant_id, uris)
+
+
+def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> dict[str, StoredEntity]:
+    """The entities with those URIs that there are."""
+    return reading.by_uris(conn, tenant_id, uris)
+
+
+def rename_in_question(text: str, rename: Callable[[str], str]) -> str:
+    """A `q` with the names of its attributes changed, ready for `EntityQuery.q`. Raises UnusableQuery."""
+    return q.write(q.renamed(q.parse(text), rename))
 
 
 def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:

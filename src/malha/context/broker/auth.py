@@ -1,0 +1,90 @@
+"""Who asks: a Bearer token or the page's cookie, verified once and remembered for at most a minute. No Django."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from malha.context.broker import tenants
+from malha.context.broker.contracts import NonexistentTenant, NotPermitted, NotSignedIn
+from malha.foundation.access.contracts import Capability, Principal
+from malha.foundation.tokens import service as tokens
+from malha.foundation.tokens.contracts import Claims, TokenRefused
+from malha.kernel.text import msg
+
+#: set by the pages for signed-in people; good for reading only, so that no other site can make a browser write
+COOKIE = "malha_plane"
+REMEMBER_SECONDS = 60.0
+_SAFE = frozenset({"GET", "HEAD"})
+_CAPABILITIES = {capability.value: capability for capability in Capability}
+_verified: dict[bytes, tuple[float, Claims]] = {}
+
+
+def principal(
+    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET"
+) -> Principal:  # fmt: skip
+    """Who asks, in the tenant of the path (`slug`), of the header NGSILD-Tenant, or the token's only one.
+
+    Raises NotSignedIn without a token that holds, NonexistentTenant, NotPermitted for a tenant that the token does not name.
+    """
+    claims = _claims(conn, _token(headers, cookies, method))
+    tenant_id = _tenant(conn, claims, slug, headers.get("ngsild-tenant", ""))
+    kind, _, number = claims.subject.partition(":")
+    return Principal(
+        tenant_id=tenant_id, capabilities=frozenset(_CAPABILITIES[c] for c in claims.capabilities if c in _CAPABILITIES), types=claims.types, name=claims.name,
+        person_id=int(number) if kind == "person" and number.isdigit() else None, client_id=number if kind == "client" else "",
+    )  # fmt: skip
+
+
+def _token(headers: Mapping[str, str], cookies: Mapping[str, str], method: str) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    if method in _SAFE and cookies.get(COOKIE):
+        return cookies[COOKIE]
+    raise NotSignedIn(msg("Falta o token de acesso (Authorization: Bearer …)."))
+
+
+def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
+    key = hashlib.sha256(f"{conn.info.dbname}\n{token}".encode()).digest()
+    until, claims = _verified.get(key, (0.0, None))
+    if claims is not None and time.monotonic() < until:
+        return claims
+    try:
+        claims = tokens.verify(conn, token)
+    except TokenRefused as reason:
+        _verified.pop(key, None)
+        raise NotSignedIn(reason.message, **reason.params) from reason
+    if len(_verified) > 10_000:
+        _verified.clear()
+    left = claims.expires_at.timestamp() - time.time()
+    _verified[key] = (time.monotonic() + min(REMEMBER_SECONDS, left), claims)
+    return claims
+
+
+def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: str) -> int:
+    found: set[int] = set()
+    for name in (slug, header):
+        if not name:
+            continue
+        address = tenants.find(conn, name)
+        if address is None:
+            raise NonexistentTenant(msg("Não há nenhum município ou comunidade em “{slug}”."), slug=name[:80])
+        found.add(address.id)
+    if not found and len(claims.tenants) == 1:
+        found.add(claims.tenants[0])
+    if len(found) != 1:
+        raise NotPermitted(msg("Diga de que município são os dados: no caminho (/municipio/ngsi-ld/…) ou no cabeçalho NGSILD-Tenant."))
+    tenant_id = found.pop()
+    if tenant_id not in claims.tenants:
+        raise NotPermitted(msg("O seu token não dá acesso a este município."))
+    return tenant_id
+
+
+def forget() -> None:
+    """Forget verified tokens: for tests."""
+    _verified.clear()

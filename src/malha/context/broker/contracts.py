@@ -1,0 +1,112 @@
+"""What the broker refuses, in the words of GS CIM 009 §5.5.2 and §6.3.2, and what a request carries.
+
+BrokerError
+├── InvalidRequest 400           the bytes are not a request: broken JSON, unknown parameter
+├── BadRequestData 400           the request says something that cannot be
+├── NotSignedIn 401              no token, or none that holds
+├── NotPermitted 403             known, but may not
+├── ResourceMissing 404          no such entity, attribute or type for this reader
+├── NonexistentTenant 404        no such tenant
+├── AlreadyExists 409            an entity with that id exists
+├── TooLarge 413                 the body is over the limit
+├── UnsupportedMedia 415         not JSON
+└── NotAcceptable 406            no form of answer that the reader takes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from malha.foundation.access.contracts import Principal
+from malha.kernel.errors import MalhaError
+from malha.vocabulary.contexts.service import Context
+
+ERRORS = "https://uri.etsi.org/ngsi-ld/errors/"
+
+
+class BrokerError(MalhaError):
+    """The broker refuses."""
+
+    slug = "broker"
+    etsi: ClassVar[str] = "InternalError"
+
+
+class InvalidRequest(BrokerError):
+    """The request itself cannot be read."""
+
+    slug, status, etsi = "invalid-request", 400, "InvalidRequest"
+
+
+class BadRequestData(BrokerError):
+    """What the request says cannot be."""
+
+    slug, status, etsi = "bad-request-data", 400, "BadRequestData"
+
+
+class NotSignedIn(BrokerError):
+    """There is no token, or it does not hold."""
+
+    slug, status, etsi = "not-signed-in", 401, "Unauthorized"
+
+
+class NotPermitted(BrokerError):
+    """The reader is known and may not."""
+
+    slug, status, etsi = "not-permitted", 403, "AccessDenied"
+
+
+class ResourceMissing(BrokerError):
+    """Nothing of that name is there for this reader."""
+
+    slug, status, etsi = "resource-missing", 404, "ResourceNotFound"
+
+
+class NonexistentTenant(BrokerError):
+    """No tenant has that name."""
+
+    slug, status, etsi = "nonexistent-tenant", 404, "NonexistentTenant"
+
+
+class AlreadyExists(BrokerError):
+    """An entity with that id exists."""
+
+    slug, status, etsi = "already-exists", 409, "AlreadyExists"
+
+
+class NotAcceptable(BrokerError):
+    """The reader takes no form in which this can be answered."""
+
+    slug, status, etsi = "not-acceptable", 406, "InvalidRequest"
+
+
+class TooLarge(BrokerError):
+    """The body is over the limit."""
+
+    slug, status, etsi = "too-large", 413, "BadRequestData"
+
+
+class UnsupportedMedia(BrokerError):
+    """The body is neither JSON nor JSON-LD."""
+
+    slug, status, etsi = "unsupported-media", 415, "InvalidRequest"
+
+
+#: problem type by slug for errors of other rooms (the rest is BadRequestData below 500)
+ETSI_BY_SLUG = {
+    "context-not-available": "LdContextNotAvailable",
+    "entity-not-found": "ResourceNotFound",
+    "entity-exists": "AlreadyExists",
+    "not-allowed": "AccessDenied",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, of which tenant, in which words. `tenant_named` is the header NGSILD-Tenant, to be echoed."""
+
+    tenant_id: int
+    principal: Principal
+    context: Context
+    language: str
+    tenant_named: str = ""

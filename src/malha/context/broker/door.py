@@ -1,0 +1,113 @@
+"""What every operation of the broker shares: who asks, errors as problems, the tenant's echo."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from malha.context.broker import auth, pool, reading, tenants
+from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BrokerError, InvalidRequest, NotPermitted
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.language import service as language
+from malha.kernel.errors import MalhaError
+from malha.kernel.text import msg
+from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.contexts.service import Context
+
+logger = logging.getLogger(__name__)
+type Handler = Callable[[Request], Awaitable[Response]]
+
+TITLES = {
+    "InvalidRequest": msg("O pedido não se consegue ler"), "BadRequestData": msg("O pedido tem dados que não servem"), "AlreadyExists": msg("Já existe"),
+    "ResourceNotFound": msg("Não existe"), "NonexistentTenant": msg("Esse município não existe aqui"), "LdContextNotAvailable": msg("O @context não está disponível"),
+    "Unauthorized": msg("É preciso um token"), "AccessDenied": msg("Não tem permissão"), "InternalError": msg("Algo correu mal deste lado"),
+}  # fmt: skip
+
+
+def problem(error: MalhaError, request: Request) -> Response:
+    """An error as RFC 9457 problem in the reader's language, with the type that GS CIM 009 §5.5.2 gives it."""
+    etsi = error.etsi if isinstance(error, BrokerError) else ETSI_BY_SLUG.get(error.slug) or ("BadRequestData" if error.status < 500 else "InternalError")
+    tongue = language.of_request(request.headers, request.cookies)
+    body = {"type": ERRORS + etsi, "title": language.translate(TITLES[etsi], tongue), "detail": language.explain(error, tongue), "status": error.status}
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    return Response(msgspec.json.encode(body), status_code=error.status, media_type="application/problem+json", headers=headers)
+
+
+def guarded(handler: Handler) -> Handler:
+    """The handler with known errors turned into problems and the header NGSILD-Tenant echoed (§6.3.14)."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            response = await handler(request)
+        except MalhaError as error:
+            response = problem(error, request)
+        except psycopg.errors.QueryCanceled:
+            response = problem(InvalidRequest(msg("A pergunta demora demasiado; restrinja-a por tipo, lugar ou atributo.")), request)
+        except psycopg.Error:
+            logger.exception("The database refused a request to %s", request.url.path)
+            response = problem(MalhaError(msg("Algo correu mal deste lado; nada do pedido ficou guardado.")), request)
+        if named := request.headers.get("ngsild-tenant"):
+            response.headers["NGSILD-Tenant"] = named
+        return response
+
+    return answer
+
+
+def asked(conn: psycopg.Connection[Any], request: Request, context: Context | None = None) -> Asked:
+    """Who asks, of which tenant, in which words."""
+    slug = str(request.scope.get("malha.slug", "")) or _by_host(conn, request)
+    who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method)
+    assert who.tenant_id is not None
+    words = context if context is not None else reading.linked(request) or contexts.CORE
+    return Asked(who.tenant_id, who, words, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""))
+
+
+def _by_host(conn: psycopg.Connection[Any], request: Request) -> str:
+    """The tenant whose own host name the request came to."""
+    host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+    found = tenants.find(conn, host) if "." in host and not host.replace(".", "").isdigit() else None
+    return found.slug if found else ""
+
+
+async def read[T](request: Request, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+    """Run `work` in the tenant's scope for somebody who may read."""
+
+    def inside() -> T:
+        with pool.connection() as conn:
+            who = asked(conn, request)
+            who.principal.require(Capability.DATA_READ)
+            with pool.scoped(conn, who.tenant_id):
+                return work(conn, who)
+
+    return await pool.run(inside)
+
+
+async def write[T](request: Request, context: Context, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+    """Run `work` in the tenant's transaction for somebody who may write; an error undoes all of it."""
+
+    def inside() -> T:
+        with pool.connection() as conn:
+            who = asked(conn, request, context)
+            who.principal.require(Capability.DATA_WRITE)
+            with database.tenant_transaction(conn, [who.tenant_id]):
+                return work(conn, who)
+
+    return await pool.run(inside)
+
+
+def within_reach(who: Asked, types: tuple[str, ...]) -> bool:
+    """Whether the principal's types let an entity of `types` through."""
+    return who.principal.types is None or not who.principal.types.isdisjoint(types)
+
+
+def require_reach(who: Asked, types: tuple[str, ...]) -> None:
+    """Raise NotPermitted for a type beyond the principal's reach."""
+    if not within_reach(who, types):
+        raise NotPermitted(msg("O seu acesso não abrange entidades do tipo {type}."), type=", ".join(types))

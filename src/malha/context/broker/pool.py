@@ -1,0 +1,77 @@
+"""Connections and threads of the plane: work that waits for PostgreSQL runs in threads, one connection each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio.to_thread
+import psycopg
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.kernel.errors import Unavailable
+from malha.kernel.text import msg
+
+SIZE = 8
+WAIT_SECONDS = 10.0
+STATEMENT_SECONDS = 30
+_lock = threading.Lock()
+_pools: dict[str, ConnectionPool[psycopg.Connection[Any]]] = {}
+_limiter: RunVar[CapacityLimiter] = RunVar("plane")
+
+
+def _configure(conn: psycopg.Connection[Any]) -> None:
+    conn.autocommit = True
+    conn.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+    conn.execute("SET idle_in_transaction_session_timeout = '60s'")
+
+
+def _pool() -> ConnectionPool[psycopg.Connection[Any]]:
+    dsn = database.dsn(Role.APP)
+    with _lock:
+        if dsn not in _pools:
+            _pools[dsn] = ConnectionPool(dsn, min_size=1, max_size=SIZE, open=True, configure=_configure, timeout=WAIT_SECONDS, max_idle=300, name="plane")
+        return _pools[dsn]
+
+
+@contextmanager
+def connection() -> Iterator[psycopg.Connection[Any]]:
+    """A connection in autocommit for the block. Raises Unavailable when all are busy for ten seconds."""
+    try:
+        with _pool().connection() as conn:
+            yield conn
+    except PoolTimeout as reason:
+        raise Unavailable(msg("O serviço está ocupado. Tente daqui a instantes.")) from reason
+
+
+@contextmanager
+def scoped(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[psycopg.Connection[Any]]:
+    """A tenant's transaction for reading, in few round trips: its beginning and scope travel with the first statement.
+
+    Not for writing: row counts are not known inside a pipeline.
+    """
+    with conn.pipeline(), database.tenant_transaction(conn, [tenant_id]):
+        yield conn
+
+
+async def run[T](work: Callable[[], T]) -> T:
+    """Run `work` in one of as many threads as there are connections."""
+    limiter = _limiter.get(None)
+    if limiter is None:
+        limiter = CapacityLimiter(SIZE)
+        _limiter.set(limiter)
+    return await anyio.to_thread.run_sync(work, limiter=limiter)
+
+
+def close() -> None:
+    """Close every connection, at shutdown."""
+    with _lock:
+        for pool in _pools.values():
+            pool.close(timeout=2)
+        _pools.clear()
