@@ -11,7 +11,7 @@ from malha.ui import navigation
 
 
 def _may_export(request: HttpRequest) -> bool:
-    from malha.foundation.access import service as access  # noqa: PLC0415 -- models load after the apps
+    from malha.foundation.access import service as access  # noqa: PLC0415 -- models are loaded only now
 
     return access.principal(request).may(Capability.DATA_EXPORT)
 
