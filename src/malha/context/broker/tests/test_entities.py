@@ -151,7 +151,7 @@ def test_refuses_by_the_standards_names(client, new_tenant, method, path, body, 
 def test_errors_are_said_in_the_readers_language(client, new_tenant):
     town = client.of(new_tenant())
     assert "Não há nenhuma" in town.get("entities/urn:x:1").json()["detail"]
-    assert "no entity" in town.get("entities/urn:x:1", headers={"Accept-Language": "en"}).json()["detail"].lower()
+    assert "there is no entity" in town.get("entities/urn:x:1", headers={"Accept-Language": "en"}).json()["detail"].lower()
 
 
 def test_body_over_the_limit_is_refused(client, new_tenant, monkeypatch):
