@@ -15,6 +15,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.foundation.mail.urls")),
     *ALLAUTH,
     path("", include("malha.foundation.administration.urls")),
+    path("", include("malha.insight.today.urls")),
+    path("", include("malha.insight.metrics.urls")),
+    path("", include("malha.insight.maps.urls")),
+    path("", include("malha.insight.records.urls")),
+    path("", include("malha.insight.alerts.urls")),
+    path("", include("malha.packs.registry.urls")),
     path("", include("malha.insight.exports.urls")),
     path("", include("malha.share.opendata.urls")),
     path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own

@@ -21,7 +21,7 @@ ACTIVE = (Status.OPEN, Status.TAKEN)
 
 def _rows(conn: psycopg.Connection, statement: str, values: Sequence[object]) -> list[dict[str, Any]]:
     with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, values).fetchall()  # type: ignore[arg-type]  # composed of our own names
+        return cursor.execute(statement, values).fetchall()
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
@@ -54,10 +54,10 @@ def save_rule(conn: psycopg.Connection, given: Rule) -> int:
     values = [_column(given, name) for name in names]
     if given.id:
         sets = ", ".join(f"{name} = %s" for name in names)
-        conn.execute(f"UPDATE alert_rule SET {sets} WHERE tenant_id = %s AND id = %s", [*values, given.tenant_id, given.id])  # type: ignore[arg-type]
+        conn.execute(f"UPDATE alert_rule SET {sets} WHERE tenant_id = %s AND id = %s", [*values, given.tenant_id, given.id])
         return given.id
     row = conn.execute(
-        f"INSERT INTO alert_rule ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT DO NOTHING RETURNING id",  # type: ignore[arg-type]
+        f"INSERT INTO alert_rule ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT DO NOTHING RETURNING id",
         values,
     ).fetchone()
     return row[0] if row else 0
@@ -122,7 +122,7 @@ def _alarm(row: dict[str, Any]) -> Alarm:
 def open_alarm(conn: psycopg.Connection, tenant_id: int, values: Mapping[str, object]) -> int:
     """Write an alarm; 0 when one of that rule and thing is running already."""
     row = conn.execute(
-        f"INSERT INTO alarm (tenant_id, {', '.join(values)}) VALUES (%s, {', '.join(['%s'] * len(values))}) "  # type: ignore[arg-type]
+        f"INSERT INTO alarm (tenant_id, {', '.join(values)}) VALUES (%s, {', '.join(['%s'] * len(values))}) "
         "ON CONFLICT (tenant_id, rule_id, uri) WHERE status IN ('open', 'taken') DO NOTHING RETURNING id",
         [tenant_id, *values.values()],
     ).fetchone()
@@ -160,7 +160,7 @@ def update_peak(conn: psycopg.Connection, tenant_id: int, rule_id: int, uri: str
     """Keep the value furthest beyond the bound."""
     better = "greatest" if upward else "least"
     conn.execute(
-        f"UPDATE alarm SET peak = {better}(peak, %s) WHERE tenant_id = %s AND rule_id = %s AND uri = %s AND status IN ('open', 'taken')",  # type: ignore[arg-type]
+        f"UPDATE alarm SET peak = {better}(peak, %s) WHERE tenant_id = %s AND rule_id = %s AND uri = %s AND status IN ('open', 'taken')",
         [value, tenant_id, rule_id, uri],
     )
 
@@ -187,7 +187,7 @@ def alarms(
 
 def counts(conn: psycopg.Connection, tenant_id: int) -> dict[str, int]:
     """How many alarms of each status there are."""
-    return dict(conn.execute("SELECT status, count(*) FROM alarm WHERE tenant_id = %s GROUP BY status", [tenant_id]).fetchall())  # type: ignore[arg-type]  # pairs
+    return dict(conn.execute("SELECT status, count(*) FROM alarm WHERE tenant_id = %s GROUP BY status", [tenant_id]).fetchall())
 
 
 def add_entry(conn: psycopg.Connection, tenant_id: int, alarm_id: int, kind: str, *, actor: str = "", text: str = "", params: dict[str, object] | None = None, at: datetime | None = None) -> None:  # fmt: skip
@@ -209,7 +209,7 @@ def entries(conn: psycopg.Connection, tenant_id: int, alarm_id: int) -> list[Ent
 def set_status(conn: psycopg.Connection, tenant_id: int, alarm_id: int, values: Mapping[str, object]) -> None:
     """Change columns of an alarm that the caller holds locked."""
     sets = ", ".join(f"{name} = %s" for name in values)
-    conn.execute(f"UPDATE alarm SET {sets} WHERE tenant_id = %s AND id = %s", [*values.values(), tenant_id, alarm_id])  # type: ignore[arg-type]
+    conn.execute(f"UPDATE alarm SET {sets} WHERE tenant_id = %s AND id = %s", [*values.values(), tenant_id, alarm_id])
 
 
 def heard(conn: psycopg.Connection, tenant_id: int, type: str, attribute: str, *, xid: int, start: datetime, end: datetime) -> list[Heard]:  # noqa: A002 -- the NGSI-LD word

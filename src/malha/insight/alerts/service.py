@@ -10,7 +10,7 @@ import psycopg
 
 from malha.foundation.audit import service as audit
 from malha.history.temporal import service as temporal
-from malha.history.temporal.contracts import SeriesQuery
+from malha.history.temporal.contracts import Grain, SeriesQuery
 from malha.insight.alerts import evaluation, queries, rules, webhook
 from malha.insight.alerts.contracts import (
     Actor,
@@ -83,6 +83,11 @@ def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
 def alarms(conn: psycopg.Connection, tenant_id: int, *, statuses: tuple[Status, ...] = queries.ACTIVE, severity: str = "", uri: str = "", limit: int = 100) -> list[Alarm]:  # fmt: skip
     """Alarms by status: worst and newest first."""
     return queries.alarms(conn, tenant_id, statuses=statuses, severity=severity, uri=uri, limit=limit)
+
+
+def past(conn: psycopg.Connection, tenant_id: int, uri: str, limit: int = 5) -> list[Alarm]:
+    """The last alarms of a thing that ended, or that would have rung."""
+    return queries.alarms(conn, tenant_id, statuses=(Status.ENDED, Status.WOULD_HAVE), uri=uri, limit=limit)
 
 
 def counts(conn: psycopg.Connection, tenant_id: int) -> dict[str, int]:
@@ -159,7 +164,7 @@ def tick(conn: psycopg.Connection, tenant_id: int, now: datetime | None = None) 
 def replay(rule: Rule, start: datetime, end_at: datetime) -> list[Firing]:
     """What a threshold rule would have done with the history of [start, end_at): a trial before it is switched on."""
     query = SeriesQuery(
-        type=rule.type, attribute=rule.attribute, uris=rule.uris, start=start, end=end_at, grain="raw", group_by_entity=True, limit=REPLAY_LIMIT
+        type=rule.type, attribute=rule.attribute, uris=rule.uris, start=start, end=end_at, grain=Grain.RAW, group_by_entity=True, limit=REPLAY_LIMIT
     )
     found = temporal.series(rule.tenant_id, query)
     return rules.replay(rule, (Heard(one.uri, point[0], point[1]) for one in found for point in one.points if point[1] is not None))
@@ -168,7 +173,7 @@ def replay(rule: Rule, start: datetime, end_at: datetime) -> list[Firing]:
 def replay_silence(rule: Rule, start: datetime, end_at: datetime) -> list[Firing]:
     """The silences that history holds in [start, end_at), as alarms."""
     query = SeriesQuery(
-        type=rule.type, attribute=rule.attribute, uris=rule.uris, start=start, end=end_at, grain="raw", group_by_entity=True, limit=REPLAY_LIMIT
+        type=rule.type, attribute=rule.attribute, uris=rule.uris, start=start, end=end_at, grain=Grain.RAW, group_by_entity=True, limit=REPLAY_LIMIT
     )
     wait = timedelta(seconds=rule.silence_seconds)
     return [

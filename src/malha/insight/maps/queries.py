@@ -69,7 +69,7 @@ def features(
     statement = f"""SELECT id, uri, CASE WHEN geom IS NULL THEN ARRAY[(bbox[0])[0], (bbox[0])[1]] END, geom, jsonb_build_array({values})
         FROM entities WHERE tenant_id = %(tenant)s AND type_id = (SELECT id FROM entity_type WHERE name = %(type)s) AND bbox IS NOT NULL{changed}
         ORDER BY id LIMIT %(limit)s"""
-    return conn.execute(statement, parameters).fetchall()  # type: ignore[arg-type]  # composed of our own names
+    return conn.execute(statement, parameters).fetchall()
 
 
 def anything_placed(conn: psycopg.Connection, tenant_id: int) -> bool:

@@ -50,7 +50,9 @@ def from_definition(key: str, given: Mapping[str, Any], *, pack: str = "", enabl
 
 def of_type(entity_type: str, model: DataModel | None, position: int) -> Layer:
     """The layer of a type that no pack drew: one colour, its first measures in the click."""
-    shown = [p.name for p in model.properties if p.role in {Role.MEASURE, Role.DIMENSION} and p.type not in {ValueType.OBJECT, ValueType.LIST}][:4] if model else []
+    shown = (
+        [p.name for p in model.properties if p.role in {Role.MEASURE, Role.DIMENSION} and p.type not in {ValueType.OBJECT, ValueType.LIST}][:4] if model else []
+    )
     return Layer(f"type-{entity_type}", model.label if model else Label(entity_type), entity_type, popup=tuple(shown), position=100 + position)
 
 

@@ -18,7 +18,7 @@ def metrics(conn: psycopg.Connection, tenant_id: int, key: str = "") -> list[Met
     """The metrics of a tenant in order; one by key."""
     only = " AND key = %s" if key else ""
     found = conn.execute(
-        f"SELECT key, definition, pack, on_home, position FROM metric WHERE tenant_id = %s{only} ORDER BY position, key",  # type: ignore[arg-type]  # our own words
+        f"SELECT key, definition, pack, on_home, position FROM metric WHERE tenant_id = %s{only} ORDER BY position, key",
         [tenant_id, *([key] if key else [])],
     ).fetchall()
     return [rules.from_definition(row[0], row[1], pack=row[2], on_home=row[3], position=row[4]) for row in found]

@@ -100,7 +100,7 @@ def test_the_line_of_an_email(conn, alarm, at):
 
 
 def test_a_webhook_that_fails_is_tried_again(conn, alarm, receiver):
-    tenant, alarm_id, _ = alarm
+    tenant, _, _ = alarm
     receiver[2].append(503)
     assert jobs.deliver(conn, tenant) == 1  # the e-mail
     with database.tenant_transaction(conn, [tenant.id]):
@@ -132,7 +132,10 @@ def test_a_trial_is_sent(conn, alarm, receiver):
     assert json.loads(receiver[1][-1][1])["type"] == "pt.malha.alarm.test"
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/x", "https://localhost/x", "https://[::1]/", "https://169.254.169.254/latest", "https://10.0.0.7/", "ftp://x.pt", "https://a@b.pt/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1/x", "https://localhost/x", "https://[::1]/", "https://169.254.169.254/latest", "https://10.0.0.7/", "ftp://x.pt", "https://a@b.pt/"],
+)
 def test_our_own_network_is_not_called(url):
     with pytest.raises(UnusableTarget):
         webhook.address_of(url)

@@ -1,0 +1,13 @@
+"""Addresses of records."""
+
+from django.urls import path
+
+from malha.insight.records import views
+
+app_name = "records"
+urlpatterns = [
+    path("dados/entidades/", views.index, name="index"),
+    path("dados/entidades/<str:entity_type>/", views.listing, name="list"),
+    path("dados/entidades/<str:entity_type>/registo/", views.record, name="record"),
+    path("dados/entidades/<str:entity_type>/grafico.json", views.chart, name="chart"),
+]

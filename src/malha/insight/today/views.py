@@ -1,0 +1,119 @@
+"""*Hoje*: the home of a signed-in person."""
+
+from __future__ import annotations
+
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from malha.context.store import service as store
+from malha.foundation.access import service as access_service
+from malha.foundation.access import views as access
+from malha.foundation.access.contracts import Capability, RoleName
+from malha.foundation.database import django as database
+from malha.foundation.tenancy.contracts import Tenant
+from malha.insight.alerts import service as alerts
+from malha.insight.metrics import service as metrics
+from malha.insight.today import service
+from malha.insight.today.contracts import Health, Step
+
+HEALTH_SECONDS = 30
+
+
+def tenant_of(request: HttpRequest) -> Tenant:
+    """The tenant of a page that `requires` has let through."""
+    tenant = request.tenant  # type: ignore[attr-defined]  # set by the tenancy middleware
+    assert isinstance(tenant, Tenant)
+    return tenant
+
+
+@access.requires(Capability.DATA_READ)
+def home(request: HttpRequest) -> HttpResponseBase:
+    """The board; for a tenant without one, the first five steps."""
+    conn, tenant = database.current(), tenant_of(request)
+    principal = access_service.principal(request)
+    cards = metrics.all_metrics(conn, tenant.id, home_only=True)
+    if not cards and principal.may(Capability.TENANT_MANAGE):
+        return first_day(request)
+    language = get_language() or "pt-pt"
+    shown = [{"metric": one, "label": one.label.in_language(language)} for one in cards]
+    chosen = next((one for one in cards if one.key == request.GET.get("indicador")), cards[0] if cards else None)
+    values = {
+        "tenant": tenant, "cards": shown, "chosen": chosen, "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(alerts.list_rules(conn, tenant.id)),
+        "may_handle": principal.may(Capability.ALERTS_HANDLE), "latest": service.latest(conn, tenant, language), "health": _health(tenant, language),
+        "steps_left": sum(not step.done for step in _steps(request)) if principal.may(Capability.TENANT_MANAGE) else 0,
+    }  # fmt: skip
+    values["late"] = [one for one in values["health"] if one.late]  # type: ignore[attr-defined]  # a list of Health
+    return render(request, "today/home.html", values)
+
+
+def _health(tenant: Tenant, language: str) -> list[Health]:
+    key = f"today-health:{tenant.id}:{language}"
+    found: list[Health] | None = cache.get(key)
+    if found is None:
+        found = service.health(database.current(), tenant, metrics.moment(tenant), language)
+        cache.set(key, found, HEALTH_SECONDS)
+    return found
+
+
+@access.requires(Capability.DATA_READ)
+def alarms(request: HttpRequest) -> HttpResponse:
+    """The alarms above the fold, by themselves, for whoever stays on the page."""
+    conn, tenant = database.current(), tenant_of(request)
+    may_handle = access_service.principal(request).may(Capability.ALERTS_HANDLE)
+    values = {"tenant": tenant, "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(alerts.list_rules(conn, tenant.id)), "may_handle": may_handle}
+    return render(request, "today/alarms.html", values)
+
+
+@access.requires(Capability.DATA_READ)
+def latest(request: HttpRequest) -> HttpResponse:
+    """The latest records, by themselves."""
+    tenant = tenant_of(request)
+    return render(request, "today/latest.html", {"tenant": tenant, "latest": service.latest(database.current(), tenant, get_language() or "pt-pt")})
+
+
+@access.requires(Capability.TENANT_MANAGE)
+def first_day(request: HttpRequest) -> HttpResponse:
+    """The five steps, each with its state and the minutes it takes; one may leave and come back."""
+    steps = _steps(request)
+    current = next((step for step in steps if not step.done), None)
+    shown = [
+        {
+            "title": step.title,
+            "text": step.text,
+            "href": step.href,
+            "minutes": step.minutes,
+            "state": "done" if step.done else "current" if step is current else "todo",
+        }
+        for step in steps
+    ]
+    values = {"tenant": tenant_of(request), "steps": shown, "current": current, "done": sum(step.done for step in steps), "total": len(steps)}
+    return render(request, "today/first_day.html", values)
+
+
+def _address(name: str, path: str, request: HttpRequest) -> str:
+    """The address of another room's page, by its name where it has one."""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return f"{request.META.get('SCRIPT_NAME', '')}/{path}"
+
+
+def _steps(request: HttpRequest) -> list[Step]:
+    conn, tenant = database.current(), tenant_of(request)
+    managers = {one.person_id for one in access_service.members(tenant.id) if one.role == RoleName.TENANT_MANAGER}
+    load = _address("tabular:start", "dados/carregar/", request)
+    return [
+        Step("arms", _("Nome e brasão"), _("Como o município aparece no topo de cada página."), _address("identity:brand", "gestao/identidade/", request), 3, bool((tenant.theme or {}).get("arms"))),
+        Step(
+            "file", _("Um primeiro ficheiro"), _("Uma folha de cálculo que já tenha: contentores, escolas, sensores. Se não tiver nenhuma à mão, há um exemplo pronto."),
+            load, 10, bool(store.types(conn, tenant.id)), f"{load}?exemplo=1", _("Usar o exemplo"),
+        ),
+        Step("pack", _("Um pacote"), _("Indicadores, mapa e alarmes prontos sobre um assunto. Liga-se com um clique."), _address("packs:list", "gestao/pacotes/", request), 2, any(one.pack for one in metrics.all_metrics(conn, tenant.id))),
+        Step("people", _("Um segundo gestor e os colegas"), _("Quem perder o telemóvel entra pela mão do outro gestor."), _address("identity:people", "gestao/pessoas/", request), 5, len(managers) > 1),
+        Step("alarm", _("Um alarme"), _("O que vigiar, o que fazer, a quem ligar."), reverse("alerts:rule_new"), 5, any(one.enabled for one in alerts.list_rules(conn, tenant.id))),
+    ]  # fmt: skip
