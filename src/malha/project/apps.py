@@ -25,6 +25,7 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         navigation.register_tenants(tenant_links)
+        navigation.register_ribbon(fictitious)
         navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
         for label, name, capability, text in (
             (_("Nome e brasão"), "administration:identity", Capability.TENANT_MANAGE, _("O que está no topo de todas as páginas.")),
@@ -46,6 +47,12 @@ def may(capability: Capability) -> Callable[[HttpRequest], bool]:
         return access.principal(request).may(capability)
 
     return visible
+
+
+def fictitious(request: HttpRequest) -> str | None:
+    """The ribbon of the demo town: nothing in it is true."""
+    tenant = getattr(request, "tenant", None)
+    return gettext("Vila fictícia: pessoas, lugares e números inventados para experimentar a Malha.") if tenant and tenant.is_demo else None
 
 
 def tenant_links(request: HttpRequest) -> Iterable[navigation.TenantLink]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from malha.foundation.identity.urls import ALLAUTH
-from malha.project import frame
 from malha.project.home import home
 
-frame.compose()
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("", include("malha.foundation.identity.urls")),
