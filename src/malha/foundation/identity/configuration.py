@@ -122,7 +122,7 @@ def _cookies(*, secure: bool) -> dict[str, Any]:
     return {
         "SESSION_COOKIE_SAMESITE": "Lax",
         "CSRF_COOKIE_SAMESITE": "Lax",
-        "CSRF_COOKIE_HTTPONLY": True,
+        "CSRF_COOKIE_HTTPONLY": False,  # htmx puts it into the header of what it posts
         "LANGUAGE_COOKIE_SAMESITE": "Lax",
         "LANGUAGE_COOKIE_SECURE": secure,
         # Counters of attempts are shared by every process; over a session of their own they outlive the request that counted them.

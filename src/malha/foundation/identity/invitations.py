@@ -83,7 +83,7 @@ def find(tenant_id: int, secret: str) -> InvitationCard:
     if row.accepted_at is not None:
         raise InvitationSpent(msg("Este convite já foi usado. Se foi por si, entre com o seu endereço."))
     if row.expires_at <= now():
-        raise InvitationSpent(msg("Este convite passou dos sete dias. Peça outro a quem o convidou."))
+        raise InvitationSpent(msg("Este convite passou dos sete dias. Peça outro a quem lho enviou."))
     return told(row)
 
 
@@ -103,7 +103,7 @@ def _send(tenant: Tenant, row: Invitation, secret: str, by: PersonCard | None) -
     link = address(tenant, f"conta/convite/{secret}/")
     who = by.name or by.email if by else _("Quem gere a plataforma")
     text = _(
-        "{who} convida-o para {tenant} na Malha.\n\n"
+        "{who} enviou-lhe um convite para {tenant} na Malha.\n\n"
         "Abra esta ligação para aceitar; serve uma vez e até {days} dias:\n\n{link}\n\n"
         "Se não esperava este convite, não precisa de fazer nada."
     ).format(who=who, tenant=tenant.name, link=link, days=rules.INVITATION_LASTS.days)

@@ -81,6 +81,39 @@ def grant(email: str, tenant: str, role: str, as_json: bool) -> None:
     )
 
 
+@command.command()
+@click.argument("email")
+@click.option("--tenant", required=True, help=msg("Endereço do município."))
+@click.option("--role", type=ROLE, default=RoleName.TENANT_MANAGER.value, help=msg("Função nesse município."))
+@click.option("--name", default="", help=msg("Nome da pessoa."))
+@JSON
+def invite(email: str, tenant: str, role: str, name: str, as_json: bool) -> None:
+    """Convida alguém: manda a ligação por correio e mostra-a aqui."""
+    with supervisor.platform():
+        from malha.foundation.identity import invitations
+        from malha.foundation.tenancy import service as tenancy
+
+        place = tenancy.by_slug(tenant)
+        with tenancy.scope(place.id):
+            card, link = invitations.invite(place, email=email, role=RoleName(role), name=name)
+    facts = {"email": card.email, "tenant": tenant, "role": role, "link": link, "until": card.expires_at.isoformat()}
+    click.echo(json.dumps(facts) if as_json else language.say(msg("Serve uma vez, até sete dias: {link}"), link=link))
+
+
+@command.command()
+def keys() -> None:
+    """Cria já outra chave para assinar tokens; os que a anterior assinou duram os seus quinze minutos."""
+    with supervisor.platform():
+        from django.conf import settings as django_settings
+
+        from malha.foundation.database import service as database
+        from malha.foundation.tokens import service as tokens
+
+        with database.connect(autocommit=True) as connection:
+            kid = tokens.rotate(connection, django_settings.SECRET_KEY, at_once=True)
+    click.echo(kid)
+
+
 @command.command("list")
 @click.option("--tenant", default="", help=msg("Só as pessoas deste município."))
 @JSON
