@@ -10,10 +10,10 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import PoFileError, read_po
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
 
 PACKAGE = Path(__file__).resolve().parents[2]
 TARGET = Path("locale") / "en" / "LC_MESSAGES" / "django.mo"
@@ -26,6 +26,8 @@ def sources(package: Path = PACKAGE) -> list[Path]:
 
 def read(path: Path) -> Catalog:
     """One room's catalogue. Raises ValueError naming the file and line where it is no catalogue."""
+    from babel.messages.pofile import PoFileError, read_po  # noqa: PLC0415 -- commands start without it
+
     try:
         return read_po(io.BytesIO(path.read_bytes()), locale="en", abort_invalid=True)
     except PoFileError as reason:
@@ -34,6 +36,8 @@ def read(path: Path) -> Catalog:
 
 def merged(package: Path = PACKAGE) -> Catalog:
     """All rooms' translations in one; where two rooms say the same sentence, the first by path holds."""
+    from babel.messages.catalog import Catalog  # noqa: PLC0415 -- as above
+
     whole = Catalog(locale="en", project="malha", charset="utf-8")
     for path in sources(package):
         for message in read(path):
@@ -45,6 +49,8 @@ def merged(package: Path = PACKAGE) -> Catalog:
 
 def compile_catalogue(package: Path = PACKAGE) -> Path:
     """Write the merged catalogue where Django looks for it, whole or not at all; returns its path."""
+    from babel.messages.mofile import write_mo  # noqa: PLC0415 -- as above
+
     target = package / TARGET
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_suffix(f".{os.getpid()}.tmp")

@@ -47,7 +47,9 @@ def test_language_changes_and_comes_back(client: Client) -> None:
     answer = client.post("/lingua/", {"language": "en", "next": "/ajuda/"})
     assert answer.status_code == 302
     assert answer["Location"] == "/ajuda/"
-    assert '<html lang="en"' in client.get("/ajuda/").content.decode()
+    page = client.get("/ajuda/").content.decode()
+    assert '<html lang="en"' in page
+    assert "Skip to content" in page
 
 
 def test_language_never_sends_elsewhere(client: Client) -> None:
