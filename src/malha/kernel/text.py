@@ -39,7 +39,7 @@ def normalise(text: str) -> str:
 
 def sort_key(text: str) -> str:
     """A key whose byte order is the Portuguese order of `text`: letters first, accents as a tie-break."""
-    return f"{_SPACES.sub(' ', unaccent(text).casefold()).strip()}\x00{text.casefold()}"
+    return f"{_SPACES.sub(' ', unaccent(text).casefold()).strip()}\x01{text.casefold()}"
 
 
 def slug(text: str) -> str:

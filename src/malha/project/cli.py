@@ -28,6 +28,7 @@ COMMANDS = {
     "tenant": ("malha.project.commands.tenant", "Municípios e comunidades: criar, listar, mostrar, apagar"),
     "user": ("malha.project.commands.user", "Pessoas: criar, listar, dar funções"),
     "audit": ("malha.project.commands.audit", "O registo de atos: verificar que ninguém o mudou"),
+    "territory": ("malha.project.commands.territory", "Território: limites por edição, ruas e portas"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
 }
 
