@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from malha.foundation.settings import service as settings
-from malha.ingest.lineage.contracts import FullDisk, StoredFile, UnknownFile
+from malha.ingest.lineage.contracts import FullDisk, Origin, StoredFile, UnknownFile
 from malha.kernel.text import msg
 
 PIECE_BYTES = 1 << 20
@@ -82,3 +82,13 @@ def find(conn: psycopg.Connection[Any], tenant_id: int, sha256: str) -> StoredFi
     if row is None:
         raise UnknownFile(msg("O ficheiro já não está guardado."))
     return StoredFile(row[0], row[1], row[2], folder(tenant_id) / row[0], row[3], row[4])
+
+
+def origins(conn: psycopg.Connection[Any], tenant_id: int, uri: str, limit: int = 50) -> list[Origin]:
+    """Where the latest values of an entity came from: newest first, one line per value. Values in the lake keep run and row there."""
+    found = conn.execute(
+        "SELECT a.name, o.observed_at, o.received_at, o.run_id, o.row_no FROM observation_hot o JOIN entities e ON e.tenant_id = o.tenant_id AND e.id = o.entity_id"
+        " JOIN attribute a ON a.id = o.attr_id WHERE o.tenant_id = %s AND e.uri = %s ORDER BY o.received_at DESC, o.seq DESC LIMIT %s",
+        [tenant_id, uri, limit],
+    ).fetchall()
+    return [Origin(*row) for row in found]

@@ -20,7 +20,7 @@ from malha.vocabulary.models.contracts import DataModel
 
 _ADDRESS = re.compile(r"\b(morada|endereco|address|rua|arruamento)\b")
 _TIMES = {CellType.DATE, CellType.INSTANT}
-_CELLS_OF = {"number": CellType.NUMBER, "integer": CellType.INTEGER, "boolean": CellType.BOOLEAN, "instant": CellType.INSTANT, "date": CellType.DATE}
+CELLS_OF = {"number": CellType.NUMBER, "integer": CellType.INTEGER, "boolean": CellType.BOOLEAN, "instant": CellType.INSTANT, "date": CellType.DATE}
 
 
 def answers_for(shape: TableShape, sample: TextBatch, title: str, tenancy: Tenancy, crs: str, models: Sequence[DataModel]) -> Answers:
@@ -48,7 +48,7 @@ def _column(pair: tuple[ColumnShape, str], sample: TextBatch, model: DataModel |
     known = match(shape.name, model) if model else None
     if known and model and (prop := model.find(known)):
         attribute, unit = known, unit or prop.unit
-        kind = _CELLS_OF.get(prop.type.value, CellType.TEXT)
+        kind = CELLS_OF.get(prop.type.value, CellType.TEXT)
     elif model:
         attribute = ""
     return ColumnAnswer(

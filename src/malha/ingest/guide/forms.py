@@ -1,0 +1,43 @@
+"""Small forms shared by the questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+SUFFIXES = ".csv,.tsv,.txt,.xlsx,.xls,.ods,.parquet,.geojson,.json,.gpkg,.zip"
+
+
+class UploadForm(forms.Form):
+    """A file from the computer, or the address of one."""
+
+    file = forms.FileField(
+        label=_("Ficheiro"), required=False, widget=forms.ClearableFileInput(attrs={"accept": SUFFIXES}),
+        help_text=_("CSV, Excel (XLSX, XLS), ODS, Parquet, GeoJSON, GeoPackage, ou shapefile em ZIP."),
+    )  # fmt: skip
+    url = forms.URLField(label=_("Ou um endereço na Internet"), required=False, help_text=_("Tem de acabar no próprio ficheiro."), assume_scheme="https")
+
+    def clean(self) -> dict[str, Any]:
+        """One of the two."""
+        given = super().clean() or {}
+        if not given.get("file") and not given.get("url"):
+            raise forms.ValidationError(_("Escolha um ficheiro ou escreva um endereço."))
+        return given
+
+
+class BackForm(forms.Form):
+    """The workbook of waiting rows, mended."""
+
+    file = forms.FileField(label=_("Linhas corrigidas (XLSX)"), widget=forms.ClearableFileInput(attrs={"accept": ".xlsx"}))
+
+
+def radios(label: Any, choices: list[tuple[str, Any]], initial: str, **more: Any) -> forms.ChoiceField:
+    """One choice of a few."""
+    return forms.ChoiceField(label=label, choices=choices, initial=initial, widget=forms.RadioSelect, **more)
+
+
+def select(label: Any, choices: list[tuple[str, Any]], initial: str, *, required: bool = False, **more: Any) -> forms.ChoiceField:
+    """One choice of many."""
+    return forms.ChoiceField(label=label, choices=choices, initial=initial, required=required, **more)

@@ -1,0 +1,129 @@
+"""The guided load by somebody who only reads the page and accepts what is suggested."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from malha.context.store import service as store
+from malha.foundation.access.contracts import RoleName
+from malha.foundation.database import service as database
+from malha.foundation.jobs import service as jobs
+from malha.ingest.guide import steps
+
+
+def said_by(page):
+    """What a browser would send when nobody changes anything."""
+    form = next(part for part in re.findall(r"<form[^>]*>(.*?)</form>", page, re.DOTALL) if "csrfmiddlewaretoken" in part and "Continuar" in part)
+    data = {}
+    for name, value in re.findall(r'<input type="(?:radio|checkbox)" name="([^"]+)" value="([^"]*)"[^>]*?\bchecked', form):
+        data.setdefault(name, []).append(value)
+    data |= dict(re.findall(r'<input type="(?:text|number)" name="([^"]+)" value="([^"]*)"', form))
+    for name, body in re.findall(r'<select name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', body)
+        data[name] = chosen.group(1) if chosen else ""
+    return data
+
+
+def walk(browser, place):
+    """Answer every question as suggested; the last page."""
+    for _ in range(12):
+        page = browser.get(place).content.decode()
+        if place.endswith("/confirmar/"):
+            return place, page
+        answer = browser.post(place, said_by(page))
+        assert answer.status_code == 302, answer.content.decode()[:2000]
+        place = answer["Location"]
+    raise AssertionError("the questions do not end")
+
+
+def test_it_works(new_tenant, signed):
+    tenant = new_tenant(extent=[-8.75, 40.53, -8.52, 40.73], centre=[-8.65, 40.64])
+    browser = signed(tenant)
+    begun = browser.send("/dados/carregar/exemplo/")
+    first = browser.get(begun["Location"])
+    place, page = walk(browser, first["Location"])
+    assert "23 linhas entram" in page
+    assert "1 fica em espera" in page
+    assert "a data não existe" in page
+    loaded = browser.post(place)
+    run_page = browser.get(loaded["Location"])
+    assert "à espera de vez" in run_page.content.decode()
+    run_id = int(re.search(r"/cargas/(\d+)/", loaded["Location"]).group(1))
+    jobs.run_now("ingest.load", tenant_id=tenant.id, run_id=run_id)
+    done = browser.get(loaded["Location"]).content.decode()
+    assert "23 linhas entraram" in done
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        assert [(name, count) for name, count, _at in store.types(conn, tenant.id)] == [("ParquesInfantis", 23)]
+    browser.post(f"{loaded['Location']}desfazer/")
+    assert "foi desfeita" in browser.get(loaded["Location"]).content.decode()
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        assert [name for name, count, _at in store.types(conn, tenant.id) if count] == []
+
+
+def test_the_next_file_with_that_header_needs_no_questions(new_tenant, signed):
+    tenant = new_tenant(extent=[-8.75, 40.53, -8.52, 40.73], centre=[-8.65, 40.64])
+    browser = signed(tenant)
+    place, _page = walk(browser, browser.get(browser.send("/dados/carregar/exemplo/")["Location"])["Location"])
+    browser.post(place)
+    again = browser.get(browser.send("/dados/carregar/exemplo/")["Location"])
+    assert again["Location"].endswith("/confirmar/")
+    assert "as respostas são as dessa vez" in browser.get(again["Location"]).content.decode()
+
+
+def test_an_upload_that_is_no_table_says_so_and_keeps_nothing_half(new_tenant, signed):
+    browser = signed(new_tenant())
+    answer = browser.send("/dados/carregar/", {"file": SimpleUploadedFile("foto.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x00")})
+    assert answer.status_code == 422
+    assert "Isto não é uma tabela" in answer.content.decode()
+    assert browser.send("/dados/carregar/").status_code == 422
+
+
+def test_a_private_address_is_refused(new_tenant, signed):
+    browser = signed(new_tenant())
+    answer = browser.send("/dados/carregar/", {"url": "http://127.0.0.1:1/x.csv"})
+    assert answer.status_code == 422
+    assert "rede privada" in answer.content.decode()
+
+
+def test_the_map_shows_the_rows_where_the_answers_put_them(new_tenant, signed):
+    tenant = new_tenant(extent=[-8.75, 40.53, -8.52, 40.73], centre=[-8.65, 40.64])
+    browser = signed(tenant)
+    place = browser.send("/dados/carregar/exemplo/")["Location"].removesuffix("inicio/")
+    browser.get(f"{place}lugar/")
+    assert browser.get(f"{place}mapa.json").json()["layers"][0]["data"].endswith("lugares.geojson")
+    features = browser.get(f"{place}lugares.geojson").json()["features"]
+    assert len(features) == 23
+    assert all(-8.7 < feature["geometry"]["coordinates"][0] < -8.6 for feature in features)
+
+
+def test_personal_columns_come_in_only_with_a_reason(new_tenant, signed):
+    tenant = new_tenant()
+    browser = signed(tenant)
+    table = "Código;Requerente;NIF\n1;Ana Maria Silva;123456789\n2;João Pedro Costa;501442600\n3;Rita Sousa;123456789\n".encode()
+    place = browser.send("/dados/carregar/", {"file": SimpleUploadedFile("pedidos.csv", table)})["Location"].removesuffix("inicio/")
+    page = browser.get(f"{place}pessoas/").content.decode()
+    assert "Razão para guardar “Requerente”" in page
+    assert "Razão para guardar “NIF”" in page
+    _place, last = walk(browser, f"{place}linha/")
+    assert "Ficam de fora, por serem de pessoas: Requerente, NIF." in last
+
+
+def test_who_may_not_load_is_told_so(new_tenant, signed):
+    browser = signed(new_tenant(), RoleName.VIEWER)
+    assert browser.open("/dados/carregar/").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/dados/carregar/", "/dados/cargas/", "/dados/quarentena/", "/dados/fontes/", "/dados/fontes/ipma/"])
+def test_pages_open_in_both_languages(new_tenant, signed, path):
+    browser = signed(new_tenant())
+    assert browser.open(path).status_code == 200
+    browser.cookies["malha_language"] = "en"
+    assert browser.open(path).status_code == 200
+
+
+def test_every_question_has_its_own_address():
+    keys = [step.key for step in steps.STEPS]
+    assert len(keys) == len(set(keys))
