@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from malha.context.broker import plane as broker
 from malha.context.broker import pool
+from malha.context.live import hub
+from malha.context.live import plane as live
 
 #: first step of every path that the plane answers, after the tenant's own step
 PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "health"})
@@ -25,16 +30,37 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health), *broker.routes()]
+    return [Route("/health", health), *broker.routes(), *live.routes()]
 
 
 @asynccontextmanager
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-    """Connections close with the process."""
+    """Streams end when the process is asked to (the server waits for them), connections close with it."""
+    before = _end_streams_on(signal.SIGTERM, signal.SIGINT)
     try:
         yield
     finally:
+        hub.stop_all()
         pool.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_streams_on(*numbers: signal.Signals) -> dict[signal.Signals, Any]:
+    """Put the end of the streams before what the server does at a signal. Returns the handlers as they were."""
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is not threading.main_thread():
+        return before
+    for number in numbers:
+        handler = before[number] = signal.getsignal(number)
+
+        def stop(received: int, frame: Any, then: Any = handler) -> None:
+            hub.stop_all()
+            if callable(then):
+                then(received, frame)
+
+        signal.signal(number, stop)
+    return before
 
 
 class TenantPath:

@@ -31,13 +31,26 @@ def principal(
 
     Raises NotSignedIn without a token that holds, NonexistentTenant, NotPermitted for a tenant that the token does not name.
     """
+    return identify(conn, headers, cookies, slug, method=method)[0]
+
+
+def identify(
+    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET"
+) -> tuple[Principal, Claims]:  # fmt: skip
+    """As `principal`, with what the token says."""
     claims = _claims(conn, _token(headers, cookies, method))
     tenant_id = _tenant(conn, claims, slug, headers.get("ngsild-tenant", ""))
     kind, _, number = claims.subject.partition(":")
-    return Principal(
+    who = Principal(
         tenant_id=tenant_id, capabilities=frozenset(_CAPABILITIES[c] for c in claims.capabilities if c in _CAPABILITIES), types=claims.types, name=claims.name,
         person_id=int(number) if kind == "person" and number.isdigit() else None, client_id=number if kind == "client" else "",
     )  # fmt: skip
+    return who, claims
+
+
+def revoked(conn: psycopg.Connection[Any], claims: Claims) -> bool:
+    """Whether the tokens of this subject were revoked since: for streams, which outlive their token."""
+    return tokens.generation(conn, claims.subject) > claims.generation
 
 
 def _token(headers: Mapping[str, str], cookies: Mapping[str, str], method: str) -> str:

@@ -62,14 +62,14 @@ def guarded(handler: Handler) -> Handler:
 
 def asked(conn: psycopg.Connection[Any], request: Request, context: Context | None = None) -> Asked:
     """Who asks, of which tenant, in which words."""
-    slug = str(request.scope.get("malha.slug", "")) or _by_host(conn, request)
+    slug = str(request.scope.get("malha.slug", "")) or by_host(conn, request)
     who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method)
     assert who.tenant_id is not None
     words = context if context is not None else reading.linked(request) or contexts.CORE
     return Asked(who.tenant_id, who, words, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""))
 
 
-def _by_host(conn: psycopg.Connection[Any], request: Request) -> str:
+def by_host(conn: psycopg.Connection[Any], request: Request) -> str:
     """The tenant whose own host name the request came to."""
     host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
     found = tenants.find(conn, host) if "." in host and not host.replace(".", "").isdigit() else None

@@ -118,6 +118,17 @@ class StoredEntity:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedEntity:
+    """An entity as a map draws it: `box` is (west, south, east, north), and for a point the point; `wkb` any other shape."""
+
+    id: int
+    uri: str
+    attributes: dict[str, object]
+    box: tuple[float, float, float, float]
+    wkb: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GeoRelation:
     """A relation of GS CIM 009 §4.10 to a GeoJSON geometry: `relation` is near, within, contains, intersects, overlaps,
     disjoint or equals; distances in metres belong to near. `attribute` is the GeoProperty that is looked at.

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from malha.context.store import names, predicate, q, shapes, state
-from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, StoredEntity, UnusableQuery
+from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, PlacedEntity, StoredEntity, UnusableQuery
 from malha.kernel.text import msg, normalise
 
 COLUMNS = "e.id, e.tenant_id, e.uri, e.types, e.doc::text, e.geom, e.scopes, e.created_at, e.modified_at"
@@ -165,6 +165,27 @@ def _entity(row: tuple[Any, ...], types: dict[int, str]) -> StoredEntity:
         id=row[0], tenant_id=row[1], uri=row[2], types=tuple(types[id_] for id_ in row[3]), attributes=attributes,
         location=place if isinstance(place, dict) else None, created_at=row[7], modified_at=row[8], scopes=tuple(row[6] or ()),
     )  # fmt: skip
+
+
+def placed(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float], limit: int) -> list[PlacedEntity]:
+    """Entities of a type that meet a box, as a map draws them."""
+    condition = where(conn, [tenant_id], EntityQuery(types=(entity_type,), bbox=box))
+    if condition.empty:
+        return []
+    corners = "(e.bbox[1])[0], (e.bbox[1])[1], (e.bbox[0])[0], (e.bbox[0])[1]"
+    statement = f"SELECT e.id, e.uri, e.doc::text, e.geom, {corners} FROM entities e WHERE {condition.text} LIMIT %s"
+    rows = state.execute(conn, statement, [*condition.params, limit])
+    return [PlacedEntity(row[0], row[1], state.decode(row[2]), (row[4], row[5], row[6], row[7]), row[3]) for row in rows]
+
+
+def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float]) -> str:
+    """How many entities of a type meet a box, and when the last of them changed."""
+    condition = where(conn, [tenant_id], EntityQuery(types=(entity_type,), bbox=box))
+    if condition.empty:
+        return "0"
+    statement = f"SELECT count(*), sum(e.id % 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE {condition.text}".replace("% 1", "%% 1")
+    row = state.execute(conn, statement, condition.params).fetchone()
+    return "-".join(str(part or 0) for part in row) if row else "0"
 
 
 def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:

@@ -14,7 +14,7 @@ import psycopg
 
 from malha.context.store import documents, q, reading, undo
 from malha.context.store import table as tables
-from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, EntityTable, StoredEntity, WriteOptions, WriteOutcome
+from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, EntityTable, PlacedEntity, StoredEntity, WriteOptions, WriteOutcome
 
 _DEFAULTS = WriteOptions()
 
@@ -69,6 +69,18 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     To walk over everything, pass the last entity's id as `after_id`: the cost of a page stays the same.
     """
     return reading.query(conn, tenant_ids, question)
+
+
+def placed(
+    conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float], *, limit: int
+) -> list[PlacedEntity]:  # fmt: skip
+    """Entities of a type whose box meets `box`, for drawing."""
+    return reading.placed(conn, tenant_id, entity_type, box, limit)
+
+
+def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float]) -> str:
+    """A text that changes when anything of the type within `box` does."""
+    return reading.fingerprint(conn, tenant_id, entity_type, box)
 
 
 def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:
