@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "malha.ingest.runs",
     "malha.ingest.guide",
     "malha.share.opendata",
+    "malha.share.received",
     "malha.ui",
     "malha.project",
 ]
@@ -151,7 +152,7 @@ SECURE_CSP = {
     "connect-src": ["'self'"],
     "frame-ancestors": ["'none'"],
     "base-uri": ["'self'"],
-    "form-action": ["'self'"],
+    "form-action": ["'self'", *identity.form_targets(MALHA)],
 }
 
 # Sign-in, second factor, tokens for machines, mail and rate limits are the identity room's.

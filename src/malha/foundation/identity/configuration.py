@@ -146,6 +146,12 @@ def _mail(conf: Settings) -> dict[str, Any]:
     return {**sender, "MAILERS": {"default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}}}
 
 
+def form_targets(conf: Settings) -> list[str]:
+    """Origins that our forms may lead to, besides ours: browsers hold `form-action` against redirects too."""
+    url = urlsplit(conf.oidc_url)
+    return [f"{url.scheme}://{url.netloc}"] if url.netloc else []
+
+
 def _provider(conf: Settings) -> dict[str, Any]:
     """Sign-in at somebody else's OpenID Connect provider, where one is set; without it there is no button."""
     apps: list[dict[str, Any]] = []

@@ -33,7 +33,10 @@ class PersonMiddleware:
             translation.activate(language)
             request.LANGUAGE_CODE = language
         response = self.get_response(request)
-        if language and request.user.is_authenticated and request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) != request.user.language:
+        chosen = response.cookies.get(settings.LANGUAGE_COOKIE_NAME)
+        if chosen is not None and request.user.is_authenticated:
+            service.speak(request.user.pk, chosen.value)  # they have just changed it, in the footer or the preferences
+        elif language and request.user.is_authenticated and request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) != request.user.language:
             response.set_cookie(
                 settings.LANGUAGE_COOKIE_NAME, request.user.language, max_age=365 * 24 * 3600, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE, path="/"
             )

@@ -100,6 +100,12 @@ def by_id(person_id: int) -> PersonCard:
     return card(person)
 
 
+def speak(person_id: int, language: str) -> None:
+    """Remember the language that a person chose; one that we do not speak changes nothing."""
+    if language in dict(django_settings.LANGUAGES):
+        Person.objects.filter(pk=person_id).update(language=language)
+
+
 def set_active(person_id: int, *, active: bool) -> None:
     """Let a person in, or keep them out: their sessions and tokens end."""
     if not Person.objects.filter(pk=person_id).update(is_active=active):

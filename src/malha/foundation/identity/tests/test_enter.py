@@ -8,6 +8,7 @@ from malha.foundation.access import service as access
 from malha.foundation.access.contracts import RoleName
 from malha.foundation.identity import backends, checks, configuration, service
 from malha.foundation.identity.contracts import DemoElsewhere
+from malha.foundation.identity.models import Person
 from malha.foundation.settings import service as settings
 from malha.foundation.settings.contracts import Settings
 
@@ -152,3 +153,42 @@ def test_every_own_page_answers():
         assert "Malha, software livre" in answer.content.decode(), path
     for path in ("password/reset/", "inactive/", "login/code/", "signup/"):
         assert browse().get(f"/conta/{path}").status_code == 200, path
+
+
+def test_the_footer_changes_the_persons_language():
+    person = service.create_person(address(), password=PASSWORD)
+    browser = browse()
+    sign_in(browser, person.email)
+    assert "A minha conta" in browser.get("/conta/").content.decode()
+    browser.post("/lingua/", {"language": "en", "next": "/conta/"})
+    assert Person.objects.get(pk=person.id).language == "en"
+    assert "My account" in browser.get("/conta/").content.decode()
+    assert "My account" in _again(person).get("/conta/").content.decode(), "in another browser too"
+
+
+def _again(person):
+    browser = browse()
+    sign_in(browser, person.email)
+    return browser
+
+
+def test_signing_out_ends_the_planes_tokens():
+    person = service.create_person(address(), password=PASSWORD)
+    browser = _again(person)
+    before = service.person_generation(person.id)
+    browser.post("/conta/logout/")
+    assert service.person_generation(person.id) == before + 1
+
+
+def test_the_night_forgets_what_is_over():
+    from django.contrib.sessions.models import Session
+
+    from malha.foundation.identity import jobs
+    from malha.kernel.time import now
+
+    person = service.create_person(address(), password=PASSWORD)
+    browser = _again(person)
+    key = browser.session.session_key
+    Session.objects.filter(pk=key).update(expire_date=now())
+    jobs.tidy()
+    assert not Session.objects.filter(pk=key).exists()
