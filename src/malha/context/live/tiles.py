@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 
 import mapbox_vector_tile
+import numpy as np
 import psycopg
 import shapely
 from starlette.requests import Request
@@ -27,7 +29,6 @@ TEXT_LENGTH = 200
 MEDIA = "application/vnd.mapbox-vector-tile"
 _kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
 _KEPT = 512
-_HALF = 20037508.342789244
 
 
 async def tile(request: Request) -> Response:
@@ -88,33 +89,29 @@ def _lat(part: float) -> float:
     return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * min(1.0, max(0.0, part))))))
 
 
-def mercator(lon: float, lat: float) -> tuple[float, float]:
-    """Degrees as metres of the web map (EPSG:3857)."""
-    lat = max(-85.06, min(85.06, lat))
-    return lon / 180 * _HALF, math.log(math.tan(math.pi / 4 + math.radians(lat) / 2)) / math.pi * _HALF
+def to_tile(z: int, x: int, y: int, coordinates: Any) -> Any:
+    """Degrees as whole units of a tile, counted from its lower left corner (EPSG:3857 inside)."""
+    lat = np.radians(np.clip(coordinates[:, 1], -85.06, 85.06))
+    right = (coordinates[:, 0] + 180.0) / 360.0 * 2**z - x
+    down = (1.0 - np.arcsinh(np.tan(lat)) / np.pi) / 2.0 * 2**z - y
+    return np.rint(np.column_stack((right, 1.0 - down)) * EXTENT)
 
 
 def draw(placed: list[PlacedEntity], z: int, x: int, y: int, hidden: frozenset[str]) -> bytes:
     """The tile's bytes, empty without features. One layer, `entities`."""
-    size = 2 * _HALF / 2**z
-    west, north = -_HALF + x * size, _HALF - y * size
+    square = partial(to_tile, z, x, y)
     features = [
-        {"geometry": shapely.transform(_geometry(one), _to_mercator), "properties": {"uri": one.uri, **properties(one.attributes, hidden)}, "id": one.id}
+        {"geometry": shapely.transform(_geometry(one), square), "properties": {"uri": one.uri, **properties(one.attributes, hidden)}, "id": one.id}
         for one in placed
     ]  # fmt: skip
     if not features:
         return b""
-    quantized = {"quantize_bounds": (west, north - size, west + size, north), "extents": EXTENT}
-    encoded: bytes = mapbox_vector_tile.encode([{"name": "entities", "features": features}], default_options=quantized)
+    encoded: bytes = mapbox_vector_tile.encode([{"name": "entities", "features": features}], default_options={"extents": EXTENT})
     return encoded
 
 
 def _geometry(one: PlacedEntity) -> shapely.Geometry:
     return shapely.Point(one.box[0], one.box[1]) if one.wkb is None else shapely.from_wkb(one.wkb)
-
-
-def _to_mercator(coordinates: Any) -> Any:
-    return [mercator(float(lon), float(lat)) for lon, lat in coordinates]
 
 
 def properties(attributes: dict[str, Any], hidden: frozenset[str]) -> dict[str, str | float | int | bool]:
