@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -16,7 +17,7 @@ from malha.ingest.mapping.contracts import Again, Answers, ColumnAnswer, Outside
 from malha.ingest.runs import service as runs
 from malha.sources.tabular.contracts import CellType
 
-PERSONAL = {
+PERSONAL: dict[PersonalKind, Callable[[], str]] = {
     PersonalKind.NIF: lambda: _("número de contribuinte"),
     PersonalKind.NISS: lambda: _("segurança social"),
     PersonalKind.IBAN: lambda: _("conta bancária"),
@@ -26,7 +27,7 @@ PERSONAL = {
     PersonalKind.NAME: lambda: _("nome de pessoa"),
     PersonalKind.OTHER: lambda: _("dado pessoal"),
 }
-TYPES = {
+TYPES: dict[CellType, Callable[[], str]] = {
     CellType.TEXT: lambda: _("texto"),
     CellType.NUMBER: lambda: _("número"),
     CellType.INTEGER: lambda: _("número inteiro"),

@@ -247,7 +247,7 @@ def places(request: HttpRequest, draft_id: UUID) -> HttpResponse:
     tenant = tenant_of(request)
     draft, kept = _draft(tenant, draft_id)
     table, _known = table_of(tenant, draft, kept)
-    features = list(_features(table, runs.plan_for(tenant, table.answers)))
+    features = list(_features(table, runs.plan_for(database.current(), tenant, table.answers)))
     return HttpResponse(json.dumps({"type": "FeatureCollection", "features": features}), content_type="application/geo+json")
 
 

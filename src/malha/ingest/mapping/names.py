@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from malha.kernel import units
 from malha.kernel.text import normalise, unaccent
 
 _PLAIN = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -69,7 +70,8 @@ def unit_of(header: str) -> tuple[str, str]:
     if not found:
         return "", ""
     text = found.group(1).strip()
-    return UNITS.get(text.lower(), ""), text
+    code = UNITS.get(text.lower(), "")
+    return (code if code and units.find(code) else ""), text
 
 
 def without_unit(header: str) -> str:

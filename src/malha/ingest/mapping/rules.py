@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -46,13 +47,17 @@ REASONS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a load needs to know at every batch. `address` is what every row without one gets, when the model asks for it."""
+    """What a load needs to know at every batch. `address` is what every row without one gets, when the model asks for it;
+    `addresses` tells those of many points at once and `geocode` the point of an address and how sure it is.
+    """
 
     answers: Answers
     tenancy: Tenancy
     model: DataModel | None = None
     address: dict[str, object] = field(default_factory=dict)
     organisation: str = ""
+    addresses: Callable[[list[float], list[float]], list[dict[str, str]]] | None = None
+    geocode: Callable[[str], tuple[float, float, str] | None] | None = None
 
     @property
     def prefix(self) -> str:
@@ -84,6 +89,7 @@ class _Batch:
         self.size = len(batch)
         self.good = np.ones(self.size, bool)
         self.held: list[Refused] = []
+        self.quality: list[str | None] | None = None
 
     def hold(self, bad: Flags, code: str, path: str, detail: str = "") -> None:
         """Put the rows that `bad` marks aside."""
@@ -106,7 +112,9 @@ def apply(batch: TextBatch, plan: Plan) -> Mapped:
     columns = [made for answer in plan.answers.columns if answer.comes_in and (made := _values(work, answer))]
     if geometry is not None:
         columns.append(_Made("location", geometry, "GeoProperty"))
-    columns += _constants(work, {made.name for made in columns}, observed)
+    if work.quality is not None:
+        columns.append(_Made("placeQuality", work.quality))
+    columns += _constants(work, {made.name for made in columns}, observed, points)
     return _assemble(work, keys, observed, columns, points)
 
 
@@ -144,8 +152,10 @@ def _times(work: _Batch) -> Any:
 
 def _places(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
     place = work.plan.answers.place
-    if place.kind in {PlaceKind.NONE, PlaceKind.ADDRESS}:
+    if place.kind is PlaceKind.NONE:
         return None, None
+    if place.kind is PlaceKind.ADDRESS:
+        return _geocoded(work)
     if place.kind is PlaceKind.COORDINATES:
         wkb, lon, lat = _coordinates(work)
     else:
@@ -156,6 +166,21 @@ def _places(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
     if place.outside is Outside.HOLD and extent:
         work.hold(~places.within(lon, lat, extent, 0.01) & ~np.isnan(lon), "outside", place.x)
     return wkb, (lon, lat)
+
+
+def _geocoded(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
+    """The points of the addresses that somebody's streets know; the others are listed without a place."""
+    place, geocode = work.plan.answers.place, work.plan.geocode
+    if not place.address or geocode is None:
+        return None, None
+    encoded = pc.dictionary_encode(work.batch.columns[place.address[0]])
+    known = [geocode(text) for text in encoded.dictionary.to_pylist()]
+    lon, lat = np.full(work.size, np.nan), np.full(work.size, np.nan)
+    work.quality = [None] * work.size
+    for row, index in enumerate(encoded.indices.to_pylist()):
+        if index is not None and (found := known[index]):
+            lon[row], lat[row], work.quality[row] = found
+    return places.points(lon, lat), (lon, lat)
 
 
 def _coordinates(work: _Batch) -> tuple[Any, Any, Any]:
@@ -243,14 +268,24 @@ def _special(work: _Batch, answer: ColumnAnswer, prop: ModelProperty, column: An
     return _Made(answer.attribute, [None if index is None else values[index] for index in indices])
 
 
-def _constants(work: _Batch, present: set[str], observed: Any) -> list[_Made]:
+def _addresses(work: _Batch, points: tuple[Any, Any] | None) -> list[dict[str, object]]:
+    """The address of each row: where its point lies, else what every row has."""
+    base, tell = work.plan.address, work.plan.addresses
+    if points is None or tell is None:
+        return [base] * work.size
+    found = tell(points[0].tolist(), points[1].tolist())
+    made: dict[int, dict[str, object]] = {}
+    return [made.setdefault(id(one), {**base, **one}) if one else base for one in found]
+
+
+def _constants(work: _Batch, present: set[str], observed: Any, points: tuple[Any, Any] | None) -> list[_Made]:
     """What a national model asks of every entity and the platform knows by itself: address, provider, instant."""
     model = work.plan.model
     if model is None or work.plan.answers.kind is not RowKind.MODEL:
         return []
     made = []
     if (prop := model.find("address")) and prop.required and "address" not in present and work.plan.address:
-        made.append(_Made("address", [work.plan.address] * work.size))
+        made.append(_Made("address", _addresses(work, points)))
     if (prop := model.find("dataProvider")) and prop.required and "dataProvider" not in present:
         made.append(_Made("dataProvider", [work.plan.tenancy.name] * work.size))
     if model.time_property and observed is not None and model.time_property not in present:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import psycopg
@@ -10,7 +11,9 @@ from malha.foundation.tenancy.contracts import Tenant
 from malha.ingest.mapping import names
 from malha.ingest.mapping.contracts import Answers, ColumnAnswer, PlaceKind, RowKind
 from malha.sources.tabular.contracts import CellType
+from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Aggregation, AttributeKind, DataModel, Label, ModelProperty, Role, ValueType
+from malha.vocabulary.territory import service as territory
 
 _TYPES = {
     CellType.TEXT: ValueType.TEXT, CellType.INTEGER: ValueType.INTEGER, CellType.NUMBER: ValueType.NUMBER, CellType.BOOLEAN: ValueType.BOOLEAN,
@@ -40,16 +43,20 @@ def _property(column: ColumnAnswer, answers: Answers) -> ModelProperty:
 
 
 def declare(conn: psycopg.Connection[Any], tenant_id: int, answers: Answers) -> None:
-    """Keep the model of a table or of a model of one's own among the tenant's."""
+    """Keep the model of a table or of a model of one's own among the tenant's; columns that only earlier files had stay in it."""
     if answers.kind is RowKind.MODEL:
         return
-    from malha.vocabulary.models import service as models  # noqa: PLC0415 -- beside its only use
+    made = model_of(answers)
+    before = models.find(answers.type, tenant_id)
+    if before is not None and before.tenant_id == tenant_id:
+        kept = tuple(prop for prop in before.properties if made.find(prop.name) is None)
+        made = dataclasses.replace(made, properties=(*made.properties, *kept))
+    models.create_model(conn, tenant_id, made, origin="table")
 
-    save = getattr(models, "save_own", None)
-    if save is not None:
-        save(conn, tenant_id, model_of(answers))
 
-
-def address_of(tenant: Tenant) -> dict[str, object]:
-    """The address that every thing of a tenant has at least: municipality and country."""
-    return {"addressLocality": tenant.name, "addressCountry": "PT"}
+def address_of(conn: psycopg.Connection[Any], tenant: Tenant) -> dict[str, object]:
+    """The address that every thing of a tenant has at least: municipality, region, district, country."""
+    found: dict[str, str] = {}
+    if tenant.centre:
+        found = territory.complete_address(conn, tenant.centre, tenant.id, dico=tenant.dico)
+    return {"addressLocality": tenant.name, "addressCountry": "PT", **found}

@@ -73,14 +73,15 @@ class FileLoad:
                 return
             cut = int((batch.numbers <= self.done_row).sum())
             part = TextBatch({name: column.slice(0, cut) for name, column in batch.columns.items()}, batch.numbers[:cut], batch.next)
-            mapped = rules.apply(part, self.plan)
+            with database.tenant_transaction(self.conn, [self.run.tenant_id]):
+                mapped = rules.apply(part, self.plan)
             self._without_repeats(mapped, part)
 
     def _step(self, batch: TextBatch, whole: TextBatch) -> None:
-        mapped = rules.apply(batch, self.plan)
-        table, repeated, doubles = self._without_repeats(mapped, batch)
-        held = [*whole.refused, *mapped.held, *doubles]
         with database.tenant_transaction(self.conn, [self.run.tenant_id]):
+            mapped = rules.apply(batch, self.plan)
+            table, repeated, doubles = self._without_repeats(mapped, batch)
+            held = [*whole.refused, *mapped.held, *doubles]
             table = self._only_new(table)
             wrote = store.upsert_table(self.conn, self.run.tenant_id, table, WriteOptions(run_id=self.run.id, live=self.answers.live)) if table.uris else None
             refused = _refused(table, wrote.refused if wrote else (), batch)

@@ -165,7 +165,7 @@ def _take_in(conn: psycopg.Connection[Any], run: Run, answers: Answers, waiting:
         actor=actor,
     )
     whole = [row for row in waiting if set(answers.reading.columns) - {answers.reading.geometry} <= set(row.cells)]
-    mapped = rules.apply(_batch(answers, whole), service.plan_for(tenant, answers)) if whole else None
+    mapped = rules.apply(_batch(answers, whole), service.plan_for(conn, tenant, answers)) if whole else None
     wrote = WriteOutcome()
     if mapped is not None and mapped.table.uris:
         wrote = store.upsert_table(conn, run.tenant_id, mapped.table, WriteOptions(run_id=run_id, live=False))

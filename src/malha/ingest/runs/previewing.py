@@ -25,7 +25,7 @@ SHOWN_POINTS = 20
 
 def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, name: str, answers: Answers) -> Preview:
     """Read, map and count without writing anything."""
-    plan = service.plan_for(tenant, answers)
+    plan = service.plan_for(conn, tenant, answers)
     work = lineage.work_folder(tenant.id, kept.sha256)
     entering = left_out = outside = looked = 0
     waiting: Counter[tuple[str, str]] = Counter()

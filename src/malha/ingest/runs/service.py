@@ -34,6 +34,7 @@ from malha.sources.base.contracts import Tenancy
 from malha.sources.tabular import service as tabular
 from malha.sources.tabular.contracts import TableShape, TextBatch
 from malha.vocabulary.models import service as models
+from malha.vocabulary.territory import service as territory
 
 BATCH_ROWS = 10_000
 UNDO_DAYS = 30
@@ -114,10 +115,18 @@ def create(conn: psycopg.Connection[Any], tenant_id: int, kept: StoredFile, titl
     return run_id
 
 
-def plan_for(tenant: Tenant, answers: Answers) -> rules.Plan:
-    """What a load of these answers needs to know of the tenant and of the model."""
+def plan_for(conn: psycopg.Connection[Any], tenant: Tenant, answers: Answers) -> rules.Plan:
+    """What a load of these answers needs to know of the tenant, of the model and of the territory. `conn` must be in the tenant's scope when it is used."""
     model = models.find(answers.type, tenant.id) if answers.kind is not RowKind.TABLE else None
-    return rules.Plan(answers, tenancy_of(tenant), model, declaring.address_of(tenant))
+
+    def addresses(lon: list[float], lat: list[float]) -> list[dict[str, str]]:
+        return territory.complete_addresses(conn, lon, lat, tenant.id, dico=tenant.dico)
+
+    def geocode(text: str) -> tuple[float, float, str] | None:
+        found = territory.geocode(conn, tenant.id, text)
+        return (found.longitude, found.latitude, found.quality.value) if found else None
+
+    return rules.Plan(answers, tenancy_of(tenant), model, declaring.address_of(conn, tenant), addresses=addresses, geocode=geocode)
 
 
 def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None, batch_rows: int = BATCH_ROWS) -> RunResult:
@@ -135,7 +144,9 @@ def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None,
             )
             kept = lineage.find(conn, tenant_id, run.sha256)
         answers = from_json(run.answers)
-        plan = plan_for(tenancy.by_id(tenant_id), answers)
+        tenant = tenancy.by_id(tenant_id)
+        with database.tenant_transaction(conn, [tenant_id]):
+            plan = plan_for(conn, tenant, answers)
         load = FileLoad(conn, run, plan, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
         state, error = _attempt(load, batch_rows)
         with database.tenant_transaction(conn, [tenant_id]):

@@ -106,7 +106,7 @@ def stations(data: object) -> dict[str, Station]:
     for feature in sequence(features, "estações"):
         properties, geometry = mapping(feature, "estações").get("properties", {}), feature.get("geometry", {})
         key = str(properties.get("idEstacao", ""))
-        coordinates = geometry.get("coordinates") or ()
+        coordinates: Sequence[Any] = geometry.get("coordinates") or ()
         if key and len(coordinates) >= 2:
             found[key] = Station(key, str(properties.get("localEstacao", "")).strip(), (float(coordinates[0]), float(coordinates[1])))
     return found
