@@ -137,10 +137,13 @@ def map_spec(_request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpRespons
         "label": row.title_pt,
         "kind": "cluster",
         "data": reverse("opendata:download", args=[row.slug, "geojson"]),
-        "legend": [{"label": row.title_pt}],
+        "colour": {"property": "", "default": "--data-1"},
+        "legend": [{"label": row.title_pt, "colour": "--data-1", "shape": "circle"}],
         "popup": popup,
+        "visible": True,
     }
-    return _public(JsonResponse({"extent": list(tenant.extent or service.PORTUGAL), "layers": [layer]}), tenant)
+    words = {"map": _("Mapa"), "zoom_in": _("Aproximar"), "zoom_out": _("Afastar"), "close": _("Fechar"), "legend": _("Legenda"), "name": _("Nome")}
+    return _public(JsonResponse({"extent": list(tenant.extent or service.PORTUGAL), "layers": [layer], "words": words}), tenant)
 
 
 @require_safe
