@@ -19,8 +19,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.insight.records.urls")),
     path("", include("malha.insight.alerts.urls")),
     path("", include("malha.packs.registry.urls")),
+    path("", include("malha.vocabulary.models.urls")),
     path("", include("malha.insight.exports.urls")),
     path("", include("malha.share.opendata.urls")),
+    path("", include("malha.share.received.urls")),
     path("", include("malha.ingest.guide.urls")),
     path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own
 ]

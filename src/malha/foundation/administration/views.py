@@ -99,6 +99,9 @@ def take_back(request: HttpRequest, delegate_id: int) -> HttpResponseBase:
     tenant = _tenant(request)
     if tenancy.end_delegation(tenant.id, delegate_id):
         audit.record(tenant.id, _actor(request), "tenant.take_back", f"tenant:{delegate_id}")
+        with tenancy.scope(delegate_id):
+            for person_id in {member.person_id for member in access.members(delegate_id)}:
+                people.revoke_tokens(person_id)  # what their pages hold for the plane ends too
         messages.success(request, _("A delegação terminou agora."))
     return redirect("administration:delegation")
 
