@@ -29,6 +29,7 @@ COMMANDS = {
     "user": ("malha.project.commands.user", "Pessoas: criar, listar, dar funções"),
     "audit": ("malha.project.commands.audit", "O registo de atos: verificar que ninguém o mudou"),
     "territory": ("malha.project.commands.territory", "Território: limites por edição, ruas e portas"),
+    "demo": ("malha.project.commands.demo", "A vila de demonstração: fazer, mostrar, tirar"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
 }
 

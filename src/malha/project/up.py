@@ -71,6 +71,15 @@ def check_settings() -> None:
 
 def _make_demo(console: Console, conf: Settings) -> None:
     """The fictitious town, on first start and never beyond this computer."""
+    from malha.foundation.mail.rules import beyond_loopback
+    from malha.packs.demo_town import service as town
+    from malha.project.commands import demo
+
+    if town.exists() or beyond_loopback(conf):
+        return
+    console.print("A fazer a vila de demonstração (fictícia): um ano de dados, só desta vez…")
+    made = demo.make(console)
+    console.print(f"Vila de Malha pronta, com {made['observations']} observações. Para a tirar: ./malha demo remove")
 
 
 def _start(processes: supervisor.Processes, conf: Settings) -> None:
@@ -79,11 +88,24 @@ def _start(processes: supervisor.Processes, conf: Settings) -> None:
         "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-server-header",
     )  # fmt: skip
     processes.start("worker", "malha.project.worker")
+    _start_simulator(processes)
     supervisor.wait_until_ready(f"http://{'localhost' if conf.host in {'127.0.0.1', '0.0.0.0'} else conf.host}:{conf.port}", processes)  # noqa: S104 -- compared, not bound
+
+
+def _start_simulator(processes: supervisor.Processes) -> None:
+    """Keep the fictitious town alive, where there is one."""
+    from malha.packs.demo_town import service as town
+
+    if town.exists():
+        processes.start("simulator", "malha.packs.demo_town.simulator")
 
 
 def _announce(console: Console, conf: Settings) -> None:
     console.print(f"Malha em [bold]{conf.public_url or f'http://localhost:{conf.port}'}[/bold]  (Ctrl-C para parar)")
+    from malha.foundation.identity import service as identity
+
+    for person in identity.demo_people(None):
+        console.print(f"  {person.email}  {person.name}")
 
 
 def _watch(console: Console, processes: supervisor.Processes, keep_database: Callable[[], None]) -> None:

@@ -67,6 +67,16 @@ def connect(*extensions: str, memory_mb: int | None = None, threads: int | None 
     return connection
 
 
+@cache
+def _bare() -> Connection:
+    return connect()
+
+
+def without_lake() -> Connection:
+    """A cursor of a DuckDB that knows no lake, for questions asked before the first write."""
+    return _bare().cursor()
+
+
 def attach_lake(connection: Connection, *, write: bool) -> None:
     """Make the lake known as `lake`. Raises LakeMissing when a reader comes before the first writer."""
     role = Role.LAKE_WRITER if write else Role.LAKE_READER
@@ -97,6 +107,8 @@ def writer() -> Connection:
 
 def locked_reader(tenant_ids: Iterable[int]) -> Connection:
     """A DuckDB that can open files of these tenants and no others, for good: the lock cannot be taken off."""
+    if not lake_folder().is_dir():  # said before half a second goes into loading what could only find that out
+        raise LakeMissing(msg("O histórico ainda não existe nesta instalação: {reason}"), reason=lake_folder())
     connection = connect("ducklake", "postgres_scanner")
     connection.execute("SET pg_connection_limit = 4")
     attach_lake(connection, write=False)

@@ -26,34 +26,51 @@ def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int
     return (last[2], Watermark(last[0], last[1])) if last else (0, after)
 
 
-def keep_newest(lake: Connection, schema: str, source: str) -> bool:
-    """Make `batch` from `source`: one row per key, the one with the highest seq. Returns whether it reaches into what the lake holds.
-
-    Where nothing has to be changed it is only a view: millions of rows are then never copied.
-    """
+def keep_newest(lake: Connection, source: str) -> None:
+    """Make the temporary table `batch` from `source`: one row per key, the one with the highest seq."""
     unique = lake.execute(f"SELECT count(*) = count(DISTINCT hash(entity_id, attribute, dataset_id, observed_at)) FROM {source}").fetchone()
     newest = (
         ""
         if unique and unique[0]
         else "QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC, row_no DESC) = 1"
     )
-    overlaps = _overlaps(lake, schema, source)
-    lake.execute("DROP VIEW IF EXISTS batch_view; DROP TABLE IF EXISTS batch_rows")
-    kind, name = ("TABLE", "batch_rows") if newest or overlaps else ("VIEW", "batch_view")
-    lake.execute(f"CREATE TEMP {kind} {name} AS SELECT {COLUMNS} FROM {source} {newest}")
-    lake.execute(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM {name}")
-    return overlaps
+    lake.execute(f"CREATE OR REPLACE TEMP TABLE batch AS SELECT {COLUMNS} FROM {source} {newest}")
 
 
-def write_batch(lake: Connection, schema: str, zone: ZoneInfo, *, overlaps: bool) -> int:
-    """Put `batch` into observations and sums. Returns how many rows it corrected."""
-    corrected = _replace_older(lake, schema) if overlaps else 0
-    lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM batch ORDER BY {ORDER}")
-    if overlaps:
-        rollups.refresh(lake, schema, zone, "batch")
-    else:
-        rollups.add(lake, schema, zone, "batch")
+def overlaps(lake: Connection, schema: str, source: str) -> bool:
+    """Whether the lake holds any of these attributes from the first to the last day of the rows, two days more on each side."""
+    row = lake.execute(f"SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM {source}").fetchone()
+    assert row is not None
+    found = lake.execute(
+        f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? AND attribute IN (SELECT DISTINCT attribute FROM {source}) LIMIT 1",
+        [row[0], row[1]],
+    )
+    return bool(found.fetchone())
+
+
+def insert_new(lake: Connection, schema: str) -> int:
+    """Put `batch` into observations and hourly sums, where the lake holds nothing of the kind yet. Returns its rows."""
+    _insert(lake, schema)
+    rollups.add_hours(lake, schema, "batch")
+    return count_batch(lake)
+
+
+def count_batch(lake: Connection) -> int:
+    """How many rows `batch` has."""
+    row = lake.execute("SELECT count(*) FROM batch").fetchone()
+    return int(row[0]) if row else 0
+
+
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
+    """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were."""
+    corrected = _replace_older(lake, schema)
+    _insert(lake, schema)
+    rollups.refresh(lake, schema, zone, "batch")
     return corrected
+
+
+def _insert(lake: Connection, schema: str, source: str = "batch", where: str = "") -> None:
+    lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS}, {rollups.month_of('observed_at')} FROM {source} {where} ORDER BY {ORDER}")
 
 
 def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> int:
@@ -65,7 +82,7 @@ def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> in
     count, first, last = row or (0, None, None)
     if count:
         lake.execute(f"DELETE FROM lake.{schema}.observation WHERE run_id = ? AND observed_at BETWEEN ? AND ?", [run_id, first, last])
-        lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS} FROM lake.{schema}.superseded WHERE by_run = ? ORDER BY {ORDER}", [run_id])
+        _insert(lake, schema, f"lake.{schema}.superseded", f"WHERE by_run = {int(run_id)}")
         rollups.refresh(lake, schema, zone, "gone")
     lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE by_run = ? OR run_id = ?", [run_id, run_id])
     return int(count)
@@ -87,18 +104,6 @@ def name_entities(lake: Connection, schema: str, tenant_id: int) -> None:
     )
 
 
-def _overlaps(lake: Connection, schema: str, source: str) -> bool:
-    """Whether the lake holds any of these attributes from the first to the last day of the rows, two days more on each side."""
-    row = lake.execute(f"SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM {source}").fetchone()
-    assert row is not None
-    return bool(
-        lake.execute(
-            f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? AND attribute IN (SELECT DISTINCT attribute FROM {source}) LIMIT 1",
-            [row[0], row[1]],
-        ).fetchone()
-    )
-
-
 def _replace_older(lake: Connection, schema: str) -> int:
     """Delete what the batch corrects, and drop from the batch what the lake knows better."""
     corrected = 0
@@ -111,7 +116,7 @@ def _replace_older(lake: Connection, schema: str) -> int:
         row = lake.execute("SELECT count(*) FILTER (older), count(*) FILTER (NOT older) FROM existing").fetchone()
         older, newer = row or (0, 0)
         if newer:
-            lake.execute(f"DELETE FROM batch_rows AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
+            lake.execute(f"DELETE FROM batch AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
         if older:
             lake.execute(
                 f"INSERT INTO lake.{schema}.superseded SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"

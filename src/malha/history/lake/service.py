@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from malha.context.store.contracts import ObservationKind
 from malha.foundation.database import service as database
@@ -16,6 +18,7 @@ from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, UnknownEntities
+from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
 
 #: hot rows that one lake commit takes: more would not fit the memory limit
@@ -51,15 +54,12 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
         if lake.execute("SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id]).fetchone():
             return 0
         _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
-        _know_bulk(lake, tenant_id, table, run_id, seq)
+        _check_entities(lake, tenant_id, table)
 
         def write() -> int:
-            overlaps = compaction.keep_newest(lake, schema, "bulk")
-            rows = lake.execute("SELECT count(*) FROM batch").fetchone()
-            compaction.write_batch(lake, schema, zone, overlaps=overlaps)
-            compaction.name_entities(lake, schema, tenant_id)
-            lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows[0] if rows else 0])
-            return int(rows[0]) if rows else 0
+            rows = _write_bulk(lake, schema, zone, tenant_id, table, run_id, seq)
+            lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows])
+            return rows
 
         return _commit(lake, write)
 
@@ -99,8 +99,8 @@ def _compact(lake: Connection, tenant_id: int) -> Compacted:
             return Compacted(rows, corrected, commits)
 
         def write() -> int:
-            overlaps = compaction.keep_newest(lake, schema, "tail")
-            changed = compaction.write_batch(lake, schema, zone, overlaps=overlaps)
+            compaction.keep_newest(lake, "tail")
+            changed = compaction.write_batch(lake, schema, zone)
             compaction.name_entities(lake, schema, tenant_id)
             catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
             return changed
@@ -152,24 +152,52 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
     return _commit(lake, write)
 
 
-def _know_bulk(lake: Connection, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> None:
-    """Make the view `bulk` of what was given. Raises UnknownEntities."""
-    given = {field.name: f"g.{field.name}" if field.name in table.column_names else "NULL" for field in BULK_SCHEMA}
+def _check_entities(lake: Connection, tenant_id: int, table: pa.Table) -> None:
+    """Make the table `known` of the tenant's entities. Raises UnknownEntities where `table` names others."""
+    entities = f"SELECT uri, id FROM entity WHERE tenant_id = {int(tenant_id)}"
+    lake.execute("CREATE OR REPLACE TEMP TABLE known AS SELECT uri, id FROM postgres_query('hot', ?)", [entities])
     lake.register("bulk_given", table)
-    lake.execute(
-        "CREATE OR REPLACE TEMP TABLE known AS SELECT uri, id FROM postgres_query('hot', ?)", [f"SELECT uri, id FROM entity WHERE tenant_id = {int(tenant_id)}"]
-    )
     unknown = lake.execute("SELECT g.uri FROM (SELECT DISTINCT uri FROM bulk_given) AS g ANTI JOIN known AS k ON k.uri = g.uri LIMIT 3").fetchall()
     if unknown:
         raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(row[0] for row in unknown))
+
+
+def _write_bulk(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> int:
+    """Write month by month: a month fits the memory limit, and its sums do not cross into the next."""
+    if not table.num_rows:
+        return 0
+    span = pc.min_max(table.column("observed_at")).as_py()
+    replaces = compaction.overlaps(lake, schema, "bulk_given")
+    rows = 0
+    for month in _by_month(table):
+        lake.register("bulk_given", month)
+        compaction.keep_newest(lake, _bulk(tenant_id, table.column_names, run_id, seq))
+        if replaces:
+            compaction.write_batch(lake, schema, zone)
+        rows += compaction.count_batch(lake) if replaces else compaction.insert_new(lake, schema)
+        compaction.name_entities(lake, schema, tenant_id)
+    if not replaces:
+        lake.register("bulk_given", table)
+        rollups.add_days(lake, schema, zone, span["min"], span["max"], "bulk_given")
+    return rows
+
+
+def _by_month(table: pa.Table) -> Iterator[pa.Table]:
+    instants = table.column("observed_at").to_numpy()
+    months = instants.astype("datetime64[M]")
+    for month in np.unique(months):
+        yield table.filter(pa.array(months == month))
+
+
+def _bulk(tenant_id: int, columns: list[str], run_id: int, seq: int) -> str:
+    """What was given, as rows of the lake."""
+    given = {field.name: f"g.{field.name}" if field.name in columns else "NULL" for field in BULK_SCHEMA}
     kind = f"CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END"
-    lake.execute(
-        f"""CREATE OR REPLACE TEMP VIEW bulk AS SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
-            k.id AS entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
-            {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
-            {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
-        FROM bulk_given AS g JOIN known AS k ON k.uri = g.uri"""
-    )
+    return f"""(SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
+        k.id AS entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
+        {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
+        {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
+    FROM bulk_given AS g JOIN known AS k ON k.uri = g.uri)"""
 
 
 def _zone(tenant_id: int) -> ZoneInfo:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from malha.history.rollups.service import hour_of
 from malha.history.temporal.contracts import Grain, SeriesQuery
 from malha.vocabulary.models.contracts import Aggregation
 
@@ -102,9 +103,9 @@ def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
     """
     series = "t.entity_id = x.entity_id AND t.dataset_id = x.dataset_id AND t.bucket"
     hours = f"""{rows(schema, entities, "since")},
-    touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, date_trunc('hour', observed_at) AS bucket FROM newest),
-    fresh AS (SELECT x.entity_id, x.dataset_id, date_trunc('hour', x.observed_at) AS bucket, {_PARTS} FROM observed AS x
-        SEMI JOIN touched AS t ON {series} = date_trunc('hour', x.observed_at) WHERE x.num IS NOT NULL GROUP BY ALL),
+    touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, {hour_of("observed_at")} AS bucket FROM newest),
+    fresh AS (SELECT x.entity_id, x.dataset_id, {hour_of("x.observed_at")} AS bucket, {_PARTS} FROM observed AS x
+        SEMI JOIN touched AS t ON {series} = {hour_of("x.observed_at")} WHERE x.num IS NOT NULL GROUP BY ALL),
     hours AS (SELECT x.entity_id, x.dataset_id, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last FROM {table(schema, "rollup_hour")} AS x
         ANTI JOIN touched AS t ON {series} = x.bucket WHERE {wanted("bucket", entities, "start" if query.grain is Grain.HOUR else "since")}
         UNION ALL SELECT * FROM fresh)"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -154,7 +155,8 @@ def _ask(
     try:
         return engines.run([tenant_id], work)
     except LakeMissing:
-        return answer(engines.connect(), "", Watermark())
+        with closing(engines.without_lake()) as reader:
+            return answer(reader, "", Watermark())
 
 
 def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, after: Watermark, attributes: Sequence[str]) -> pa.Table:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityTable, WriteOptions
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import RoleName
 from malha.foundation.database import service as database
-from malha.foundation.database.contracts import Role
 from malha.foundation.identity import service as identity
 from malha.foundation.settings import service as settings
+from malha.foundation.tenancy import erasure
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tenancy.contracts import OrganisationKind, Tenant, UnknownTenant
 from malha.history.lake import service as lake
@@ -25,8 +26,10 @@ from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import Counts
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant, now, parse_instant
-from malha.packs.demo_town import devices, events, generator, geography, statics
-from malha.packs.demo_town.contracts import NAME, RECENT, SEED, SLUG, YEAR, ZONE
+from malha.packs.demo_town import events, generator, geography, statics
+from malha.packs.demo_town.contracts import NAME, RECENT, SEED, SLUG, YEAR, ZONE, Town
+from malha.packs.registry import service as registry
+from malha.vocabulary.territory import service as territory
 
 #: who can be in the demonstration: address, name, role
 PEOPLE = (
@@ -34,6 +37,10 @@ PEOPLE = (
     ("analista@vila-de-malha.example", "Tomé Analista (fictício)", RoleName.ANALYST),
     ("operadora@vila-de-malha.example", "Inês Operadora (fictício)", RoleName.OPERATOR),
 )
+PACKS = ("air_noise", "waste", "civil_protection")
+#: a code of the right form that no municipality has
+MUNICIPALITY = "9901"
+EDITION = date(2025, 1, 1)
 #: tells that the town was finished, and from which seed and end
 MARKER = "demo.json"
 
@@ -78,9 +85,13 @@ def create(progress: Progress, *, end: datetime | None = None, seed: int = SEED)
         slug=SLUG, name=NAME, kind=OrganisationKind.MUNICIPALITY, time_zone=ZONE, centre=list(town.centre), extent=list(town.extent), is_demo=True
     )
     people(tenant)
+    _draw(tenant.id, town)
+    _switch_on_packs(tenant.id)
     happened = events.planted(until, seed)
     progress(msg("Ruas, casas e aparelhos"), 0, 4)
-    entities = _write(tenant.id, [*statics.all_registrations(seed), statics.buildings(seed), statics.incidents(until, seed), statics.emergencies(until, seed)], "Vila")
+    entities = _write(
+        tenant.id, [*statics.all_registrations(seed), statics.buildings(seed), statics.incidents(until, seed), statics.emergencies(until, seed)], "Vila"
+    )
     progress(msg("Um ano de observações"), 1, 4)
     table = generator.history(until - YEAR, until - RECENT, happened, seed)
     loaded = _load_year(tenant.id, table)
@@ -102,17 +113,16 @@ def people(tenant: Tenant) -> list[str]:
 
 
 def remove() -> bool:
-    """Take the town away with everything that is its own. Returns whether there was one."""
+    """Take the town away with everything that is its own, its people included. Returns whether there was one."""
     tenant = _tenant()
     _marker().unlink(missing_ok=True)
     if tenant is None:
         return False
+    for person in identity.demo_people(tenant.id):
+        identity.set_active(person.id, active=False)
     lake.drop_tenant(tenant.id)
-    with database.connect(Role.OWNER) as connection:
-        _delete_rows(connection, tenant.id)
-    for person in identity.demo_people(None):
-        if person.email.endswith("@vila-de-malha.example"):
-            identity.set_active(person.id, active=False)
+    erasure.erase(tenant.id)
+    shutil.rmtree(settings.current().data / "files" / str(tenant.id), ignore_errors=True)
     return True
 
 
@@ -126,7 +136,7 @@ def _tenant() -> Tenant | None:
 def _load_year(tenant_id: int, table: object) -> int:
     with database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
         run_id = runs.start(connection, tenant_id, "demo", title="Um ano de Vila de Malha (fictício)", actor="demo")
-    loaded = lake.bulk_load(tenant_id, table, run_id)  # type: ignore[arg-type]  # an Arrow table, which has no types
+    loaded = lake.bulk_load(tenant_id, table, run_id)
     with database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
         runs.finish(connection, tenant_id, run_id, Counts(observations=loaded))
     return loaded
@@ -147,17 +157,28 @@ def _write(tenant_id: int, tables: list[EntityTable], title: str) -> tuple[int, 
     return created, observations
 
 
-def _delete_rows(connection: psycopg.Connection, tenant_id: int) -> None:
-    """Delete every row of the tenant from every table that has such rows, whatever room it belongs to; last the tenant itself."""
-    tables = connection.execute(
-        """SELECT c.table_name FROM information_schema.columns c JOIN pg_class k ON k.oid = ('public.' || quote_ident(c.table_name))::regclass
-        WHERE c.table_schema = 'public' AND c.column_name = 'tenant_id' AND k.relkind IN ('r', 'p') AND NOT k.relispartition"""
-    ).fetchall()
-    for (table,) in tables:  # in one transaction: foreign keys are looked at when it commits
-        if table.startswith("audit_"):
-            continue  # the audit chain is never cut; it says that there was a demonstration
-        connection.execute(sql.SQL("DELETE FROM {} WHERE tenant_id = %s").format(sql.Identifier(table)), [tenant_id])
-    connection.execute("DELETE FROM organisation WHERE id = %s AND is_demo", [tenant_id])
+def _draw(tenant_id: int, town: Town) -> None:
+    """Boundary, parishes and streets go in as a municipality's own files would: GeoJSON with the columns of CAOP, CSV of doors."""
+    features = [{"type": "Feature", "properties": {"dtmn": MUNICIPALITY, "municipio": NAME, "nuts2": "Oeste e Vale do Tejo"}, "geometry": town.boundary}]
+    features += [
+        {"type": "Feature", "properties": {"dtmnfr": parish.code, "freguesia": parish.name, "municipio": NAME}, "geometry": parish.polygon}
+        for parish in town.parishes
+    ]
+    with tempfile.TemporaryDirectory() as folder, database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
+        limits, doors = Path(folder) / "limites.geojson", Path(folder) / "portas.csv"
+        limits.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+        territory.import_boundaries(connection, tenant_id, limits, edition="fictício", valid_from=EDITION)
+        with doors.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["rua", "numero", "x", "y"])
+            rows.writerows([street.name, number, *place] for street in town.streets for number, place in street.doors)
+        territory.import_streets(connection, tenant_id, doors, crs="EPSG:4326", source="portas")
+
+
+def _switch_on_packs(tenant_id: int) -> None:
+    with database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
+        for name in PACKS:
+            registry.switch_on(connection, tenant_id, name, actor="demo")
 
 
 def _marker() -> Path:

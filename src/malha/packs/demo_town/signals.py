@@ -108,7 +108,9 @@ def _air(device: Device, name: str, at: Moments) -> Numbers:
     if name == "no2":
         return as_numbers(np.clip((9 + 24 * busy * at.rush + 5 * at.busy + 3 * haze) * washed + 1.2 * noise.bell(at.seed, stream + 1, at.seconds), 1, None))
     if name == "o3":
-        return as_numbers(np.clip(44 + 32 * at.sun * (1 + 0.4 * at.season) - 14 * busy * at.rush + 6 * haze + 2 * noise.bell(at.seed, stream + 2, at.seconds), 2, None))
+        return as_numbers(
+            np.clip(44 + 32 * at.sun * (1 + 0.4 * at.season) - 14 * busy * at.rush + 6 * haze + 2 * noise.bell(at.seed, stream + 2, at.seconds), 2, None)
+        )
     pm10 = np.clip((15 + 9 * busy * at.rush + 4 * at.busy + 12 * hearth + 4 * haze) * washed + 1.0 * noise.bell(at.seed, stream + 3, at.seconds), 2, None)
     return as_numbers(pm10 if name == "pm10" else np.clip(0.52 * pm10 + 3 * hearth + 0.6 * noise.bell(at.seed, stream + 4, at.seconds), 1, None))
 
@@ -119,7 +121,9 @@ def _noise(device: Device, name: str, at: Moments) -> Numbers:
     street, bars = noise.uniform(at.seed, stream, np.arange(2, dtype=np.int64))
     quiet = 39 + 8 * street
     level = quiet + 11 * np.sqrt(at.busy) + 5 * at.rush + (9 * at.night_out if bars > 0.8 else 0) + 2.5 * np.clip(at.storm, 0, 2)
-    return as_numbers(np.clip(level + 0.8 * noise.smooth(at.seed, stream + 1, at.seconds, 2 * HOUR) + 1.1 * noise.bell(at.seed, stream + 2, at.seconds), 30, 110))
+    return as_numbers(
+        np.clip(level + 0.8 * noise.smooth(at.seed, stream + 1, at.seconds, 2 * HOUR) + 1.1 * noise.bell(at.seed, stream + 2, at.seconds), 30, 110)
+    )
 
 
 def _waste(device: Device, name: str, at: Moments) -> Numbers:
