@@ -137,7 +137,7 @@ class MalhaChart extends HTMLElement {
           areaStyle: spec.kind === "area" ? { opacity: 0.18 } : undefined,
           lineStyle: { width: 2, type: DASHES[index % DASHES.length] },
           sampling: "lttb",
-          markArea: index === 0 && spec.bands?.length ? this.bands(spec, quiet) : undefined,
+          markArea: index === 0 ? this.bands(spec, quiet, Math.max(...values)) : undefined,
         })),
       },
       true,
@@ -149,11 +149,14 @@ class MalhaChart extends HTMLElement {
     this.dataset["state"] = values.length ? "drawn" : "empty";
   }
 
-  private bands(spec: ChartSpec, text: string): object {
+  // Only bands that the values come near: one far above would be drawn at the edge, as if it were reached.
+  private bands(spec: ChartSpec, text: string, highest: number): object | undefined {
+    const near = (spec.bands ?? []).filter((band) => band.from === null || band.from < highest);
+    if (!near.length) return undefined;
     return {
       silent: true,
       label: { color: text, position: "insideTopRight", fontSize: 12 },
-      data: spec.bands!.map((band) => [
+      data: near.map((band) => [
         { name: band.label, yAxis: band.from ?? "min", itemStyle: { color: colour(this, `--severity-${band.severity}`), opacity: 0.14 } },
         { yAxis: band.to ?? "max" },
       ]),

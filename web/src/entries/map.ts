@@ -277,7 +277,9 @@ class MalhaMap extends HTMLElement {
       group.append(list);
       this.legend.append(group);
     }
-    (this.querySelector("[data-legend]") ?? this).append(this.legend);
+    const place = this.querySelector("[data-legend]");
+    if (place) place.append(this.legend);
+    else this.querySelector(".map-box")?.after(this.legend);
   }
 
   private tick(label: string, on: boolean, act: (on: boolean) => void, item?: { colour: string; shape?: string }): HTMLElement {

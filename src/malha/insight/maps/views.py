@@ -66,7 +66,7 @@ def spec(request: HttpRequest) -> JsonResponse:
     found = [
         (layer, count)
         for layer, count in service.layers(conn, tenant.id, declared_only="pacotes" in request.GET)
-        if (not wanted or layer.key in wanted) and (count or layer.pack)
+        if (not wanted or layer.key in wanted) and count
     ]
     layers = []
     for layer, count in found:

@@ -23,6 +23,13 @@ BEFORE = {
     Window.WEEK: gettext_lazy("do que nos 7 dias anteriores"),
     Window.MONTH: gettext_lazy("do que nos 30 dias anteriores"),
 }
+SAME = {
+    Window.NOW: gettext_lazy("igual a há 24 horas"),
+    Window.HOUR: gettext_lazy("igual à hora anterior"),
+    Window.DAY: gettext_lazy("igual às 24 horas anteriores"),
+    Window.WEEK: gettext_lazy("igual aos 7 dias anteriores"),
+    Window.MONTH: gettext_lazy("igual aos 30 dias anteriores"),
+}
 WINDOWS = {
     Window.NOW: gettext_lazy("o valor mais recente de cada um, das últimas 24 horas"),
     Window.HOUR: gettext_lazy("a hora de relógio que decorre"),
@@ -47,7 +54,7 @@ def comparison(found: MetricValue, language: str) -> tuple[str, str]:
     before = str(BEFORE[found.metric.window])
     change = found.value - found.previous
     if round(change, found.metric.decimals) == 0:
-        return _("igual %(before)s") % {"before": before.removeprefix("do que ").removeprefix("than ")} if language.startswith("pt") else f"as {before}", "none"
+        return str(SAME[found.metric.window]), "none"
     amount = formats.quantity(abs(change), found.metric.unit, found.metric.decimals, language)
     said = (_("mais %(amount)s %(before)s") if change > 0 else _("menos %(amount)s %(before)s")) % {"amount": amount, "before": before}
     better = found.metric.direction
