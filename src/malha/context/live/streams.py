@@ -17,7 +17,7 @@ from malha.foundation.events.contracts import Event, Position
 from malha.foundation.tokens.contracts import Claims
 from malha.kernel.time import format_instant
 
-PING_SECONDS = 15.0
+PING_SECONDS = 5.0  # pages say that they lost the line after fifteen
 RETRY_MS = 3000
 REPLAY_PAGES = 10
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
