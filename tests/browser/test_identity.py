@@ -67,7 +67,7 @@ def test_it_works(page, server, invited, passkeys, assert_accessible, shoot):
 
 
 def test_the_invitation_works_once(page, server, invited, passkeys, assert_accessible):
-    tenant, _, path = invited
+    _, _, path = invited
     page.goto(server + path)
     page.get_by_role("button", name="Com código por correio").click()
     page.wait_for_url("**/conta/login/code/confirm/")
@@ -209,6 +209,54 @@ def test_connects_a_program(page, server, new_tenant, sign_in, assert_accessible
     shoot(page, "ligacoes", **EVERYWHERE)
     page.get_by_role("button", name="Revogar").click()
     assert "revogada" in page.locator("table").inner_text()
+
+
+def test_the_operator_makes_a_town(page, server, sign_in, assert_accessible, shoot):
+    from malha.foundation.access import service as access
+    from malha.foundation.tenancy import country
+
+    page.goto(f"{server}/")
+    assert_accessible(page)
+    shoot(page, "malha", **EVERYWHERE)
+    access.make_operator(sign_in(page, name="Operadora").id)
+    page.goto(f"{server}/")
+    assert_accessible(page)
+    page.get_by_role("link", name="Gerir a plataforma").click()
+    assert_accessible(page)
+    page.get_by_role("link", name="Criar município").first.click()
+    assert_accessible(page)
+    taken = {tenancy.by_id(one).slug for one in tenancy.all_ids()}
+    town = next(one for one in reversed(country.municipalities().values()) if one.slug not in taken)
+    email = f"gestora-{uuid4().hex[:8]}@exemplo.pt"
+    page.get_by_label("Município").select_option(town.dico)
+    page.get_by_label("Endereço de quem vai gerir o serviço").fill(email)
+    page.get_by_role("button", name="Criar e convidar").click()
+    page.wait_for_url("**/plataforma/")
+    assert town.name in page.locator("table").inner_text()
+    shoot(page, "plataforma", **EVERYWHERE)
+    page.get_by_role("link", name="Ver e ensaiar o correio").click()
+    page.get_by_role("button", name="Enviar ensaio").click()
+    assert "Ensaio enviado" in page.locator("main").inner_text()
+    assert_accessible(page)
+    page.goto(server + urllib.parse.urlsplit(re.search(r"http\S+/conta/convite/\S+", mail.kept(email)[0].body).group(0)).path)
+    assert "está aqui como" in page.locator("main").inner_text(), "somebody else's invitation says whose it is"
+    assert_accessible(page)
+
+
+def test_reads_without_script(browser, server, invited):
+    """By code one signs in without any script."""
+    tenant, email, path = invited
+    context = browser.new_context(locale="pt-PT", java_script_enabled=False)
+    page = context.new_page()
+    page.goto(server + path)
+    page.get_by_role("button", name="Com código por correio").click()
+    code = code_for(reader := context.new_page(), server, email)
+    reader.close()
+    page.get_by_label("Código").fill(code)
+    page.get_by_role("button", name="Continuar").click()
+    page.goto(f"{server}/{tenant.slug}/conta/")
+    assert email in page.locator("main").inner_text()
+    context.close()
 
 
 def test_speaks_english(page, server, assert_accessible):

@@ -40,7 +40,7 @@ def create(email: str, name: str, tenant: str, role: str, password: bool, as_jso
         if known is not None:
             raise click.ClickException(language.say(msg("{email} já existe. Para lhe dar uma função: ./malha user grant."), email=email))
         person = people.create_person(email, name=name, password=secret)
-        if tenant:
+        if tenant or role == RoleName.PLATFORM_OPERATOR:
             _grant(person.id, tenant, role)
     facts = {"id": person.id, "email": person.email, "tenant": tenant, "role": role if tenant else ""} | ({"password": secret} if secret else {})
     click.echo(json.dumps(facts) if as_json else language.say(msg("{email} já pode entrar."), email=person.email))
