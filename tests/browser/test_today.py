@@ -48,7 +48,7 @@ def test_legend_filters(page, server, town, sign_in, shoot, assert_accessible):
     expect(waste.locator("caption")).to_have_text("Contentores (40)")
     page.get_by_label("até 80 %").uncheck()
     expect(waste.locator("caption")).not_to_have_text("Contentores (40)")
-    page.get_by_label("Contentores", exact=True).uncheck()
+    page.get_by_role("checkbox", name="Contentores", exact=True).uncheck()
     expect(waste).to_have_count(0)
     shoot(page, "mapa", sizes=("phone", "laptop"))
     assert_accessible(page)

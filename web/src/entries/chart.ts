@@ -70,8 +70,11 @@ class MalhaChart extends HTMLElement {
     }
   }
 
+  // In the next frame: asked inside the change of theme, styles would answer with the colours of before.
   private readonly redraw = (): void => {
-    if (this.spec) this.draw(this.spec);
+    requestAnimationFrame(() => {
+      if (this.spec) this.draw(this.spec);
+    });
   };
 
   private palette(): string[] {
@@ -93,6 +96,7 @@ class MalhaChart extends HTMLElement {
     const text = colour(this, "--text");
     const quiet = colour(this, "--text-2");
     const line = colour(this, "--grid");
+    const size = Math.round(parseFloat(getComputedStyle(this).fontSize) * 0.8) || 13;
     const fromZero = spec.kind !== "line";
     const zone = spec.x.zone;
     const values = spec.series.flatMap((one) => one.points.map((point) => point[1])).filter((value): value is number => value !== null);
@@ -103,8 +107,8 @@ class MalhaChart extends HTMLElement {
         animation: false,
         color: this.palette(),
         aria: { enabled: false },
-        textStyle: { fontFamily: "Noto Sans, sans-serif", color: text },
-        grid: { left: 8, right: 16, top: spec.series.length > 1 ? 36 : 16, bottom: 8, containLabel: true },
+        textStyle: { fontSize: size, fontFamily: "Noto Sans, sans-serif", color: text },
+        grid: { left: 8, right: 16, top: (spec.series.length > 1 ? 3.5 : 2.4) * size, bottom: 8, containLabel: true },
         legend: spec.series.length > 1 ? { top: 0, textStyle: { color: text }, itemWidth: 28 } : undefined,
         tooltip: {
           trigger: "axis",
@@ -116,15 +120,15 @@ class MalhaChart extends HTMLElement {
         xAxis: {
           type: "time",
           axisLine: { lineStyle: { color: quiet } },
-          axisLabel: { color: quiet, hideOverlap: true, formatter: (value: number) => (long ? day(value, zone, false) : clock(value, zone)) },
+          axisLabel: { color: quiet, fontSize: size, hideOverlap: true, formatter: (value: number) => (long ? day(value, zone, false) : clock(value, zone)) },
           splitLine: { show: false },
         },
         yAxis: {
           type: "value",
           scale: !fromZero,
           name: spec.unit,
-          nameTextStyle: { color: quiet, align: "left" },
-          axisLabel: { color: quiet, formatter: (value: number) => number(value) },
+          nameTextStyle: { color: quiet, fontSize: size, align: "left" },
+          axisLabel: { color: quiet, fontSize: size, formatter: (value: number) => number(value) },
           splitLine: { lineStyle: { color: line } },
         },
         series: spec.series.map((one, index) => ({

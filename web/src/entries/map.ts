@@ -113,6 +113,7 @@ class MalhaMap extends HTMLElement {
     const map = this.map!;
     const ink = colour(this, "--text");
     const paper = colour(this, "--surface");
+    const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1; // a wall is read from the door
     map.addSource("boundary", { type: "geojson", data: EMPTY });
     map.addLayer({ id: "boundary:fill", type: "fill", source: "boundary", paint: { "fill-color": colour(this, "--surface") } });
     map.addLayer({ id: "boundary:line", type: "line", source: "boundary", paint: { "line-color": colour(this, "--line-input"), "line-width": 1.5 } });
@@ -120,7 +121,7 @@ class MalhaMap extends HTMLElement {
       this.held.set(layer.id, { spec: layer, features: new Map(), at: "", on: layer.visible !== false, off: new Set(), loading: false, again: false });
       if (layer.tiles) map.addSource(layer.id, { type: "vector", tiles: [new URL(layer.tiles, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")], minzoom: 0, maxzoom: 16 });
       else map.addSource(layer.id, { type: "geojson", data: EMPTY, ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 36, clusterMaxZoom: 13 } : {}) });
-      for (const one of drawn(layer, ink, paper)) map.addLayer({ ...one, layout: { ...one.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof one);
+      for (const one of drawn(layer, ink, paper, scale)) map.addLayer({ ...one, layout: { ...one.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof one);
     }
     this.drawLegend(spec);
     const input = document.getElementById(this.getAttribute("draw") ?? "");

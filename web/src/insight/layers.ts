@@ -22,15 +22,15 @@ export function colourOf(layer: LayerSpec): string | ExpressionSpecification {
 }
 
 // Worse is also larger, so that colour is never the only sign.
-function radiusOf(layer: LayerSpec): number | ExpressionSpecification {
+function radiusOf(layer: LayerSpec, scale: number): number | ExpressionSpecification {
   const stops = layer.colour.stops ?? [];
-  if (stops.length < 2) return 7;
+  if (stops.length < 2) return 7 * scale;
   const [, ...rest] = stops;
-  const steps = ["step", ["get", layer.colour.property], 6, ...rest.flatMap((stop, index) => [stop[0], 7 + index * 1.5])];
-  return ["case", ["==", ["typeof", ["get", layer.colour.property]], "number"], steps, 5] as unknown as ExpressionSpecification;
+  const steps = ["step", ["get", layer.colour.property], 6 * scale, ...rest.flatMap((stop, index) => [stop[0], (7 + index * 1.5) * scale])];
+  return ["case", ["==", ["typeof", ["get", layer.colour.property]], "number"], steps, 5 * scale] as unknown as ExpressionSpecification;
 }
 
-export function drawn(layer: LayerSpec, ink: string, paper: string): LayerSpecification[] {
+export function drawn(layer: LayerSpec, ink: string, paper: string, scale = 1): LayerSpecification[] {
   const source = { source: layer.id, ...(layer.tiles ? { "source-layer": layer.source_layer ?? "entities" } : {}) };
   const single = ["!", ["has", "point_count"]] as unknown as ExpressionSpecification;
   if (layer.kind === "fill") {
@@ -46,7 +46,7 @@ export function drawn(layer: LayerSpec, ink: string, paper: string): LayerSpecif
       type: "circle",
       ...source,
       ...(layer.tiles ? {} : { filter: single }),
-      paint: { "circle-color": colourOf(layer), "circle-radius": radiusOf(layer), "circle-stroke-color": paper, "circle-stroke-width": 1.5 },
+      paint: { "circle-color": colourOf(layer), "circle-radius": radiusOf(layer, scale), "circle-stroke-color": paper, "circle-stroke-width": 1.5 },
     },
   ];
   if (layer.kind !== "cluster" || layer.tiles) return circles;
@@ -62,7 +62,7 @@ export function drawn(layer: LayerSpec, ink: string, paper: string): LayerSpecif
         "circle-color": paper,
         "circle-stroke-color": ink,
         "circle-stroke-width": 2,
-        "circle-radius": ["step", ["get", "point_count"], 13, 20, 17, 100, 22] as unknown as ExpressionSpecification,
+        "circle-radius": ["step", ["get", "point_count"], 13 * scale, 20, 17 * scale, 100, 22 * scale] as unknown as ExpressionSpecification,
       },
     },
     {
@@ -70,7 +70,7 @@ export function drawn(layer: LayerSpec, ink: string, paper: string): LayerSpecif
       type: "symbol",
       ...source,
       filter: grouped,
-      layout: { "text-field": ["to-string", ["get", "point_count"]] as unknown as ExpressionSpecification, "text-size": 13, "text-allow-overlap": true },
+      layout: { "text-field": ["to-string", ["get", "point_count"]] as unknown as ExpressionSpecification, "text-size": 13 * scale, "text-allow-overlap": true },
       paint: { "text-color": ink },
     },
   ];

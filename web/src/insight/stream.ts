@@ -17,7 +17,7 @@ class Stream {
     this.source = new EventSource(url);
     this.source.onopen = () => this.heard();
     this.source.onmessage = (event) => this.receive("message", event.data);
-    for (const name of ["ping", "hello", "entities.changed", "entities", "alarm.changed", "alarm"]) {
+    for (const name of ["ping", "hello", "entities.changed", "entities.deleted", "alarm.changed"]) {
       this.source.addEventListener(name, (event) => this.receive(name, (event as MessageEvent<string>).data));
     }
     window.addEventListener("pagehide", () => this.source.close());

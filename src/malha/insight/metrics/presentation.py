@@ -71,7 +71,7 @@ def card(found: MetricValue, tenant: Tenant, language: str, href: str) -> dict[s
     severity = "nodata" if found.value is None else threshold.severity if threshold else ""
     stale = found.freshest is None or found.at - found.freshest > STALE
     return {
-        "label": metric.label.in_language(language), "value": formats.number(found.value, metric.decimals, language), "unit": formats.unit(metric.unit),
+        "label": metric.label.in_language(language), "value": formats.number(found.value, metric.decimals, language), "unit": formats.unit(metric.unit) if found.value is not None else "",
         "points": [value for _at, value in found.trend], "comparison": text, "direction": direction, "at": found.freshest, "tenant": tenant, "severity": severity,
         "severity_text": _("Sem dados") if found.value is None else threshold.label.in_language(language) if threshold else "", "href": href, "stale": stale, "level": 3,
     }  # fmt: skip
