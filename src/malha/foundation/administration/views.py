@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
+from malha.foundation.administration import words
 from malha.foundation.administration.forms import GRAINS, AgreementForm, DelegationForm, IdentityForm
 from malha.foundation.agreements import service as agreement_service
 from malha.foundation.agreements.contracts import Agreement
@@ -22,7 +24,7 @@ from malha.foundation.database import django as database
 from malha.foundation.identity import service as people
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tenancy.contracts import COMMUNITIES, Tenant
-from malha.kernel.errors import MalhaError, NotFound
+from malha.kernel.errors import MalhaError
 from malha.kernel.time import now
 
 PAGE = 50
@@ -149,7 +151,7 @@ def agreement(request: HttpRequest, agreement_id: int) -> HttpResponseBase:
     rows = agreement_service.readings(database.current(), tenant.id, agreement_id)
     context = {
         "agreement": found, "in_force": found.in_force(now()), "grain": dict(GRAINS)[found.grain],
-        "rows": [{"at": one.at, "who": actor_name(one.reader), "what": one.what} for one in rows],
+        "rows": [{"at": one.at, "who": words.actor(one.reader), "what": one.what} for one in rows],
     }  # fmt: skip
     return render(request, "administration/agreement.html", context)
 
@@ -177,6 +179,8 @@ class Line:
 
     entry: Entry
     who: str
+    action: str
+    subject: str
     details: str
 
 
@@ -189,25 +193,17 @@ def trail(request: HttpRequest) -> HttpResponseBase:
     personal = request.GET.get("pessoais") == "1"
     action = request.GET.get("acao", "")[:80]
     found = audit.entries(database.current(), tenant.id, before=int(before) if before.isdecimal() else None, personal=personal, action=action, limit=PAGE + 1)
-    names = {actor: actor_name(actor) for actor in {one.actor for one in found[:PAGE]}}
-    lines = [Line(one, names[one.actor], _details(one)) for one in found[:PAGE]]
-    context = {"lines": lines, "personal": personal, "action": action, "older": found[PAGE - 1].id if len(found) > PAGE else None, "first": not before}
+    names = {name: words.actor(name) for name in {one.actor for one in found[:PAGE]}}
+    language = get_language() or "pt-pt"
+    lines = [
+        Line(one, names[one.actor], words.action(one.action), words.subject(one.subject), words.details(one.details, tenant, language)) for one in found[:PAGE]
+    ]
+    context = {
+        "lines": lines,
+        "personal": personal,
+        "action": action,
+        "areas": words.AREAS,
+        "older": found[PAGE - 1].id if len(found) > PAGE else None,
+        "first": not before,
+    }
     return render(request, "administration/trail.html", context)
-
-
-def actor_name(actor: str) -> str:
-    """Who an actor of the trail is, in words."""
-    kind, _colon, name = actor.partition(":")
-    if kind == "person" and name.isdecimal():
-        try:
-            card = people.by_id(int(name))
-        except NotFound:
-            return _("pessoa n.º {number} (apagada)").format(number=name)
-        return card.name or card.email
-    if kind == "client":
-        return _("programa {name}").format(name=name)
-    return _("a própria plataforma") if actor in {"", "system", "worker"} else actor
-
-
-def _details(entry: Entry) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in entry.details.items() if value not in (None, "", [], {}))

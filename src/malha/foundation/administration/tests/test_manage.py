@@ -1,5 +1,7 @@
+import ast
 import struct
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -8,6 +10,7 @@ from django.test import Client
 
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import RoleName
+from malha.foundation.administration import words
 from malha.foundation.agreements import service as agreements
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
@@ -120,13 +123,31 @@ def test_the_trail_says_who_did_what(manager):
     tenant, browser, card = manager()
     browser.post(f"/{tenant.slug}/gestao/identidade/", {"name": "Outra Vila"})
     with tenancy.scope(tenant.id):
-        audit.record(tenant.id, f"person:{card.id}", "exports.personal", "dataset:9", personal=True)
+        audit.record(tenant.id, f"person:{card.id}", "personal.exported", "dataset:9", personal=True)
     page = browser.get(f"/{tenant.slug}/gestao/auditoria/").content.decode()
-    assert "tenant.rename" in page
+    assert "Mudou nome, cor ou brasão" in page
     assert "Ana Gestora" in page
+    narrowed = browser.get(f"/{tenant.slug}/gestao/auditoria/?acao=access.").content.decode()
+    assert "Deu uma função" in narrowed
+    assert "Mudou nome" not in narrowed
     only = browser.get(f"/{tenant.slug}/gestao/auditoria/?pessoais=1").content.decode()
-    assert "exports.personal" in only
-    assert "tenant.rename" not in only
+    assert "Exportou dados sobre pessoas" in only
+    assert "Mudou nome" not in only
+
+
+def test_every_action_of_the_code_has_words():
+    root = Path(words.__file__).resolve().parents[2]
+    found = set()
+    for path in root.rglob("*.py"):
+        if "tests" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"record", "record_on"}:
+                at = 3 if node.func.attr == "record_on" else 2
+                if len(node.args) > at and isinstance(node.args[at], ast.Constant):
+                    found.add(node.args[at].value)
+    assert len(found) > 20
+    assert sorted(name for name in found if words.action(name) == name) == []
 
 
 @pytest.mark.parametrize("page", ["identidade", "delegacao", "acordos", "auditoria"])

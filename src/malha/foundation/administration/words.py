@@ -1,0 +1,107 @@
+"""The trail in plain words: actions, subjects and who did them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from malha.foundation.identity import service as people
+from malha.foundation.tenancy.contracts import Tenant
+from malha.kernel import formats
+from malha.kernel.errors import NotFound
+
+#: what was done, by action or by its beginning (ending in a dot); every action in the code has a word, by a test
+ACTIONS: dict[str, str | Promise] = {
+    "access.grant": gettext_lazy("Deu uma função"),
+    "access.revoke": gettext_lazy("Retirou uma função"),
+    "access.operator": gettext_lazy("Nomeou quem opera a plataforma"),
+    "agreements.sign": gettext_lazy("Fez um acordo"),
+    "agreements.end": gettext_lazy("Terminou um acordo"),
+    "alarm.": gettext_lazy("Tratou um alarme"),
+    "alert_channel.add": gettext_lazy("Juntou um destino de avisos"),
+    "alert_channel.remove": gettext_lazy("Retirou um destino de avisos"),
+    "alert_rule.save": gettext_lazy("Guardou uma regra de alarme"),
+    "alert_rule.remove": gettext_lazy("Apagou uma regra de alarme"),
+    "dataset.published": gettext_lazy("Publicou um conjunto de dados"),
+    "dataset.withdrawn": gettext_lazy("Retirou um conjunto de dados"),
+    "identity.invite": gettext_lazy("Convidou alguém"),
+    "identity.invite_revoke": gettext_lazy("Retirou um convite"),
+    "identity.machine_create": gettext_lazy("Ligou um programa"),
+    "identity.machine_renew": gettext_lazy("Renovou o segredo de um programa"),
+    "identity.machine_revoke": gettext_lazy("Desligou um programa"),
+    "identity.second_factor_reset": gettext_lazy("Repôs o segundo passo de alguém"),
+    "ingest.load": gettext_lazy("Carregou um ficheiro"),
+    "ingest.undo": gettext_lazy("Desfez uma carga"),
+    "ingest.mend": gettext_lazy("Corrigiu linhas em espera"),
+    "ingest.bring_back": gettext_lazy("Trouxe de volta linhas corrigidas"),
+    "ingest.personal_columns": gettext_lazy("Carregou colunas sobre pessoas"),
+    "ingest.set_up_source": gettext_lazy("Ligou uma fonte"),
+    "ingest.switch_source": gettext_lazy("Ligou ou desligou uma fonte"),
+    "pack.switch_on": gettext_lazy("Ligou um pacote"),
+    "pack.switch_off": gettext_lazy("Desligou um pacote"),
+    "personal.exported": gettext_lazy("Exportou dados sobre pessoas"),
+    "record.read": gettext_lazy("Viu dados sobre pessoas num registo"),
+    "tenant.create": gettext_lazy("Criou o serviço"),
+    "tenant.delete": gettext_lazy("Apagou um serviço"),
+    "tenant.delegate": gettext_lazy("Delegou a gestão"),
+    "tenant.rename": gettext_lazy("Mudou nome, cor ou brasão"),
+    "tenant.take_back": gettext_lazy("Retirou uma delegação"),
+}
+
+#: what the list can be narrowed to: beginnings of actions, in the order in which people look for them
+AREAS: tuple[tuple[str, str | Promise], ...] = (
+    ("access.", gettext_lazy("Funções")),
+    ("identity.", gettext_lazy("Entradas, convites e programas")),
+    ("agreements.", gettext_lazy("Acordos")),
+    ("tenant.", gettext_lazy("O serviço")),
+    ("ingest.", gettext_lazy("Cargas e fontes")),
+    ("dataset.", gettext_lazy("Dados abertos")),
+    ("alert_", gettext_lazy("Regras de alarme")),
+    ("alarm.", gettext_lazy("Alarmes")),
+    ("pack.", gettext_lazy("Pacotes")),
+)
+
+
+def action(name: str) -> str:
+    """What was done, in words; the name itself where there is none."""
+    if name in ACTIONS:
+        return str(ACTIONS[name])
+    beginning = name.partition(".")[0] + "."
+    return str(ACTIONS.get(beginning, name))
+
+
+def actor(name: str) -> str:
+    """Who did it, in words."""
+    kind, _colon, number = name.partition(":")
+    if kind == "person" and number.isdecimal():
+        try:
+            card = people.by_id(int(number))
+        except NotFound:
+            return _("pessoa n.º {number} (apagada)").format(number=number)
+        return card.name or card.email
+    if kind == "client":
+        return _("programa {name}").format(name=number)
+    if name == "command":
+        return _("linha de comandos")
+    return _("a própria plataforma") if name in {"", "system", "worker"} else name
+
+
+def subject(name: str) -> str:
+    """What it was done to: people by name, the rest by its own name."""
+    return actor(name) if name.startswith("person:") else name.partition(":")[2] if name.startswith(("dataset:", "pack:", "source:")) else name
+
+
+def details(values: dict[str, object], tenant: Tenant, language: str) -> str:
+    """The details in one line: lists joined, instants in the tenant's zone, nothing empty."""
+    return "; ".join(f"{key}: {_value(value, tenant, language)}" for key, value in values.items() if value not in (None, "", [], {}))
+
+
+def _value(value: object, tenant: Tenant, language: str) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    if isinstance(value, str) and len(value) > 18 and value[4:5] == "-" and value[10:11] == "T":
+        return formats.instant(datetime.fromisoformat(value), tenant.zone, language)
+    return str(value)
