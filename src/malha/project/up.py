@@ -23,6 +23,7 @@ DATABASE_EVERY_SECONDS = 3.0
 def run(*, demo: bool) -> None:
     """Start database, one port and worker; print where to look; stop all on Ctrl-C or SIGTERM."""
     console = Console(soft_wrap=True, highlight=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     conf = _on_a_free_port(console)
     with console.status("A arrancar a base de dados…"), supervisor.running_database() as keep_database:
