@@ -14,6 +14,7 @@ from malha.foundation.access.models import Membership, PlatformOperator
 from malha.foundation.access.queries import Door
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
+from malha.foundation.tokens import service as tokens
 from malha.kernel.time import now
 
 
@@ -72,6 +73,7 @@ def grant(
         Membership.objects.update_or_create(
             person_id=person_id, tenant_id=tenant_id, role=role, defaults=values, create_defaults=values | {"valid_from": now()}
         )
+        tokens.revoke(database.current(), f"person:{person_id}")  # the plane's cookie of before says too much or too little
         audit.record(tenant_id, by, "access.grant", f"person:{person_id}", {"role": role, "scope": limits, "until": until and until.isoformat()})
 
 
@@ -89,6 +91,7 @@ def revoke(person_id: int, tenant_id: int, role: RoleName | None = None, *, by: 
         rows = Membership.objects.filter(person_id=person_id, tenant_id=tenant_id)
         count, _ = (rows.filter(role=role) if role else rows).delete()
         if count:
+            tokens.revoke(database.current(), f"person:{person_id}")
             audit.record(tenant_id, by, "access.revoke", f"person:{person_id}", {"role": role or "*"})
         return count
 

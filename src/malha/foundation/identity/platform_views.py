@@ -34,7 +34,9 @@ def landing(request: HttpRequest) -> HttpResponse:
         doors = [{"name": one.name, "via": one.via, "url": door_url(one.slug, one.hostname, request)} for one in access.tenants_of(request.user.pk)]
     may = access.principal(request).capabilities
     demo = [] if request.user.is_authenticated else service.demo_people(None)
-    return render(request, "identity/landing.html", {"doors": doors, "operates": Capability.PLATFORM_OPERATE in may, "demo": demo})
+    # Somebody has to be the first: who holds the machine names the operator.
+    is_empty = not request.user.is_authenticated and not Person.objects.exists()
+    return render(request, "identity/landing.html", {"doors": doors, "operates": Capability.PLATFORM_OPERATE in may, "demo": demo, "is_empty": is_empty})
 
 
 class TenantForm(forms.Form):
