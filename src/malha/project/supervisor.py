@@ -178,7 +178,7 @@ class Processes:
                 process.wait()
 
 
-def wait_until_ready(url: str, processes: Processes, seconds: float = 30) -> None:
+def wait_until_ready(url: str, processes: Processes, seconds: float = 120) -> None:
     """Return when `url` answers. Raises Unavailable when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

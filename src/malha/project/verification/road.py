@@ -20,7 +20,7 @@ from malha.kernel.text import msg
 from malha.project import supervisor
 from malha.project.verification.contracts import Inputs
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 #: a program of somebody else: gets a token for its secret, then reads every page of a type
 READER = """
 import json, sys, urllib.parse, urllib.request
