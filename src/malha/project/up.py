@@ -10,9 +10,11 @@ from collections.abc import Callable
 from rich.console import Console
 
 from malha.foundation.database import copies
+from malha.foundation.language.service import say
 from malha.foundation.settings import service as settings
 from malha.foundation.settings.contracts import Settings
 from malha.kernel.errors import Misconfigured
+from malha.kernel.text import msg
 from malha.kernel.time import now
 from malha.project import supervisor
 
@@ -26,7 +28,7 @@ def run(*, demo: bool) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     conf = _on_a_free_port(console)
-    with console.status("A arrancar a base de dados…"), supervisor.running_database() as keep_database:
+    with console.status(say(msg("A arrancar a base de dados…"))), supervisor.running_database() as keep_database:
         _bring_up_to_date(console, conf)
         check_settings()
         if demo:
@@ -37,7 +39,7 @@ def run(*, demo: bool) -> None:
             _announce(console, conf)
             _watch(console, processes, keep_database)
         except KeyboardInterrupt:
-            console.print("A parar…")
+            console.print(say(msg("A parar…")))
         finally:
             processes.stop()
 
@@ -46,7 +48,7 @@ def _on_a_free_port(console: Console) -> Settings:
     conf = settings.current()
     port = supervisor.free_port(conf.host, conf.port)
     if port != conf.port:
-        console.print(f"A porta {conf.port} está ocupada; uso a {port}.")
+        console.print(say(msg("A porta {taken} está ocupada; uso a {port}."), taken=conf.port, port=port))
         os.environ["MALHA_PORT"] = str(port)
         settings.current.cache_clear()
     return settings.current()
@@ -56,8 +58,8 @@ def _bring_up_to_date(console: Console, conf: Settings) -> None:
     """Migrate; data of an older version is copied first, and the way back is said."""
     if supervisor.pending_migrations():
         place = copies.copy(conf.data / "copies", now())
-        console.print(f"Dados de uma versão anterior: cópia feita em {place}.")
-        console.print(f"Para voltar atrás: instale a versão anterior e corra `./malha database restore {place}`.")
+        console.print(say(msg("Dados de uma versão anterior: cópia feita em {place}."), place=place))
+        console.print(say(msg("Para voltar atrás: instale a versão anterior e corra `./malha database restore {place}`."), place=place))
     supervisor.migrate()
 
 
@@ -78,9 +80,9 @@ def _make_demo(console: Console, conf: Settings) -> None:
 
     if town.exists() or beyond_loopback(conf):
         return
-    console.print("A fazer a vila de demonstração (fictícia): um ano de dados, só desta vez…")
+    console.print(say(msg("A fazer a vila de demonstração (fictícia): um ano de dados, só desta vez…")))
     made = demo.make(console)
-    console.print(f"Vila de Malha pronta, com {made['observations']} observações. Para a tirar: ./malha demo remove")
+    console.print(say(msg("Vila de Malha pronta, com {count} observações. Para a tirar: ./malha demo remove"), count=made["observations"]))
 
 
 def _start(processes: supervisor.Processes, conf: Settings) -> None:
@@ -102,7 +104,7 @@ def _start_simulator(processes: supervisor.Processes) -> None:
 
 
 def _announce(console: Console, conf: Settings) -> None:
-    console.print(f"Malha em [bold]{conf.public_url or f'http://localhost:{conf.port}'}[/bold]  (Ctrl-C para parar)")
+    console.print(say(msg("Malha em {url}  (Ctrl-C para parar)"), url=f"[bold]{conf.public_url or f'http://localhost:{conf.port}'}[/bold]"))
     from malha.foundation.identity import service as identity
 
     for person in identity.demo_people(None):
@@ -115,7 +117,7 @@ def _watch(console: Console, processes: supervisor.Processes, keep_database: Cal
     while True:
         time.sleep(LOOK_EVERY_SECONDS)
         for name in processes.check():
-            console.print(f"O processo {name} tinha parado; arrancou outra vez.")
+            console.print(say(msg("O processo {name} tinha parado; arrancou outra vez."), name=name))
         if time.monotonic() - looked > DATABASE_EVERY_SECONDS:
             keep_database()
             looked = time.monotonic()

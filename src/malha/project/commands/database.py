@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from malha.foundation.database import copies
+from malha.foundation.language.service import say
 from malha.foundation.settings import service as settings
+from malha.kernel.text import msg
 from malha.kernel.time import now
 from malha.project import supervisor
 
@@ -33,4 +35,4 @@ def restore(folder: Path) -> None:
     with supervisor.running_database():
         before = copies.copy(settings.current().data / "copies", now())
         copies.restore(folder)
-    click.echo(f"Reposto. O que lá estava ficou em {before}.")
+    click.echo(say(msg("Reposto. O que lá estava ficou em {place}."), place=before))

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from malha.context.store.contracts import EntityQuery
+from malha.foundation.language.service import say
 from malha.insight.exports.contracts import ExportFormat, Row
+from malha.kernel.text import msg
 from malha.project import supervisor
 
 FORMATS = ("csv", "excel.csv", "xlsx", "json", "geojson", "parquet", "pdf")
@@ -39,14 +41,14 @@ def command(entity_type: str, tenant: str, wanted: str | None, out: Path | None,
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
         )
         with shown as progress:
-            task = progress.add_task("A escrever", total=total)
+            task = progress.add_task(say(msg("A escrever")), total=total)
             counted = replace(export, batches=lambda: _counted(export.batches(), progress, task))
             if out is None:
                 service.write(counted, ExportFormat(chosen), sys.stdout.buffer)
             else:
                 with out.open("wb") as file:
                     service.write(counted, ExportFormat(chosen), file)
-    click.echo(f"{total} linhas", err=True)
+    click.echo(say(msg("{count} linhas"), count=total), err=True)
 
 
 def _counted(batches: Iterator[list[Row]], progress: Progress, task: TaskID) -> Iterator[list[Row]]:
