@@ -39,12 +39,55 @@ def fill(tenant) -> None:
     with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
         for name in ("air_noise", "waste", "civil_protection"):
             packs.switch_on(conn, tenant.id, name)
-        rows_of(conn, tenant, "AirQualityObserved", "pm10", ["Escola Nova", "Rossio", "Zona Industrial", "Hospital"], lambda i, h: round(18 + 6 * i + 8 * math.sin(h / 3.8), 1), unit="GQ")
-        rows_of(conn, tenant, "AirQualityObserved", "no2", ["Escola Nova", "Rossio", "Zona Industrial", "Hospital"], lambda i, h: round(22 + 5 * i + 12 * math.sin(h / 4), 1), unit="GQ")
-        rows_of(conn, tenant, "NoiseLevelObserved", "LAeq", ["Avenida", "Mercado", "Largo da Igreja"], lambda i, h: round(58 + 3 * i + 6 * math.sin((h - 9) / 4), 1), unit="2N")
-        rows_of(conn, tenant, "WeatherObserved", "temperature", ["Aeródromo", "Castelo"], lambda i, h: round(14 - i + 5 * math.sin((h - 9) / 3.8), 1), unit="CEL")
-        rows_of(conn, tenant, "WasteContainer", "fillingLevel", [f"Contentor {n}" for n in range(1, 41)], lambda i, h: round(min(1.0, (i % 10) / 10 + h / 60), 2), step_minutes=120)
-        rows_of(conn, tenant, "FloodMonitoring", "currentLevel", ["Ponte Velha", "Moinho", "Foz"], lambda i, h: round(0.8 + 0.2 * i + 0.1 * math.sin(h / 4), 2), unit="MTR", step_minutes=15)
+        rows_of(
+            conn,
+            tenant,
+            "AirQualityObserved",
+            "pm10",
+            ["Escola Nova", "Rossio", "Zona Industrial", "Hospital"],
+            lambda i, h: round(18 + 6 * i + 8 * math.sin(h / 3.8), 1),
+            unit="GQ",
+        )
+        rows_of(
+            conn,
+            tenant,
+            "AirQualityObserved",
+            "no2",
+            ["Escola Nova", "Rossio", "Zona Industrial", "Hospital"],
+            lambda i, h: round(22 + 5 * i + 12 * math.sin(h / 4), 1),
+            unit="GQ",
+        )
+        rows_of(
+            conn,
+            tenant,
+            "NoiseLevelObserved",
+            "LAeq",
+            ["Avenida", "Mercado", "Largo da Igreja"],
+            lambda i, h: round(58 + 3 * i + 6 * math.sin((h - 9) / 4), 1),
+            unit="2N",
+        )
+        rows_of(
+            conn, tenant, "WeatherObserved", "temperature", ["Aeródromo", "Castelo"], lambda i, h: round(14 - i + 5 * math.sin((h - 9) / 3.8), 1), unit="CEL"
+        )
+        rows_of(
+            conn,
+            tenant,
+            "WasteContainer",
+            "fillingLevel",
+            [f"Contentor {n}" for n in range(1, 41)],
+            lambda i, h: round(min(1.0, (i % 10) / 10 + h / 60), 2),
+            step_minutes=120,
+        )
+        rows_of(
+            conn,
+            tenant,
+            "FloodMonitoring",
+            "currentLevel",
+            ["Ponte Velha", "Moinho", "Foz"],
+            lambda i, h: round(0.8 + 0.2 * i + 0.1 * math.sin(h / 4), 2),
+            unit="MTR",
+            step_minutes=15,
+        )
 
 
 def speak(tenant, level: float, at: datetime | None = None) -> list[int]:

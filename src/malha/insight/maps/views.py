@@ -17,9 +17,11 @@ from malha.foundation.access import views as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as database
 from malha.foundation.settings import service as settings
-from malha.foundation.tenancy.contracts import Tenant
+from malha.foundation.tenancy.contracts import OrganisationKind, Tenant
 from malha.insight.maps import rules, service
 from malha.vocabulary.models import service as models
+from malha.vocabulary.territory import service as territory
+from malha.vocabulary.territory.contracts import Boundary, Level
 
 #: where the plane says what changes, below the tenant's own address
 STREAM = "events/stream"
@@ -76,7 +78,7 @@ def spec(request: HttpRequest) -> JsonResponse:
         layers.append(rules.to_spec(layer, model, language, data=data, tiles=tiles, visible=layer.pack != "" or len(found) < 8))
     extent = tenant.extent or service.extent(conn, tenant.id) or rules.COUNTRY
     answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "live": root(request) + STREAM, "words": words()}
-    if boundary_exists(tenant):
+    if boundaries_of(tenant):
         answer["boundary"] = reverse("maps:boundary")
     if settings.current().basemap_url:
         answer["basemap"] = settings.current().basemap_url
@@ -102,19 +104,22 @@ def features(request: HttpRequest, key: str) -> HttpResponseBase:
     return response
 
 
-def boundary_exists(tenant: Tenant) -> bool:
-    """Whether the boundary of this municipality was imported."""
-    return boundary_of(tenant) is not None
-
-
-def boundary_of(tenant: Tenant) -> dict[str, Any] | None:
-    """The boundary as GeoJSON, None where none was imported."""
-    del tenant
-    return None
+def boundaries_of(tenant: Tenant) -> list[Boundary]:
+    """The boundaries that were imported for this tenant: its own municipality with its parishes; of a community, the municipalities."""
+    conn = database.current()
+    box = tenant.extent or service.extent(conn, tenant.id)
+    if box is None:
+        return []
+    levels = (Level.MUNICIPALITY, Level.PARISH) if tenant.dico or tenant.kind is OrganisationKind.MUNICIPALITY else (Level.MUNICIPALITY,)
+    found = territory.boundaries_in(conn, tenant.id, box, levels=levels)
+    mine = [one for one in found if one.dico == tenant.dico] if tenant.dico else [one for one in found if not one.is_national]
+    return mine or ([] if tenant.dico else found)
 
 
 @access.requires(Capability.DATA_READ)
 def boundary(request: HttpRequest) -> HttpResponse:
     """The boundary of the municipality."""
-    found = boundary_of(tenant_of(request)) or {"type": "FeatureCollection", "features": []}
-    return HttpResponse(json.dumps(found), content_type="application/geo+json")
+    found = territory.as_geojson(database.current(), boundaries_of(tenant_of(request)), tolerance=0.0001)
+    response = HttpResponse(json.dumps(found), content_type="application/geo+json")
+    patch_cache_control(response, private=True, max_age=300)
+    return response
