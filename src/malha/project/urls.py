@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.insight.alerts.urls")),
     path("", include("malha.packs.registry.urls")),
     path("", include("malha.vocabulary.models.urls")),
+    path("", include("malha.vocabulary.territory.urls")),
     path("", include("malha.insight.exports.urls")),
     path("", include("malha.share.opendata.urls")),
     path("", include("malha.share.received.urls")),

@@ -22,7 +22,8 @@ type Check = Callable[[Any, str, list[Finding]], None]
 
 #: the only properties that may be null: the end of an interval that has not ended
 OPEN_END = re.compile(r"^(end[A-Z]?.*|ended.*|validTo|.*Finished|.*[a-z](To|End|Ended|Until))$")
-_URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")
+URI_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$"
+_URI = re.compile(URI_PATTERN)
 _MOST_CHOICES_SHOWN = 8
 
 

@@ -89,6 +89,8 @@ class _Column:
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
             if self._is_free_text():
                 self._blanks(array)
+            elif self.prop.type is ValueType.URI:
+                self._addresses(array)
             else:
                 self._distinct(pc.dictionary_encode(array))
         else:
@@ -105,6 +107,13 @@ class _Column:
         if self.prop.required:
             blank = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(["", "-"], array.type))
             self._add(finding("empty", self.prop.name, value=show("")), _rows(blank))
+
+    def _addresses(self, array: pa.Array) -> None:
+        """Only texts that do not look like a URI are looked at one by one."""
+        odd = _rows(pc.invert(pc.match_substring_regex(array, checks.URI_PATTERN)))
+        for row in odd.tolist():
+            for found in self._value(array[row].as_py()):
+                self._add(found, [row])
 
     def _numbers(self, array: pa.Array, low: float | None, high: float | None) -> None:
         name, unit = self.prop.name, f" ({self.prop.unit})" if self.prop.unit else ""

@@ -79,9 +79,8 @@ def test_pasted_entities_are_tried_and_nothing_is_kept(reader):
     text = client.post(address, {"text": json.dumps(entities)}).content.decode()
     assert "1 de 3 aceites" in text
     assert "Não há nenhum modelo de dados “Dragon”" in text
-    wrong = client.post(
-        address, {"text": json.dumps(entities[0] | {"status": "OK"}), "type": "Streetlight"}, headers={"accept-language": "en"}
-    ).content.decode()
+    Person.objects.filter(email=f"{tenant.slug}@exemplo.pt").update(language="en")
+    wrong = client.post(address, {"text": json.dumps(entities[0] | {"status": "OK"}), "type": "Streetlight"}).content.decode()
     assert "Did you mean “ok”?" in wrong
     assert client.post(address, {"text": "{"}).status_code == 422
 
