@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from malha.foundation.access.contracts import Capability
+from malha.foundation.administration import contracts as administration
 from malha.ui import navigation
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         navigation.register_tenants(tenant_links)
+        administration.provide_types(entity_types)
         navigation.register_ribbon(fictitious)
         navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
         for label, name, capability, text in (
@@ -75,3 +77,17 @@ def _address(request: HttpRequest, door: Door) -> str:
 
     here = getattr(request, "tenant", None)
     return f"{settings.PUBLIC_URL}/{door.slug}/" if here is not None and here.hostname else f"/{door.slug}/"
+
+
+def entity_types(tenant_id: int, language: str) -> list[tuple[str, str]]:
+    """The types that a tenant has data of, with how much, and then those that it has a model of."""
+    from malha.context.store import service as store
+    from malha.foundation.database import django as database
+    from malha.kernel import formats
+    from malha.kernel.text import sort_key
+    from malha.vocabulary.models import service as models
+
+    labels = {model.type: model.label.in_language(language) for model in models.all_models(tenant_id)}
+    counts = {name: count for name, count, _changed in store.types(database.current(), tenant_id)}
+    filled = [(name, f"{labels.get(name, name)} ({formats.number(count, language=language)})") for name, count in counts.items()]
+    return sorted(filled, key=lambda one: sort_key(one[1])) + sorted(((n, t) for n, t in labels.items() if n not in counts), key=lambda one: sort_key(one[1]))

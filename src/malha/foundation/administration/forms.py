@@ -64,7 +64,7 @@ class AgreementForm(forms.Form):
     """Who may read what, why and until when."""
 
     grantee = forms.TypedChoiceField(label=_("Quem pode ler"), coerce=int)
-    types = forms.CharField(label=_("Tipos de dados"), help_text=_("Nomes dos modelos, separados por vírgulas: AirQualityObserved, NoiseLevelObserved."))
+    types = forms.MultipleChoiceField(label=_("Tipos de dados"), widget=forms.CheckboxSelectMultiple)
     attributes = forms.CharField(label=_("Só estas colunas"), required=False, help_text=_("Separadas por vírgulas. Vazio: todas as que não são sobre pessoas."))
     grain = forms.ChoiceField(label=_("Com que pormenor"), choices=GRAINS, initial=Grain.DAY)
     purpose = forms.CharField(label=_("Para quê"), max_length=500, help_text=_("A finalidade, como estará no registo."))
@@ -74,16 +74,15 @@ class AgreementForm(forms.Form):
         help_text=_("Inclui esse dia. Pode terminar o acordo antes, a qualquer momento."),
     )
 
-    def __init__(self, *args: object, grantees: list[tuple[int, str]], zone: ZoneInfo, **kwargs: object) -> None:
+    def __init__(self, *args: object, grantees: list[tuple[int, str]], types: list[tuple[str, str]], zone: ZoneInfo, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed on as they came
         self.zone = zone
+        offered = self.fields["types"]
+        assert isinstance(offered, forms.MultipleChoiceField)
+        offered.choices = types
         field = self.fields["grantee"]
         assert isinstance(field, forms.TypedChoiceField)
         field.choices = grantees
-
-    def clean_types(self) -> tuple[str, ...]:
-        """The names, once each."""
-        return _names(self.cleaned_data["types"])
 
     def clean_attributes(self) -> tuple[str, ...]:
         """The names, once each."""
@@ -101,7 +100,7 @@ class AgreementForm(forms.Form):
         """What was filled in, as terms; the last day counts whole, in the tenant's zone."""
         until = datetime.combine(self.cleaned_data["until"], time(23, 59, 59), self.zone)
         return Terms(
-            types=self.cleaned_data["types"], attributes=self.cleaned_data["attributes"], grain=Grain(self.cleaned_data["grain"]),
+            types=tuple(self.cleaned_data["types"]), attributes=self.cleaned_data["attributes"], grain=Grain(self.cleaned_data["grain"]),
             purpose=self.cleaned_data["purpose"], until=until,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.administration import words
+from malha.foundation.administration.contracts import types_of
 from malha.foundation.administration.forms import GRAINS, AgreementForm, DelegationForm, IdentityForm
 from malha.foundation.agreements import service as agreement_service
 from malha.foundation.agreements.contracts import Agreement
@@ -129,7 +130,8 @@ def sign_agreement(request: HttpRequest) -> HttpResponseBase:
     """Let an organisation read some of this tenant's data."""
     tenant = _tenant(request)
     grantees = [(one.id, one.name) for one in tenancy.organisations(tenants_only=True) if one.id != tenant.id]
-    form = AgreementForm(request.POST or None, grantees=grantees, zone=tenant.zone)
+    types = types_of(tenant.id, get_language() or "pt-pt")
+    form = AgreementForm(request.POST or None, grantees=grantees, types=types, zone=tenant.zone)
     if request.method == "POST" and form.is_valid():
         try:
             agreement_service.sign(database.current(), tenant.id, form.cleaned_data["grantee"], form.terms(), by=_actor(request))

@@ -74,7 +74,7 @@ def test_an_agreement_is_made_seen_and_ended_in_one_click(manager, new_tenant):
     reader = new_tenant(name="Comunidade do Rio")
     form = {
         "grantee": reader.id,
-        "types": "AirQualityObserved, NoiseLevelObserved",
+        "types": ["AirQualityObserved", "NoiseLevelObserved"],
         "attributes": "",
         "grain": "day",
         "purpose": "Plano do ar",
@@ -98,7 +98,7 @@ def test_an_agreement_is_made_seen_and_ended_in_one_click(manager, new_tenant):
 
 def test_terms_without_a_purpose_or_in_the_past_are_refused(manager, new_tenant):
     tenant, browser, _ = manager()
-    form = {"grantee": new_tenant().id, "types": "X", "grain": "day", "purpose": "", "until": "2020-01-01"}
+    form = {"grantee": new_tenant().id, "types": ["AirQualityObserved"], "grain": "day", "purpose": "", "until": "2020-01-01"}
     assert browser.post(f"/{tenant.slug}/gestao/acordos/novo/", form).status_code == 422
 
 
