@@ -18,9 +18,10 @@ from malha.context.broker import plane as broker
 from malha.context.broker import pool
 from malha.context.live import hub
 from malha.context.live import plane as live
+from malha.history.temporal import plane as temporal
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "health"})
+PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "health"})
 
 
 async def health(_request: Request) -> PlainTextResponse:
@@ -30,7 +31,7 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health), *broker.routes(), *live.routes()]
+    return [Route("/health", health), *temporal.routes(), *broker.routes(), *live.routes()]
 
 
 @asynccontextmanager

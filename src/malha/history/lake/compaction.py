@@ -26,15 +26,24 @@ def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int
     return (last[2], Watermark(last[0], last[1])) if last else (0, after)
 
 
-def keep_newest(lake: Connection, source: str) -> None:
-    """Make the temporary table `batch` from `source`: one row per key, the one with the highest seq."""
+def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> None:
+    """Make the temporary relation `batch` from `source`: one row per key, the one with the highest seq.
+
+    With `in_place`, rows that are one per key already are only looked at, not copied: `batch` cannot be changed then.
+    """
     unique = lake.execute(f"SELECT count(*) = count(DISTINCT hash(entity_id, attribute, dataset_id, observed_at)) FROM {source}").fetchone()
     newest = (
         ""
         if unique and unique[0]
         else "QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC, row_no DESC) = 1"
     )
-    lake.execute(f"CREATE OR REPLACE TEMP TABLE batch AS SELECT {COLUMNS} FROM {source} {newest}")
+    lake.execute("DROP VIEW IF EXISTS batch")
+    lake.execute("DROP TABLE IF EXISTS batch_rows")
+    if in_place and not newest:
+        lake.execute(f"CREATE TEMP VIEW batch AS SELECT {COLUMNS} FROM {source}")
+        return
+    lake.execute(f"CREATE TEMP TABLE batch_rows AS SELECT {COLUMNS} FROM {source} {newest}")
+    lake.execute("CREATE TEMP VIEW batch AS SELECT * FROM batch_rows")
 
 
 def overlaps(lake: Connection, schema: str, source: str) -> bool:
@@ -88,10 +97,10 @@ def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> in
     return int(count)
 
 
-def name_entities(lake: Connection, schema: str, tenant_id: int) -> None:
-    """Let `entity_dim` name every entity that `batch` speaks of, so that the lake can be read alone."""
+def name_entities(lake: Connection, schema: str, tenant_id: int, source: str) -> None:
+    """Let `entity_dim` name every entity that the relation `source` speaks of, so that the lake can be read alone."""
     lake.execute(
-        f"CREATE OR REPLACE TEMP TABLE unnamed AS SELECT DISTINCT entity_id FROM batch WHERE entity_id NOT IN (SELECT entity_id FROM lake.{schema}.entity_dim)"
+        f"CREATE OR REPLACE TEMP TABLE unnamed AS SELECT DISTINCT entity_id FROM {source} WHERE entity_id NOT IN (SELECT entity_id FROM lake.{schema}.entity_dim)"
     )
     ids = [row[0] for row in lake.execute("SELECT entity_id FROM unnamed").fetchall()]
     if not ids:
@@ -116,7 +125,7 @@ def _replace_older(lake: Connection, schema: str) -> int:
         row = lake.execute("SELECT count(*) FILTER (older), count(*) FILTER (NOT older) FROM existing").fetchone()
         older, newer = row or (0, 0)
         if newer:
-            lake.execute(f"DELETE FROM batch AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
+            lake.execute(f"DELETE FROM batch_rows AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
         if older:
             lake.execute(
                 f"INSERT INTO lake.{schema}.superseded SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"

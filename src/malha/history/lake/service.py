@@ -54,10 +54,10 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
         if lake.execute("SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id]).fetchone():
             return 0
         _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
-        _check_entities(lake, tenant_id, table)
+        numbered = _with_ids(lake, tenant_id, table)
 
         def write() -> int:
-            rows = _write_bulk(lake, schema, zone, tenant_id, table, run_id, seq)
+            rows = _write_bulk(lake, schema, zone, tenant_id, numbered, run_id, seq)
             lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows])
             return rows
 
@@ -101,7 +101,7 @@ def _compact(lake: Connection, tenant_id: int) -> Compacted:
         def write() -> int:
             compaction.keep_newest(lake, "tail")
             changed = compaction.write_batch(lake, schema, zone)
-            compaction.name_entities(lake, schema, tenant_id)
+            compaction.name_entities(lake, schema, tenant_id, "batch")
             catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
             return changed
 
@@ -152,14 +152,19 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
     return _commit(lake, write)
 
 
-def _check_entities(lake: Connection, tenant_id: int, table: pa.Table) -> None:
-    """Make the table `known` of the tenant's entities. Raises UnknownEntities where `table` names others."""
+def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
+    """`table` with the numbers of its entities in place of their URIs. Raises UnknownEntities."""
     entities = f"SELECT uri, id FROM entity WHERE tenant_id = {int(tenant_id)}"
-    lake.execute("CREATE OR REPLACE TEMP TABLE known AS SELECT uri, id FROM postgres_query('hot', ?)", [entities])
-    lake.register("bulk_given", table)
-    unknown = lake.execute("SELECT g.uri FROM (SELECT DISTINCT uri FROM bulk_given) AS g ANTI JOIN known AS k ON k.uri = g.uri LIMIT 3").fetchall()
+    known = dict(lake.execute("SELECT uri, id FROM postgres_query('hot', ?)", [entities]).fetchall())
+    uris = table.column("uri").combine_chunks()
+    named = uris if isinstance(uris, pa.DictionaryArray) else uris.dictionary_encode()
+    names = named.dictionary.to_pylist()
+    used = set(pc.unique(named.indices).to_pylist())
+    unknown = [name for i, name in enumerate(names) if i in used and name not in known]
     if unknown:
-        raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(row[0] for row in unknown))
+        raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(unknown[:3]))
+    ids = pa.array([known.get(name) for name in names], pa.int64())
+    return table.drop_columns("uri").append_column("entity_id", ids.take(named.indices))
 
 
 def _write_bulk(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> int:
@@ -167,24 +172,24 @@ def _write_bulk(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, t
     if not table.num_rows:
         return 0
     span = pc.min_max(table.column("observed_at")).as_py()
+    lake.register("bulk_given", table)
     replaces = compaction.overlaps(lake, schema, "bulk_given")
     rows = 0
     for month in _by_month(table):
         lake.register("bulk_given", month)
-        compaction.keep_newest(lake, _bulk(tenant_id, table.column_names, run_id, seq))
+        compaction.keep_newest(lake, _bulk(tenant_id, table.column_names, run_id, seq), in_place=not replaces)
         if replaces:
             compaction.write_batch(lake, schema, zone)
         rows += compaction.count_batch(lake) if replaces else compaction.insert_new(lake, schema)
-        compaction.name_entities(lake, schema, tenant_id)
+    lake.register("bulk_given", table)
+    compaction.name_entities(lake, schema, tenant_id, "bulk_given")
     if not replaces:
-        lake.register("bulk_given", table)
         rollups.add_days(lake, schema, zone, span["min"], span["max"], "bulk_given")
     return rows
 
 
 def _by_month(table: pa.Table) -> Iterator[pa.Table]:
-    instants = table.column("observed_at").to_numpy()
-    months = instants.astype("datetime64[M]")
+    months = table.column("observed_at").to_numpy().astype("datetime64[M]")
     for month in np.unique(months):
         yield table.filter(pa.array(months == month))
 
@@ -194,10 +199,10 @@ def _bulk(tenant_id: int, columns: list[str], run_id: int, seq: int) -> str:
     given = {field.name: f"g.{field.name}" if field.name in columns else "NULL" for field in BULK_SCHEMA}
     kind = f"CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END"
     return f"""(SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
-        k.id AS entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
+        g.entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
         {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
         {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
-    FROM bulk_given AS g JOIN known AS k ON k.uri = g.uri)"""
+    FROM bulk_given AS g)"""
 
 
 def _zone(tenant_id: int) -> ZoneInfo:

@@ -1,0 +1,99 @@
+"""History over HTTP: as NGSI-LD, and as a chart."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from malha.context.broker import auth, pool
+from malha.context.store import service as store
+from malha.context.store.contracts import Column, EntityTable
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.tokens import service as tokens
+from malha.history.lake import service as lake
+from malha.project import plane
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # starlette would like another client than the one that it ships with
+    from starlette.testclient import TestClient
+
+START = datetime(2026, 5, 4, tzinfo=UTC)
+URI = "urn:ensaio:WeatherObserved:1"
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    auth.forget()
+    with TestClient(plane.application(), base_url="http://localhost") as made:
+        yield made
+    pool.close()
+
+
+def headers(tenant: int) -> dict[str, str]:
+    with database.connect(autocommit=True) as conn:
+        token = tokens.issue(conn, "a secret of the tests", subject="client:test", tenants=[tenant], capabilities=[Capability.DATA_READ])
+    return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+
+def observed(tenant: int) -> None:
+    with database.connect() as connection, database.tenant_transaction(connection, [tenant]):
+        for hour in range(48):
+            columns = [Column("temperature", [10.0 + hour % 24], unit="CEL"), Column("weatherType", ["sunny"])]
+            store.upsert_table(connection, tenant, EntityTable("WeatherObserved", [URI], columns, observed_at=[START + timedelta(hours=hour)]))
+
+
+def test_it_works(new_tenant: Any, client: Any) -> None:
+    tenant = new_tenant()
+    observed(tenant.id)
+    base = f"/{tenant.slug}/ngsi-ld/v1/temporal/entities/{URI}"
+    period = {"timerel": "between", "timeAt": "2026-05-04T00:00:00Z", "endTimeAt": "2026-05-06T00:00:00Z", "attrs": "temperature"}
+    for _ in range(2):
+        full = client.get(base, params=period, headers=headers(tenant.id)).json()
+        assert (full["id"], full["type"]) == (URI, "WeatherObserved")
+        assert [(one["value"], one["observedAt"], one["unitCode"]) for one in full["temperature"]][:2] == [
+            (10, "2026-05-04T00:00:00Z", "CEL"),
+            (11, "2026-05-04T01:00:00Z", "CEL"),
+        ]
+        assert len(full["temperature"]) == 48
+        pairs = client.get(base, params={**period, "options": "temporalValues", "lastN": "2"}, headers=headers(tenant.id)).json()
+        assert pairs["temperature"]["values"] == [[32, "2026-05-05T22:00:00Z"], [33, "2026-05-05T23:00:00Z"]]
+        sums = {**period, "options": "aggregatedValues", "aggrMethods": "avg,totalCount", "aggrPeriodDuration": "P1D"}
+        days = client.get(base, params=sums, headers=headers(tenant.id)).json()["temperature"]
+        assert days["totalCount"][0] == [23.0, "2026-05-03T23:00:00Z", "2026-05-04T23:00:00Z"]  # the day of Lisbon, from its first value at one
+        lake.compact(tenant.id)
+
+
+def test_a_chart_reads_it(new_tenant: Any, client: Any) -> None:
+    tenant = new_tenant()
+    observed(tenant.id)
+    params = {"type": "WeatherObserved", "attribute": "temperature", "from": "2026-05-04T00:00:00Z", "to": "2026-05-06T00:00:00Z", "grain": "hour"}
+    chart = client.get(f"/{tenant.slug}/history/series", params=params, headers=headers(tenant.id)).json()
+    assert chart["unit"] == "°C"
+    assert chart["x"] == {"type": "time", "zone": "Europe/Lisbon"}
+    assert chart["series"][0]["points"][0] == [int(START.timestamp() * 1000), 10.0]
+    assert len(chart["series"][0]["points"]) == 48
+
+
+def test_who_may_not_read_reads_nothing(new_tenant: Any, client: Any) -> None:
+    tenant, other = new_tenant(), new_tenant()
+    observed(tenant.id)
+    path = f"/{tenant.slug}/ngsi-ld/v1/temporal/entities/{URI}?lastN=1"
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers=headers(other.id)).status_code == 403
+    assert client.get(f"/{other.slug}/ngsi-ld/v1/temporal/entities/{URI}?lastN=1", headers=headers(other.id)).status_code == 404
+    assert client.get(f"/{tenant.slug}/history/series?type=A&attribute=b", headers=headers(other.id)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "query", ["", "timerel=between&timeAt=2026-05-04T00:00:00Z", "timerel=after&timeAt=ontem", "lastN=0", "lastN=1&timeproperty=createdAt"]
+)
+def test_questions_without_a_period_are_refused(new_tenant: Any, client: Any, query: str) -> None:
+    tenant = new_tenant()
+    answer = client.get(f"/{tenant.slug}/ngsi-ld/v1/temporal/entities/{URI}?{query}", headers=headers(tenant.id))
+    assert answer.status_code == 400
+    assert answer.json()["type"].endswith("BadRequestData")
