@@ -32,7 +32,7 @@ def answers_for(shape: TableShape, sample: TextBatch, title: str, tenancy: Tenan
     key = _key(shape, sample, time, place)
     return Answers(
         reading=shape.reading, name=title, kind=RowKind.MODEL if model else RowKind.TABLE, type=model.type if model else names.type_of(title), key=key,
-        place=place, time=time, columns=_without_place(columns, place, key), again=Again.UPDATE if key else Again.REPLACE,
+        place=place, time=time, columns=_without_time(_without_place(columns, place, key), time), again=Again.UPDATE if key else Again.REPLACE,
     )  # fmt: skip
 
 
@@ -60,6 +60,16 @@ def _without_place(columns: tuple[ColumnAnswer, ...], place: PlaceAnswer, key: t
     """The columns of coordinates become the place and need not be figures too."""
     used = {place.x, place.y} - set(key) if place.kind is PlaceKind.COORDINATES else set()
     return tuple(ColumnAnswer(answer.column, "", answer.type, answer.decimal) if answer.column in used else answer for answer in columns)
+
+
+def _without_time(columns: tuple[ColumnAnswer, ...], time: TimeAnswer) -> tuple[ColumnAnswer, ...]:
+    """The column with the instant need not be a value too: every value carries it (observedAt). A day stays, to group by."""
+    return tuple(
+        ColumnAnswer(answer.column, "", answer.type, answer.decimal, answer.day_first)
+        if answer.column in time.columns and answer.type is CellType.INSTANT
+        else answer
+        for answer in columns
+    )
 
 
 def match(header: str, model: DataModel | None) -> str | None:

@@ -5,8 +5,11 @@ Killed at any moment it goes on from the last batch that was committed: nothing 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +36,50 @@ class Stopped(Exception):
     """Somebody asked the load to stop; it can go on later."""
 
 
-class FileLoad:
-    """The load of one file into one tenant."""
+def ahead[T](source: Iterator[T]) -> Iterator[T]:
+    """What `source` gives, made one step ahead in a thread: Python works while PostgreSQL does."""
+    made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
+    stop = threading.Event()
 
-    def __init__(self, conn: psycopg.Connection[Any], run: Run, plan: rules.Plan, path: Path, name: str, work: Path, on_progress: Progress | None) -> None:
-        self.conn, self.run, self.plan, self.path, self.name, self.work = conn, run, plan, path, name, work
+    def give(item: T | None, error: BaseException | None) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                made.put((item, error), timeout=0.2)
+                return
+
+    def fill() -> None:
+        try:
+            for item in source:
+                give(item, None)
+                if stop.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 -- raised again where it is read
+            give(None, error)
+        else:
+            give(None, StopIteration())
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]  # without error there is an item
+    finally:
+        stop.set()
+        thread.join()
+
+
+class FileLoad:
+    """The load of one file into one tenant. `conn` writes; `reader` is what `plan` asks, from another thread."""
+
+    def __init__(
+        self, conn: psycopg.Connection[Any], reader: psycopg.Connection[Any], run: Run, plan: rules.Plan, path: Path, name: str, work: Path, on_progress: Progress | None
+    ) -> None:  # fmt: skip
+        self.conn, self.reader, self.run, self.plan, self.path, self.name, self.work = conn, reader, run, plan, path, name, work
         self.answers: Answers = plan.answers
         self.on_progress = on_progress
         self.counts = run.counts
@@ -51,10 +93,18 @@ class FileLoad:
         """Load from where the last one stopped to the end of the file."""
         if self.done_row or self.block.row:
             self._remember_before(batch_rows)
-        for batch in tabular.batches(self.path, self.name, self.work, self.answers.reading, self.block, batch_rows):
-            self._step(self._after_done(batch), batch)
+        for batch, whole, mapped in ahead(self._mapped(batch_rows)):
+            self._step(batch, whole, mapped)
         if self.uris is not None:
             self._remove_vanished(self.uris)
+
+    def _mapped(self, batch_rows: int) -> Iterator[tuple[TextBatch, TextBatch, rules.Mapped]]:
+        """Batches read and mapped, on the connection `reader`: this runs in a thread, while the batch before is written."""
+        for whole in tabular.batches(self.path, self.name, self.work, self.answers.reading, self.block, batch_rows):
+            batch = self._after_done(whole)
+            with database.tenant_transaction(self.reader, [self.run.tenant_id]):
+                mapped = rules.apply(batch, self.plan)
+            yield batch, whole, mapped
 
     def _after_done(self, batch: TextBatch) -> TextBatch:
         """Without the rows that a load which was cut short wrote already."""
@@ -73,13 +123,12 @@ class FileLoad:
                 return
             cut = int((batch.numbers <= self.done_row).sum())
             part = TextBatch({name: column.slice(0, cut) for name, column in batch.columns.items()}, batch.numbers[:cut], batch.next)
-            with database.tenant_transaction(self.conn, [self.run.tenant_id]):
+            with database.tenant_transaction(self.reader, [self.run.tenant_id]):
                 mapped = rules.apply(part, self.plan)
             self._without_repeats(mapped, part)
 
-    def _step(self, batch: TextBatch, whole: TextBatch) -> None:
+    def _step(self, batch: TextBatch, whole: TextBatch, mapped: rules.Mapped) -> None:
         with database.tenant_transaction(self.conn, [self.run.tenant_id]):
-            mapped = rules.apply(batch, self.plan)
             table, repeated, doubles = self._without_repeats(mapped, batch)
             held = [*whole.refused, *mapped.held, *doubles]
             table = self._only_new(table)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from malha.sources.tabular.contracts import TextBatch
 
 #: beyond this many rows the memory would not stay flat; then repeats are no longer told apart, and the load says so
-MOST_ROWS = 12_000_000
+MOST_ROWS = 4_000_000
 Hashes = np.ndarray[Any, np.dtype[np.int64]]
 
 

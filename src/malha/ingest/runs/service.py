@@ -132,7 +132,7 @@ def plan_for(conn: psycopg.Connection[Any], tenant: Tenant, answers: Answers) ->
 def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None, batch_rows: int = BATCH_ROWS) -> RunResult:
     """Run a load that waits, or go on with one that was stopped, failed or cut short. Raises RunBusy when another process has it."""
     begun = time.monotonic()
-    with database.connect(autocommit=True) as conn:
+    with database.connect(autocommit=True) as conn, database.connect(autocommit=True) as reader:
         if not _lock(conn, run_id):
             raise RunBusy(msg("A carga {id} já está a decorrer."), id=run_id)
         with database.tenant_transaction(conn, [tenant_id]):
@@ -145,9 +145,9 @@ def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None,
             kept = lineage.find(conn, tenant_id, run.sha256)
         answers = from_json(run.answers)
         tenant = tenancy.by_id(tenant_id)
-        with database.tenant_transaction(conn, [tenant_id]):
-            plan = plan_for(conn, tenant, answers)
-        load = FileLoad(conn, run, plan, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
+        with database.tenant_transaction(reader, [tenant_id]):
+            plan = plan_for(reader, tenant, answers)
+        load = FileLoad(conn, reader, run, plan, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
         state, error = _attempt(load, batch_rows)
         with database.tenant_transaction(conn, [tenant_id]):
             notes = [*load.notes, *([msg("O ficheiro é tão grande que as linhas repetidas não foram todas notadas.")] if load.seen.full else [])]

@@ -19,7 +19,7 @@ NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 COMMA_NUMBER = r"^[+-]?(\d{1,3}([. \x{00a0}\x{202f}]\d{3})+|\d+)?(,\d+)?$"
 POINT_NUMBER = r"^[+-]?(\d{1,3}([, \x{00a0}\x{202f}]\d{3})+|\d+)?(\.\d+)?([eE][+-]?\d+)?$"
 INSTANT = (
-    r"^(?:(?P<y>\d{4})(?:-|/|\.|)(?P<m>\d{1,2})(?:-|/|\.|)(?P<d>\d{1,2})|(?P<a>\d{1,2})[/.\-](?P<b>\d{1,2})[/.\-](?P<c>\d{4}|\d{2}))"
+    r"^(?:(?P<y>\d{4})(?:-|/|\.|)(?P<m>\d{2})(?:-|/|\.|)(?P<d>\d{2})|(?P<a>\d{1,2})[/.\-](?P<b>\d{1,2})[/.\-](?P<c>\d{4}|\d{2}))"
     r"(?:(?:T| +|, *)(?P<h>\d{1,2})[:h](?P<i>\d{2})(?::(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?\s*(?P<z>Z|[+-]\d{2}:?\d{2})?$"
 )
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
@@ -85,7 +85,7 @@ def instants(column: Any, zone: ZoneInfo, *, day_first: bool = True) -> tuple[np
     """UTC instants (datetime64[us], NaT for none), rows that are no date at all, and rows whose date does not exist.
 
     A text without offset is in `zone`; in the doubled hour of October it is the first of the two; the hour that
-    March skips does not exist. 24:00 is the next midnight.
+    March skips does not exist. 24:00 is the next midnight. A day cut short (`2025-01-2T…`) is no date: the missing digit may be any.
     """
     found = pc.extract_regex(column, INSTANT)
     valid = _flags(pc.is_valid(column))

@@ -46,18 +46,18 @@ def sheets(path: Path) -> list[str]:
     from python_calamine import CalamineWorkbook  # noqa: PLC0415 -- only the child parses workbooks
 
     book = CalamineWorkbook.from_path(str(path))
-    return [name for name in book.sheet_names if book.get_sheet_by_name(name).total_height]
+    return [name for name in book.sheet_names if book.get_sheet_by_name(name).height]
 
 
 def _workbook(path: Path, out: Path, sheet: str) -> dict[str, object]:
     from python_calamine import CalamineWorkbook  # noqa: PLC0415
 
     book = CalamineWorkbook.from_path(str(path))
-    names = [name for name in book.sheet_names if book.get_sheet_by_name(name).total_height]
+    names = [name for name in book.sheet_names if book.get_sheet_by_name(name).height]
     if not names:
         raise ValueError("empty")
     chosen = book.get_sheet_by_name(sheet or names[0])
-    width = min(chosen.total_width, MAX_COLUMNS)
+    width = min(chosen.width, MAX_COLUMNS)
     columns = [f"c{position}" for position in range(width)]
     schema = pa.schema([(name, pa.string()) for name in columns])
     rows = _without_merges(chosen, width)
@@ -72,9 +72,10 @@ def _workbook(path: Path, out: Path, sheet: str) -> dict[str, object]:
 def _without_merges(sheet: Any, width: int) -> Iterator[list[str | None]]:
     """Rows of text; a value merged over several rows is said on each of them, as the reader of the sheet sees it."""
     spans: dict[tuple[int, int], tuple[int, int]] = {}
+    first = sheet.start[1] if sheet.start else 0  # rows come without the empty columns before the table, merges with them
     for (top, left), (bottom, _right) in getattr(sheet, "merged_cell_ranges", None) or []:
         for row in range(top + 1, bottom + 1):
-            spans[row, left] = (top, left)
+            spans[row, left - first] = (top, left - first)
     kept: dict[tuple[int, int], str | None] = {}
     heads = set(spans.values())
     for index, row in enumerate(sheet.iter_rows()):
