@@ -1,6 +1,5 @@
 import pytest
 from playwright.sync_api import expect
-
 from tests.browser import board
 
 
@@ -26,7 +25,7 @@ def test_it_works(page, server, town, sign_in, shoot, assert_accessible):
     expect(page.get_by_role("heading", name="Ribeira — Ponte Velha")).to_be_visible()
     expect(page.get_by_text("Ana Ensaio ficou com isto às")).to_be_visible()
     expect(page.get_by_text("Fechar as passagens baixas")).to_be_visible()
-    page.get_by_label("Nota").fill("Grades postas na passagem inferior.")
+    page.get_by_role("textbox", name="Nota").fill("Grades postas na passagem inferior.")
     page.get_by_role("button", name="Guardar nota").click()
     expect(page.get_by_text("Grades postas na passagem inferior.")).to_be_visible()
     shoot(page, "alarme", sizes=("phone", "laptop"), themes=("light", "dark"), full_page=True)
@@ -48,7 +47,6 @@ def test_make_a_rule_with_a_drawn_area(page, server, town, sign_in, shoot, asser
     page.locator("#id_bound").fill("0,9")
     page.get_by_label("Termina quando volta a").fill("0,95")
     page.get_by_label("Os que estão dentro de uma área que desenho").check()
-    page.get_by_text("Desenhar uma área crítica no mapa").click()
     draw = page.get_by_role("button", name="Desenhar a área")
     draw.click(timeout=30_000)
     canvas = page.locator("malha-map canvas")

@@ -1,6 +1,5 @@
 import pytest
 from playwright.sync_api import expect
-
 from tests.browser import board
 
 

@@ -42,9 +42,9 @@ class RuleForm(forms.Form):
         label=gettext_lazy("Nome do alarme"), max_length=160, help_text=gettext_lazy("Curto: é o que se lê no aviso, por exemplo “Ribeira”.")
     )
     kind = forms.ChoiceField(label=gettext_lazy("O que o faz tocar"), choices=KINDS, widget=forms.RadioSelect, initial=RuleKind.THRESHOLD.value)
-    attribute = forms.ChoiceField(label=gettext_lazy("Medida"), required=False)
-    operator = forms.ChoiceField(label=gettext_lazy("Quando está"), choices=OPERATORS, initial=Operator.ABOVE.value, required=False)
-    bound = forms.CharField(label=gettext_lazy("Limite"), required=False, max_length=200)
+    attribute = forms.ChoiceField(label=gettext_lazy("Medida"))
+    operator = forms.ChoiceField(label=gettext_lazy("Quando está"), choices=OPERATORS, initial=Operator.ABOVE.value)
+    bound = forms.CharField(label=gettext_lazy("Limite"), max_length=200)
     for_minutes = forms.IntegerField(
         label=gettext_lazy("Durante (minutos)"), min_value=0, initial=0, required=False, help_text=gettext_lazy("0: toca logo ao primeiro valor.")
     )
@@ -52,7 +52,7 @@ class RuleForm(forms.Form):
         label=gettext_lazy("Termina quando volta a"), required=False, max_length=40,
         help_text=gettext_lazy("Um limite mais calmo evita que toque e pare sem cessar. Vazio: o mesmo limite."),
     )  # fmt: skip
-    silence_minutes = forms.IntegerField(label=gettext_lazy("Silêncio de (minutos)"), min_value=1, initial=30, required=False)
+    silence_minutes = forms.IntegerField(label=gettext_lazy("Silêncio de (minutos)"), min_value=1, initial=30)
     scope = forms.ChoiceField(label=gettext_lazy("Que coisas vigia"), choices=SCOPES, widget=forms.RadioSelect, initial="all")
     uris = forms.CharField(widget=forms.HiddenInput, required=False)
     area = forms.CharField(widget=forms.HiddenInput(attrs={"id": "area-desenhada"}), required=False)
@@ -70,6 +70,11 @@ class RuleForm(forms.Form):
         self.fields["channels"].choices = [(str(one.id), f"{one.name} ({one.target})" if one.kind is ChannelKind.EMAIL else one.name) for one in channels]  # type: ignore[attr-defined]
         if not channels:
             del self.fields["channels"]
+        if not (self.initial.get("uris") or self.data.get("uris")):
+            self.fields["scope"].choices = [choice for choice in SCOPES if choice[0] != "things"]  # type: ignore[attr-defined]
+        unasked = ("attribute", "operator", "bound") if self.data.get("kind") == RuleKind.SILENCE.value else ("silence_minutes",) if self.data else ()
+        for name in unasked:  # what the other kind needs
+            self.fields[name].required = False
 
     def _label(self, name: str) -> str:
         found = self.model.find(name) if self.model else None
