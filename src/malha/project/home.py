@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
-from django.urls import reverse
-from django.utils.module_loading import import_string
+from django.http import HttpRequest, HttpResponseBase
 
 from malha.foundation.identity import platform_views
-
-TODAY = "malha.insight.today.views"
+from malha.insight.today import views as today
 
 
 def home(request: HttpRequest) -> HttpResponseBase:
     """*Hoje*, or the landing page."""
-    if getattr(request, "tenant", None) is None:
-        return platform_views.landing(request)
-    if find_spec(TODAY) is None:
-        return HttpResponseRedirect(reverse("identity:account"))
-    view = import_string(f"{TODAY}.home")
-    answer: HttpResponseBase = view(request)
-    return answer
+    return platform_views.landing(request) if getattr(request, "tenant", None) is None else today.home(request)

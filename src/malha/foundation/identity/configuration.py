@@ -82,6 +82,7 @@ def _people() -> dict[str, Any]:
         "ACCOUNT_CHANGE_EMAIL": True,
         "ACCOUNT_UNIQUE_EMAIL": True,
         "ACCOUNT_FORMS": {name: f"{FORMS}{form}" for name, form in ACCOUNT_FORMS.items()},
+        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.PBKDF2PasswordHasher", "malha.foundation.identity.hashers.MachineSecretHasher"],
         "AUTH_PASSWORD_VALIDATORS": [
             {"NAME": f"{VALIDATION}UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
             {"NAME": f"{VALIDATION}MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

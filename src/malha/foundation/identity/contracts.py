@@ -49,6 +49,7 @@ class InvitationCard:
     expires_at: datetime
     accepted_at: datetime | None
     revoked_at: datetime | None
+    role_until: datetime | None = None
 
     def is_open(self, moment: datetime) -> bool:
         """Whether it still lets somebody in at `moment`."""

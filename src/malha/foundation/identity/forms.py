@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.identity.rules import INVITABLE, MACHINE_CAPABILITIES
+from malha.kernel.time import now
 
 Words = dict[str, tuple[str | Promise, str | Promise]]
 EMAIL: tuple[str | Promise, str | Promise] = (_("Endereço de correio eletrónico"), "")
@@ -186,6 +187,20 @@ class InviteForm(forms.Form):
     email = forms.EmailField(label=_("Endereço de correio eletrónico"))
     name = forms.CharField(label=_("Nome"), max_length=150, required=False)
     role = forms.ChoiceField(label=_("Função"), choices=_role_choices, initial=RoleName.ANALYST, widget=forms.RadioSelect)
+    until = forms.DateField(
+        label=_("Até ao fim do dia"), required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text=_("Vazio: sem fim. Um fornecedor entra sempre por um período combinado."),
+    )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        """A supplier's role ends; no role ends before it begins."""
+        said = super().clean() or {}
+        until = said.get("until")
+        if said.get("role") == RoleName.SUPPLIER and not until:
+            self.add_error("until", _("Diga até quando o fornecedor entra."))
+        if until and until < now().date():
+            self.add_error("until", _("Esse dia já passou."))
+        return said
 
 
 class MachineForm(forms.Form):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
@@ -23,7 +24,7 @@ def told(row: Invitation) -> InvitationCard:
     """An invitation as other rooms see it."""
     return InvitationCard(
         id=row.pk, tenant_id=row.tenant_id, email=row.email, name=row.name, role=row.role, created_at=row.created_at, expires_at=row.expires_at,
-        accepted_at=row.accepted_at, revoked_at=row.revoked_at,
+        accepted_at=row.accepted_at, revoked_at=row.revoked_at, role_until=row.role_until,
     )  # fmt: skip
 
 
@@ -34,8 +35,12 @@ def address(tenant: Tenant, path: str = "") -> str:
     return f"{root}/{path}"
 
 
-def invite(tenant: Tenant, *, email: str, role: RoleName, name: str = "", by: PersonCard | None = None) -> tuple[InvitationCard, str]:
+def invite(
+    tenant: Tenant, *, email: str, role: RoleName, name: str = "", until: datetime | None = None, by: PersonCard | None = None
+) -> tuple[InvitationCard, str]:  # fmt: skip
     """Invite an address; the mail goes out at once. Returns the invitation and its link. In the tenant's scope.
+
+    `until` is when the role itself ends.
 
     An open invitation of the same address is replaced. Raises AlreadyMember when the person has that role.
     """
@@ -46,7 +51,7 @@ def invite(tenant: Tenant, *, email: str, role: RoleName, name: str = "", by: Pe
     secret = rules.new_secret()
     row = Invitation.objects.create(
         tenant_id=tenant.id, email=email, name=name, role=role, secret_hash=rules.hash_secret(secret), invited_by=by.id if by else None,
-        expires_at=now() + rules.INVITATION_LASTS,
+        expires_at=now() + rules.INVITATION_LASTS, role_until=until,
     )  # fmt: skip
     audit.record(tenant.id, f"person:{by.id}" if by else "system", "identity.invite", f"invitation:{row.pk}", {"role": role})
     return told(row), _send(tenant, row, secret, by)
@@ -95,7 +100,7 @@ def accept(tenant_id: int, secret: str, person: Person) -> InvitationCard:
     closed = Invitation.objects.filter(pk=known.id, accepted_at=None).update(accepted_at=now(), accepted_by=person.pk)
     if not closed:
         raise InvitationSpent(msg("Este convite já foi usado. Se foi por si, entre com o seu endereço."))
-    access.grant(person.pk, tenant_id, RoleName(known.role), by=f"invitation:{known.id}")
+    access.grant(person.pk, tenant_id, RoleName(known.role), until=known.role_until, by=f"invitation:{known.id}")
     return known
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from allauth.idp.oidc.models import Client
+from django.contrib.auth.hashers import make_password
 from django.db import connection as django_connection
 from django.db import transaction
 
@@ -17,6 +18,7 @@ from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as database
 from malha.foundation.identity import rules
 from malha.foundation.identity.contracts import Machine, UnknownMachine
+from malha.foundation.identity.hashers import MachineSecretHasher
 from malha.foundation.identity.models import MachineClient
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import service as tokens
@@ -54,7 +56,7 @@ def create(tenant_id: int, *, name: str, capabilities: Iterable[Capability], typ
         name=name, type=Client.Type.CONFIDENTIAL, scopes=SCOPE, default_scopes=SCOPE, grant_types=Client.GrantType.CLIENT_CREDENTIALS, redirect_uris=""
     )
     client.data = {"tenant_id": tenant_id}
-    client.set_secret(secret)
+    client.secret = make_password(secret, hasher=MachineSecretHasher.algorithm)
     client.save()
     row = MachineClient.objects.create(
         tenant_id=tenant_id, client_id=client.pk, name=name, capabilities=sorted(capabilities), types=sorted(types) if types is not None else None,
@@ -68,7 +70,7 @@ def renew(tenant_id: int, machine_id: int) -> tuple[Machine, str]:
     row = _row(tenant_id, machine_id)
     client = Client.objects.get(pk=row.client_id)
     secret = rules.new_secret()
-    client.set_secret(secret)
+    client.secret = make_password(secret, hasher=MachineSecretHasher.algorithm)
     client.save(update_fields=["secret"])
     row.expires_at = now() + rules.MACHINE_LASTS
     row.save(update_fields=["expires_at"])

@@ -80,6 +80,8 @@ class Invitation(models.Model):
     name = models.CharField(max_length=150, blank=True)
     role = models.CharField(max_length=40)
     secret_hash = models.CharField(max_length=64, unique=True)
+    #: when the role itself ends (suppliers come for a while); null is without end
+    role_until = models.DateTimeField(null=True)
     invited_by = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

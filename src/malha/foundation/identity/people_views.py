@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 
 from allauth.mfa.models import Authenticator
 from django.contrib import messages
@@ -81,7 +81,8 @@ def invite(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
-            card, _link = invitations.invite(tenant, email=said["email"], role=RoleName(said["role"]), name=said["name"], by=_card(request))
+            until = datetime.combine(said["until"], time.max, tenant.zone) if said["until"] else None
+            card, _link = invitations.invite(tenant, email=said["email"], role=RoleName(said["role"]), name=said["name"], until=until, by=_card(request))
         except AlreadyMember as refused:
             form.add_error("email", _(refused.message).format(**refused.params))
         else:
@@ -156,5 +157,5 @@ def _set_roles(tenant: Tenant, row: Row, wanted: set[RoleName], by: str) -> None
     for role in held - wanted:
         access.revoke(row.person.pk, tenant.id, role, by=by)
     for role in wanted - held:
-        access.grant(row.person.pk, tenant.id, role, by=by)
+        access.grant(row.person.pk, tenant.id, role, until=row.until, by=by)
     service.revoke_tokens(row.person.pk)

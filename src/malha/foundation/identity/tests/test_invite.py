@@ -113,6 +113,14 @@ def test_somebody_known_signs_in_first(new_tenant):
         invitations.invite(tenant, email=person.email, role=RoleName.VIEWER)
 
 
+def test_a_suppliers_role_ends(new_tenant):
+    tenant, person, end = new_tenant(), service.create_person(address()), now() + timedelta(days=30)
+    with tenancy.scope(tenant.id):
+        _, link = invitations.invite(tenant, email=person.email, role=RoleName.SUPPLIER, until=end)
+        invitations.accept(tenant.id, secret_of(urlsplit(link).path), Person.objects.get(pk=person.id))
+        assert [one.valid_until for one in access.members(tenant.id)] == [end]
+
+
 def test_the_secret_is_not_kept(invited):
     tenant, _, card, path = invited
     with tenancy.scope(tenant.id):

@@ -48,6 +48,7 @@ def test_invites(town):
     assert len(mail.kept(email)) == 1
     page = browser.get(f"/{tenant.slug}/gestao/pessoas/").content.decode()
     assert email in page
+    assert "Diga até quando" in browser.post(f"/{tenant.slug}/gestao/pessoas/convidar/", {"email": "x@exemplo.pt", "role": "supplier"}).content.decode()
     refused = browser.post(f"/{tenant.slug}/gestao/pessoas/convidar/", {"email": email, "role": "platform_operator"})
     assert refused.status_code == 200, "the platform's operator is not invited by a town"
 
