@@ -128,13 +128,8 @@ class _Batch:
         self.kept: list[set[int]] = [set() for _ in self.cells]
         if not self.current:
             return
-        by_entity: dict[int, list[int]] = {}
-        exists = [n != 0 for n in self.ids]
-        for i in self.order:
-            if exists[self.entity[i]]:
-                by_entity.setdefault(self.entity[i], []).append(i)
         doubtful: list[tuple[int, int, int]] = []
-        for n, rows in by_entity.items():
+        for n, rows in self._maybe_known().items():
             extra = self.current[self.uris[n]].extra
             for c, cells in enumerate(self.cells):
                 at = extra[c]
@@ -143,6 +138,22 @@ class _Batch:
                 doubtful += [(n, c, i) for i in rows if cells.text[i] is not None and (not self.timed or _not_after(self.texts[i], at))]
         if doubtful:
             self._settle(doubtful)
+
+    def _maybe_known(self) -> dict[int, list[int]]:
+        """The rows of entities that exist, but for those whose first row is later than all that they have: the usual case costs little."""
+        first = {self.entity[i]: i for i in reversed(self.order)}
+        doubted: dict[int, list[int]] = {}
+        for n, i in first.items():
+            if not self.ids[n]:
+                continue
+            newest = max((at for at in self.current[self.uris[n]].extra if at is not None), default="")
+            if not self.timed or _not_after(self.texts[i], newest) or len(newest) not in {0, 1, len(self.texts[i])}:
+                doubted[n] = []
+        if doubted:
+            for i in self.order:
+                if self.entity[i] in doubted:
+                    doubted[self.entity[i]].append(i)
+        return doubted
 
     def _settle(self, doubtful: list[tuple[int, int, int]]) -> None:
         documents = state.documents(self.conn, self.tenant_id, list({self.ids[n] for n, _, _ in doubtful}))
@@ -303,6 +314,8 @@ def _not_after(text: str, current: str) -> bool:
     """Whether instant `text` is not later than `current`, both ISO 8601 in UTC."""
     if len(text) == len(current):
         return text <= current
+    if len(current) < 2:
+        return False
     return datetime.fromisoformat(text).astimezone(UTC) <= datetime.fromisoformat(current).astimezone(UTC)
 
 

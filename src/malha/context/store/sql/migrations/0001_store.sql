@@ -97,7 +97,8 @@ CREATE TABLE observation_hot (
     txt text
 ) PARTITION BY RANGE (received_at);
 CREATE INDEX observation_hot_series ON observation_hot (tenant_id, attr_id, entity_id, observed_at);
-CREATE INDEX observation_hot_commits ON observation_hot (tenant_id, xid, seq);
+-- one entry a transaction and page, not one a row: readers order by (xid, seq) within it
+CREATE INDEX observation_hot_commits ON observation_hot (tenant_id, xid);
 CREATE TABLE observation_hot_default PARTITION OF observation_hot DEFAULT;
 REVOKE ALL ON observation_hot_default FROM malha_app;
 REVOKE UPDATE ON observation_hot FROM malha_app;
