@@ -38,7 +38,7 @@ EXEMPT = {
     "attribute*": "names of attributes, interned once for the installation",
     "entity_type": "names of types, interned once for the installation",
     "unit": "codes of units, interned once for the installation",
-    "national_data_model": "the nation's data models, the same for all",
+    "national_*": "the nation's data models and boundaries, the same for all",
     "cache_entry": "counters that slow down guessing, before a tenant is known",
     "demo_mail": "the demonstration's post, on this machine only; with SMTP nothing is written to it",
     "token_generation": "which generation of tokens counts, read before a tenant is known",
