@@ -28,6 +28,7 @@ class ProjectConfig(AppConfig):
         navigation.register_tenants(tenant_links)
         administration.provide_types(entity_types)
         navigation.register_ribbon(fictitious)
+        self._register_search()
         navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
         for label, name, capability, text in (
             (_("Nome e brasão"), "administration:identity", Capability.TENANT_MANAGE, _("O que está no topo de todas as páginas.")),
@@ -38,6 +39,11 @@ class ProjectConfig(AppConfig):
             (_("Criar município"), "identity:create_member", Capability.TENANT_CREATE, _("Um serviço novo para um membro.")),
         ):
             navigation.register("gestao", label, name, may(capability), text=text)
+
+    def _register_search(self) -> None:
+        from malha.project import search  # once the apps are ready: it reads the rooms' services
+
+        search.register()
 
 
 def may(capability: Capability) -> Callable[[HttpRequest], bool]:
