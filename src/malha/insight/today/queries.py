@@ -19,13 +19,14 @@ def latest(conn: psycopg.Connection, tenant_id: int, limit: int) -> list[tuple[s
     ).fetchall()
 
 
-def usual_wait_seconds(conn: psycopg.Connection, tenant_id: int) -> dict[str, tuple[float, datetime]]:
-    """For each type, the usual time between two deliveries of the last two days, and when the last one came."""
+def usual_wait_seconds(conn: psycopg.Connection, tenant_id: int, newest: int = 100_000) -> dict[str, float]:
+    """For each type among the newest observations, the usual time between two deliveries (nine in ten are shorter)."""
     found = conn.execute(
-        """SELECT t.name, percentile_cont(0.9) WITHIN GROUP (ORDER BY wait), max(at) FROM (
-               SELECT type_id, at, extract(epoch FROM at - lag(at) OVER (PARTITION BY type_id ORDER BY at)) AS wait
-               FROM (SELECT DISTINCT type_id, received_at AS at FROM observation_hot WHERE tenant_id = %s AND received_at > now() - interval '2 days') AS deliveries
-           ) AS waits JOIN entity_type t ON t.id = waits.type_id GROUP BY t.name""",
-        [tenant_id],
+        """SELECT t.name, percentile_cont(0.9) WITHIN GROUP (ORDER BY wait) FROM (
+               SELECT type_id, extract(epoch FROM at - lag(at) OVER (PARTITION BY type_id ORDER BY at)) AS wait
+               FROM (SELECT DISTINCT type_id, received_at AS at FROM (
+                        SELECT type_id, received_at FROM observation_hot WHERE tenant_id = %s ORDER BY xid DESC, seq DESC LIMIT %s) AS rows) AS deliveries
+           ) AS waits JOIN entity_type t ON t.id = waits.type_id WHERE wait IS NOT NULL GROUP BY t.name""",
+        [tenant_id, newest],
     ).fetchall()
-    return {row[0]: (float(row[1] or 0), row[2]) for row in found}
+    return {row[0]: float(row[1]) for row in found}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import psycopg
 
@@ -13,22 +14,35 @@ from malha.insight.today.contracts import Health, Latest
 from malha.vocabulary.models import service as models
 
 #: late is: longer ago than three times the usual wait, and never less than this
-LEAST_WAIT_SECONDS = 900
+LEAST_WAIT = timedelta(minutes=15)
 #: what has no rhythm of its own is not called late
-RHYTHM_SECONDS = 43200
+RHYTHM = timedelta(hours=12)
+#: an observation whose rhythm is not known is late after this, for a week; then it is not expected any more
+UNKNOWN_WAIT, FORGOTTEN = timedelta(hours=3), timedelta(days=7)
 
 
-def health(conn: psycopg.Connection, tenant: Tenant, now: datetime, language: str) -> list[Health]:
+def usual_waits(conn: psycopg.Connection, tenant: Tenant) -> dict[str, float]:
+    """The usual time in seconds between two deliveries of each type; to be asked now and then, not with each page."""
+    return queries.usual_wait_seconds(conn, tenant.id)
+
+
+def health(conn: psycopg.Connection, tenant: Tenant, now: datetime, language: str, usual: Mapping[str, float]) -> list[Health]:
     """When each kind of thing last spoke; those that are late first."""
-    usual = queries.usual_wait_seconds(conn, tenant.id)
     found = []
     for name, count, changed in store.types(conn, tenant.id):
         model = models.find(name, tenant.id)
-        wait, last = usual.get(name, (0.0, changed))
-        limit = max(LEAST_WAIT_SECONDS, 3 * wait)
-        late = 0 < wait < RHYTHM_SECONDS and (now - max(last, changed)).total_seconds() > limit
-        found.append(Health(name, model.label.in_language(language) if model else name, count, max(last, changed), late))
+        observed = bool(model and model.time_property and model.measures)
+        late = is_late(now - changed, usual.get(name), observed=observed and bool(usual))
+        found.append(Health(name, model.label.in_language(language) if model else name, count, changed, late))
     return sorted(found, key=lambda one: (not one.late, one.label))
+
+
+def is_late(silent: timedelta, usual_seconds: float | None, *, observed: bool) -> bool:
+    """Whether a silence is longer than one may expect."""
+    if usual_seconds is None:
+        return observed and UNKNOWN_WAIT < silent < FORGOTTEN
+    usual = timedelta(seconds=usual_seconds)
+    return usual < RHYTHM and silent > max(LEAST_WAIT, 3 * usual)
 
 
 def latest(conn: psycopg.Connection, tenant: Tenant, language: str, limit: int = 8) -> list[Latest]:

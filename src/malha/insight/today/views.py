@@ -22,6 +22,7 @@ from malha.insight.today import service
 from malha.insight.today.contracts import Health, Step
 
 HEALTH_SECONDS = 30
+WAITS_SECONDS = 900
 
 
 def tenant_of(request: HttpRequest) -> Tenant:
@@ -55,7 +56,11 @@ def _health(tenant: Tenant, language: str) -> list[Health]:
     key = f"today-health:{tenant.id}:{language}"
     found: list[Health] | None = cache.get(key)
     if found is None:
-        found = service.health(database.current(), tenant, metrics.moment(tenant), language)
+        waits: dict[str, float] | None = cache.get(f"today-waits:{tenant.id}")
+        if waits is None:
+            waits = service.usual_waits(database.current(), tenant)
+            cache.set(f"today-waits:{tenant.id}", waits, WAITS_SECONDS)
+        found = service.health(database.current(), tenant, metrics.moment(tenant), language, waits)
         cache.set(key, found, HEALTH_SECONDS)
     return found
 

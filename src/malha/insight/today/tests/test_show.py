@@ -75,15 +75,20 @@ def test_another_tenant_and_strangers_see_nothing(enter, path):
 
 
 def test_what_is_silent_for_longer_than_usual_is_late(new_tenant):
-    tenant = new_tenant()
-    with database.connect() as conn:
-        with database.tenant_transaction(conn, [tenant.id]):
-            now = time.now()
-            for minutes in (60, 50, 40, 30):
-                moment = now - timedelta(minutes=minutes)
-                store.upsert_table(
-                    conn, tenant.id, EntityTable("FloodMonitoring", ["urn:x:1"], [Column("currentLevel", [float(minutes)])], observed_at=[moment])
-                )
-                conn.execute("SELECT 1")
-            (one,) = service.health(conn, tenant, now, "pt")
-            assert (one.count, one.late) == (1, False)  # all came at once: no rhythm is known
+    hours, days = timedelta(hours=1), timedelta(days=1)
+    assert service.is_late(2 * hours, 900, observed=True)
+    assert not service.is_late(timedelta(minutes=14), 60, observed=True)
+    assert not service.is_late(2 * days, 86400, observed=True)  # once a day is no rhythm to hurry for
+    assert service.is_late(4 * hours, None, observed=True)
+    assert not service.is_late(4 * hours, None, observed=False)
+    assert not service.is_late(30 * days, None, observed=True)
+
+
+def test_health_says_when_each_source_last_spoke(enter):
+    tenant, client = enter()
+    write(tenant)
+    assert "1 fonte em dia" in client.get(f"/{tenant.slug}/").content.decode()
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        (one,) = service.health(conn, tenant, time.now() + timedelta(hours=4), "pt", {"FloodMonitoring": 600.0})
+        assert (one.label, one.count, one.late) == ("Nível de cheia", 1, True)
+        assert service.usual_waits(conn, tenant) == {}
