@@ -155,14 +155,24 @@ def test_invites_a_colleague_and_lets_in_who_lost_the_phone(page, server, new_te
 
 
 def test_changes_person_on_a_shared_desk(page, server, new_tenant, sign_in, assert_accessible):
+    """The next person comes back to the page that was open, and is not the one before."""
     tenant = new_tenant()
-    sign_in(page, tenant, name="Ana")
-    here = f"/{tenant.slug}/gestao/pessoas/"
-    page.goto(server + here)
-    page.goto(f"{server}/{tenant.slug}/conta/logout/?next={here}")
+    other = sign_in(page, tenant, name="Bruno Seguinte")
+    sign_in(page, tenant, name="Ana Primeira")
+    page.goto(f"{server}/{tenant.slug}/gestao/pessoas/?vista=1")
+    page.get_by_label("Conta de Ana Primeira").click()
+    page.get_by_role("link", name="Sair ou mudar de pessoa").click()
     assert_accessible(page)
     page.get_by_role("button", name="Mudar de pessoa").click()
-    page.wait_for_url(f"**/conta/login/?next={urllib.parse.quote(here, safe='')}")
+    page.get_by_label("Endereço de correio eletrónico").first.fill(other.email)
+    page.get_by_role("button", name="Receber código").click()
+    page.wait_for_url("**/confirm/**")
+    code = code_for(reader := page.context.new_page(), server, other.email)
+    reader.close()
+    page.get_by_label("Código").fill(code)
+    page.get_by_role("button", name="Continuar").click()
+    page.wait_for_url(f"**/{tenant.slug}/gestao/pessoas/?vista=1")
+    assert page.get_by_label("Conta de Bruno Seguinte").count() == 1
 
 
 ASK = """
