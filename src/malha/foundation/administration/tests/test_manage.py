@@ -105,6 +105,7 @@ def test_terms_without_a_purpose_or_in_the_past_are_refused(manager, new_tenant)
 def test_a_member_delegates_to_its_community_and_takes_it_back(manager):
     cim, cim_browser, _ = manager(name="CIM do Rio", kind=OrganisationKind.INTERMUNICIPAL_COMMUNITY)
     town, browser, _ = manager(name="Vila do Rio", parent_id=cim.id)
+    assert "CIM do Rio pode gerir o serviço por si" in browser.get(f"/{town.slug}/primeiro-dia/").content.decode()  # offered first
     page = browser.get(f"/{town.slug}/gestao/delegacao/").content.decode()
     assert "CIM do Rio pode gerir o serviço por si" in page
     assert cim_browser.get(f"/{town.slug}/gestao/identidade/").status_code == 403
