@@ -70,11 +70,11 @@ class MalhaChart extends HTMLElement {
     }
   }
 
-  // In the next frame: asked inside the change of theme, styles would answer with the colours of before.
+  // A moment later: asked while the theme changes, styles answer with the colours of before, and some keep them.
   private readonly redraw = (): void => {
-    requestAnimationFrame(() => {
+    window.setTimeout(() => {
       if (this.spec) this.draw(this.spec);
-    });
+    }, 150);
   };
 
   private palette(): string[] {

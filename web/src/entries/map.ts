@@ -120,7 +120,7 @@ class MalhaMap extends HTMLElement {
     for (const layer of [...spec.layers].sort((a, b) => order(a) - order(b))) {
       this.held.set(layer.id, { spec: layer, features: new Map(), at: "", on: layer.visible !== false, off: new Set(), loading: false, again: false });
       if (layer.tiles) map.addSource(layer.id, { type: "vector", tiles: [new URL(layer.tiles, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")], minzoom: 0, maxzoom: 16 });
-      else map.addSource(layer.id, { type: "geojson", data: EMPTY, ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 36, clusterMaxZoom: 13 } : {}) });
+      else map.addSource(layer.id, { type: "geojson", data: EMPTY, ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 26, clusterMaxZoom: 12 } : {}) });
       for (const one of drawn(layer, ink, paper, scale)) map.addLayer({ ...one, layout: { ...one.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof one);
     }
     this.drawLegend(spec);
@@ -358,8 +358,9 @@ class MalhaMap extends HTMLElement {
   }
 }
 
+// What is never grouped lies above what is, so that a group hides no river in flood.
 function order(layer: LayerSpec): number {
-  return { fill: 0, line: 1, circle: 2, cluster: 2, symbol: 3 }[layer.kind];
+  return { fill: 0, line: 1, cluster: 2, circle: 3, symbol: 4 }[layer.kind];
 }
 
 customElements.define("malha-map", MalhaMap);

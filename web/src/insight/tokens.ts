@@ -5,7 +5,7 @@ export function colour(place: Element, name: string): string {
   const probe = document.createElement("span");
   probe.hidden = true;
   probe.style.color = `var(${name})`;
-  place.append(probe);
+  (place.closest("main")?.parentElement ?? document.body).append(probe);
   const found = getComputedStyle(probe).color;
   probe.remove();
   return found;
