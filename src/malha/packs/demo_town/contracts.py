@@ -48,12 +48,12 @@ class KindSpec:
 
 KINDS: tuple[KindSpec, ...] = (
     KindSpec(DeviceKind.AIR, 20, 1800, "dateObserved", (Measure("pm10", "GQ", 1), Measure("pm25", "GQ", 1), Measure("no2", "GQ", 1), Measure("o3", "GQ", 1))),
-    KindSpec(DeviceKind.NOISE, 40, 900, "dateObservedTo", (Measure("LAeq", "2N", 1),)),
+    KindSpec(DeviceKind.NOISE, 40, 1800, "dateObservedTo", (Measure("LAeq", "2N", 1),)),
     KindSpec(
         DeviceKind.WEATHER, 10, 1800, "dateObserved",
         (Measure("temperature", "CEL", 1), Measure("relativeHumidity", "", 2), Measure("precipitation", "MMT", 1), Measure("windSpeed", "MTS", 1)),
     ),
-    KindSpec(DeviceKind.WASTE, 200, 7200, "binLoggedTime", (Measure("fillingLevel", "", 2),)),
+    KindSpec(DeviceKind.WASTE, 200, 3600, "binLoggedTime", (Measure("fillingLevel", "", 2),)),
     KindSpec(DeviceKind.RIVER, 10, 900, "observationDateTime", (Measure("currentLevel", "MTR", 2),)),
     KindSpec(DeviceKind.PARKING, 20, 1800, "observationDateTime", (Measure("occupancy", "", 2), Measure("availableSpotNumber", "", 0))),
 )  # fmt: skip

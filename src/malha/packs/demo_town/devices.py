@@ -21,6 +21,8 @@ _WORDS = {
 _BRIDGES = ("Nascente", "Moinho Alto", "Açude de Cima", "Ponte Nova", "Ponte Velha", "Lavadouro", "Cais", "Açude de Baixo", "Moinho do Meio", "Foz")
 DANGER_LEVEL_M = 2.0
 ALERT_LEVEL_M = 1.5
+#: from the bed of the stream to the sensor
+REFERENCE_LEVEL_M = 4.0
 
 
 @cache

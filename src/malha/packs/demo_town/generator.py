@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from malha.context.store.contracts import Column, EntityTable
 from malha.history.lake.contracts import BULK_SCHEMA
 from malha.packs.demo_town import devices, events, signals
-from malha.packs.demo_town.contracts import KINDS, SEED, Device, KindSpec, Measure, PlantedEvent
+from malha.packs.demo_town.contracts import KINDS, SEED, Device, DeviceKind, KindSpec, Measure, PlantedEvent
 from malha.packs.demo_town.noise import Integers, Numbers, uniform
 
 LATE_SHARE = 0.01
@@ -95,7 +95,12 @@ def table_of(spec: KindSpec, rows: list[Row]) -> EntityTable:
     """A batch for the store from rows of (uri, epoch seconds, a value for each measure)."""
     instants = [datetime.fromtimestamp(row[1], UTC) for row in rows]
     columns = [Column(what.name, [row[2][i] for row in rows], unit=what.unit) for i, what in enumerate(spec.measures)]
-    return EntityTable(spec.kind.value, [row[0] for row in rows], [*columns, Column(spec.time_property, instants)], observed_at=instants)
+    columns.append(Column(spec.time_property, instants))
+    if spec.kind is DeviceKind.NOISE:
+        columns.append(Column("dateObservedFrom", [instant - timedelta(seconds=spec.step_seconds) for instant in instants]))
+    if spec.kind is DeviceKind.RIVER:  # what the sensor under the bridge really measures
+        columns.append(Column("measuredDistance", [None if row[2][0] is None else round(devices.REFERENCE_LEVEL_M - row[2][0], 2) for row in rows], unit="MTR"))
+    return EntityTable(spec.kind.value, [row[0] for row in rows], columns, observed_at=instants)
 
 
 def _rows(device: Device, spec: KindSpec, moments: signals.Moments, happened: list[PlantedEvent]) -> Iterator[Row]:

@@ -137,7 +137,7 @@ def _waste(device: Device, name: str, at: Moments) -> Numbers:
     rhythm = 0.06 * np.sin(2 * np.pi * (at.hour - 15) / 24)
     fill = per_day * (0.85 + 0.3 * noise.uniform(at.seed, stream + 1, cycle)) * (eaten + rhythm * np.clip(eaten, 0, 1))
     fill *= np.where(at.weekend, 1.08, 1.0)
-    return as_numbers(np.clip(fill + 0.02 + 0.008 * noise.bell(at.seed, stream + 2, at.seconds), 0, 1.0))
+    return as_numbers(np.clip(fill + 0.02 + 0.008 * noise.bell(at.seed, stream + 2, at.seconds), 0, 0.92))
 
 
 def _last_collection(device: Device, at: Moments) -> Integers:

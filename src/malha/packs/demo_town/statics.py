@@ -102,11 +102,11 @@ def emergencies(end: datetime, seed: int = SEED) -> EntityTable:
     """What the fire brigade of the town went out for."""
     town = geography.town(seed)
     stories = [
-        ("Cheia", "2303", "Cheia na Ponte Velha", 40.7, 18, "Alto", town.centre),
-        ("Vento forte", "2301", "Árvore caída na estrada da Lançadeira", 40.9, 3, "Médio", town.parishes[4].centre),
-        ("Onda de calor", "2307", "Onda de calor: apoio a pessoas isoladas", 112, 40, "Médio", town.parishes[0].centre),
-        ("Incêndio em edifícios habitacionais", "2101", "Incêndio numa cozinha", 15.3, 4, "Baixo", town.parishes[1].centre),
-        ("Cheia", "2303", "Vigilância da ribeira na Ponte Velha", 1.25, 0, "Baixo", town.centre),
+        ("Cheia", 2303, "Cheia na Ponte Velha", 40.7, 18, "Alto", town.centre),
+        ("Vento forte", 2301, "Árvore caída na estrada da Lançadeira", 40.9, 3, "Médio", town.parishes[4].centre),
+        ("Onda de calor", 2307, "Onda de calor: apoio a pessoas isoladas", 112, 40, "Médio", town.parishes[0].centre),
+        ("Incêndio em edifícios habitacionais", 2101, "Incêndio numa cozinha", 15.3, 4, "Baixo", town.parishes[1].centre),
+        ("Cheia", 2303, "Vigilância da ribeira na Ponte Velha", 1.25, 0, "Baixo", town.centre),
     ]
     starts = [(end - timedelta(days=story[3])).replace(microsecond=0) for story in stories]
     ends = [start + timedelta(hours=story[4]) if story[4] else None for start, story in zip(starts, stories, strict=True)]
@@ -142,7 +142,7 @@ _FACTS: dict[DeviceKind, tuple[_Fact, ...]] = {
         ("status", "ok", "Property", ""), ("storedWasteKind", "kind", "Property", ""), ("binId", "number", "Property", ""),
     ),
     DeviceKind.RIVER: (
-        ("referenceLevel", 4.0, "Property", "MTR"), ("alertLevel", devices.ALERT_LEVEL_M, "Property", "MTR"),
+        ("referenceLevel", devices.REFERENCE_LEVEL_M, "Property", "MTR"), ("alertLevel", devices.ALERT_LEVEL_M, "Property", "MTR"),
         ("dangerLevel", devices.DANGER_LEVEL_M, "Property", "MTR"), ("stationID", "number", "Property", ""),
     ),
     DeviceKind.PARKING: (("totalSpotNumber", "size", "Property", ""), ("parkingSiteId", "number", "Property", "")),
