@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from malha.kernel import units
 from malha.vocabulary.models import declaration
-from malha.vocabulary.models.contracts import Aggregation, AttributeKind, ModelProperty, Role, ValueType
+from malha.vocabulary.models.contracts import Aggregation, AttributeKind, Label, ModelProperty, Role, ValueType
 
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\-.]+")
 _PREFIX = re.compile(r"^\s*(Geo)?(Property|Relationship)\.\s*")
@@ -98,6 +100,23 @@ def _aggregation(prop: ModelProperty) -> Aggregation:
     if name.startswith("min") and not name.startswith("minut"):
         return Aggregation.MINIMUM
     return Aggregation.SUM if _SUMMED.search(prop.name) else Aggregation.AVERAGE
+
+
+@cache
+def _names() -> dict[str, dict[str, Any]]:
+    data: dict[str, dict[str, Any]] = tomllib.loads((declaration.DECLARATIONS / "_names.toml").read_text(encoding="utf-8"))
+    return data
+
+
+def type_label(entity_type: str) -> Label:
+    """What a type is called: in our words where we have them, else its name as words."""
+    pair = _names()["types"].get(entity_type)
+    return Label(*pair) if pair else Label(words(entity_type), words(entity_type))
+
+
+def property_label(name: str) -> Label:
+    """What a property is called, as above."""
+    return Label(_names()["properties"].get(name, words(name)), words(name))
 
 
 @cache

@@ -126,7 +126,8 @@ def spec(request: HttpRequest) -> HttpResponse:
         }
         for level in levels
     ]
-    return JsonResponse({"extent": _extent(tenant), "layers": layers, "words": {}})
+    said = {"map": _("Mapa"), "zoom_in": _("Aproximar"), "zoom_out": _("Afastar"), "close": _("Fechar"), "legend": _("Camadas e legenda"), "name": _("Nome")}
+    return JsonResponse({"extent": _extent(tenant), "layers": layers, "words": said})
 
 
 @require_safe
