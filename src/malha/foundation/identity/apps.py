@@ -11,7 +11,8 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to what allauth tells, and check the operator's settings."""
-        from malha.foundation.identity import checks, receivers  # noqa: PLC0415 -- models are ready only now
+        from malha.foundation.identity import checks, receivers, script  # noqa: PLC0415 -- models are ready only now
 
         receivers.connect()
         checks.register()
+        script.install()
