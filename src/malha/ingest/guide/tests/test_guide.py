@@ -119,7 +119,10 @@ def test_who_may_not_load_is_told_so(new_tenant, signed):
 @pytest.mark.parametrize("path", ["/dados/carregar/", "/dados/cargas/", "/dados/quarentena/", "/dados/fontes/", "/dados/fontes/ipma/"])
 def test_pages_open_in_both_languages(new_tenant, signed, path):
     browser = signed(new_tenant())
-    assert browser.open(path).status_code == 200
+    answer = browser.open(path)
+    assert answer.status_code == 200
+    posts = re.findall(r'<form[^>]*method="post"[^>]*>(.*?)</form>', answer.content.decode(), re.DOTALL)
+    assert all("csrfmiddlewaretoken" in form for form in posts)
     browser.cookies["malha_language"] = "en"
     assert browser.open(path).status_code == 200
 
