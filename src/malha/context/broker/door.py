@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from malha.context.broker import auth, pool, reading, tenants
 from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BrokerError, InvalidRequest, NotPermitted
+from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
@@ -20,6 +22,7 @@ from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
+from malha.vocabulary.models import service as models
 
 logger = logging.getLogger(__name__)
 type Handler = Callable[[Request], Awaitable[Response]]
@@ -105,6 +108,20 @@ async def write[T](request: Request, context: Context, work: Callable[[psycopg.C
 def within_reach(who: Asked, types: tuple[str, ...]) -> bool:
     """Whether the principal's types let an entity of `types` through."""
     return who.principal.types is None or not who.principal.types.isdisjoint(types)
+
+
+def personal(who: Asked, types: Iterable[str]) -> frozenset[str]:
+    """The attributes of these types that are about people and that the principal may not read."""
+    if who.principal.may(Capability.PERSONAL_READ):
+        return frozenset()
+    found = (models.find(entity_type, who.tenant_id) for entity_type in types)
+    return frozenset(p.name for model in found if model for p in model.properties if p.personal)
+
+
+def shown(who: Asked, entity: StoredEntity) -> StoredEntity:
+    """The entity without what the principal may not read."""
+    hidden = personal(who, entity.types)
+    return replace(entity, attributes={n: a for n, a in entity.attributes.items() if n not in hidden}) if hidden else entity
 
 
 def require_reach(who: Asked, types: tuple[str, ...]) -> None:

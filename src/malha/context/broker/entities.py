@@ -27,7 +27,7 @@ async def retrieve(request: Request) -> Response:
     uri = request.path_params["id"]
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, rendering.Wanted]:
-        return _found(conn, who, uri), rendering.wanted(request, who.context)
+        return door.shown(who, _found(conn, who, uri)), rendering.wanted(request, who.context)
 
     entity, want = await door.read(request, work)
     if want.attrs and not want.attrs & set(entity.attributes):

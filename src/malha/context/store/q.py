@@ -213,6 +213,11 @@ def renamed(node: Node, rename: Callable[[str], str]) -> Node:
     return type(node)(tuple(renamed(part, rename) for part in node.parts))
 
 
+def names(node: Node) -> set[str]:
+    """The attributes that a question names."""
+    return {node.path.names[0]} if isinstance(node, Term) else {name for part in node.parts for name in names(part)}
+
+
 def write(node: Node) -> str:
     """The text of a tree; `parse` reads it back as the same tree."""
     if isinstance(node, Some):

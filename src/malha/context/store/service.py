@@ -63,6 +63,11 @@ def rename_in_question(text: str, rename: Callable[[str], str]) -> str:
     return q.write(q.renamed(q.parse(text), rename))
 
 
+def names_in_question(text: str) -> set[str]:
+    """The attributes that a `q` names. Raises UnusableQuery."""
+    return q.names(q.parse(text))
+
+
 def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
     """A page of entities in order of their id. Raises UnusableQuery where the question cannot be understood.
 

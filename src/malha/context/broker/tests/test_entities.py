@@ -215,3 +215,19 @@ def test_revoked_token_is_refused(client, new_tenant):
         tokens.revoke(conn, subject)
     auth.forget()  # a minute later
     assert town.get("entities?type=T").status_code == 401
+
+
+def test_what_is_about_people_needs_the_right(client, new_tenant):
+    from malha.vocabulary.models import service as models
+
+    model = next(m for m in models.all_models() if any(p.personal and p.type == "text" for p in m.properties))
+    name = next(p.name for p in model.properties if p.personal and p.type == "text")
+    mine = new_tenant()
+    client.of(mine).post("entities", json={"id": "urn:x:1", "type": model.type, name: "Ana", "other": 1})
+    reader = client.of(mine, capabilities=[Capability.DATA_READ])
+    assert name not in reader.get("entities/urn:x:1").json()
+    assert name not in reader.get(f"entities?type={model.type}").json()[0]
+    assert reader.get(f'entities?type={model.type}&q={name}=="Ana"').status_code == 403
+    trusted = client.of(mine, capabilities=[Capability.DATA_READ, Capability.PERSONAL_READ])
+    assert trusted.get("entities/urn:x:1?options=keyValues").json()[name] == "Ana"
+    assert len(trusted.get(f'entities?q={name}=="Ana"').json()) == 1

@@ -1,0 +1,14 @@
+"""What the store does by the clock."""
+
+from __future__ import annotations
+
+from malha.context.store import service
+from malha.foundation.database import service as database
+from malha.foundation.jobs.service import periodic
+
+
+@periodic("23 */6 * * *", "store.partitions")
+def make_partitions() -> None:
+    """Make the hot partitions of the coming week, several times a day, so that none is ever missing."""
+    with database.connect(autocommit=True) as conn:
+        service.partitions_ahead(conn)
