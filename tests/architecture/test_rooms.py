@@ -46,7 +46,7 @@ def test_there_are_no_drawers():
 
 def test_every_room_says_what_it_is_in_thirty_lines():
     rooms = {path.parent for path in PACKAGE.glob("*/*/__init__.py")} - {PACKAGE / "project" / "commands"}
-    rooms = {room for room in rooms if room.parent.name not in {"ui", "project"} and any(p.stem not in {"__init__"} for p in room.glob("*.py"))}
+    rooms = {room for room in rooms if room.parent.name not in {"ui", "project"} and any(p.stem != "__init__" for p in room.glob("*.py"))}
     missing = sorted(str(room.relative_to(PACKAGE)) for room in rooms if not (room / "README.md").exists())
     assert not missing
     long = sorted(str(room.relative_to(PACKAGE)) for room in rooms if len((room / "README.md").read_text(encoding="utf-8").splitlines()) > 30)

@@ -76,12 +76,12 @@ def _make_demo(console: Console, conf: Settings) -> None:
     """The fictitious town, on first start and never beyond this computer."""
     from malha.foundation.mail.rules import beyond_loopback
     from malha.packs.demo_town import service as town
-    from malha.project.commands import demo
+    from malha.project import demonstration
 
     if town.exists() or beyond_loopback(conf):
         return
     console.print(say(msg("A fazer a vila de demonstração (fictícia): um ano de dados, só desta vez…")))
-    made = demo.make(console)
+    made = demonstration.make_apart()
     console.print(say(msg("Vila de Malha pronta, com {count} observações. Para a tirar: ./malha demo remove"), count=made["observations"]))
 
 

@@ -8,8 +8,9 @@ import click
 from rich.console import Console
 
 from malha.foundation.language import service as language
+from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
-from malha.project import supervisor
+from malha.project import demonstration, supervisor
 
 JSON = click.option("--json", "as_json", is_flag=True, help=msg("Resultado em JSON, para programas."))
 
@@ -24,7 +25,10 @@ def command() -> None:
 def create(as_json: bool) -> None:
     """Faz a vila fictícia com um ano de dados (o que havia dela sai primeiro)."""
     with supervisor.platform():
-        facts = make(Console(stderr=True))
+        console = Console(stderr=True)
+        facts = demonstration.make(console)
+        if samples := settings.current().samples:
+            demonstration.make_recording(console, samples)
     click.echo(json.dumps(facts) if as_json else language.say(msg("A vila está pronta: {count} observações."), count=facts["observations"]))
 
 
@@ -55,20 +59,3 @@ def events(as_json: bool) -> None:
         for one in found
     ]  # fmt: skip
     click.echo(json.dumps(rows, ensure_ascii=False) if as_json else "\n".join(f"{row['start']}  {row['title']}" for row in rows))
-
-
-def make(console: Console) -> dict[str, object]:
-    """Make the town with a progress bar. Returns what was made."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from malha.kernel.time import format_instant
-    from malha.packs.demo_town import service as town
-
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(doing: str, done: int, total: int) -> None:
-            bar.update(task, description=language.say(doing), completed=done, total=total)
-
-        made = town.create(show)
-    return {"slug": made.tenant.slug, "end": format_instant(made.end), "entities": made.entities, "observations": made.observations}
