@@ -21,6 +21,8 @@ from malha.foundation.access.contracts import Capability, Principal, RoleName
 from malha.foundation.identity import service as people
 from malha.foundation.identity.models import Person
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
 #: pages that anybody may open, by name or beginning of name, each with its reason
 OPEN = {
     "home": "sends on to sign in, or shows who we are",

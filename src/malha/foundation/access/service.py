@@ -60,10 +60,11 @@ def grant(
     role: RoleName,
     scope: Mapping[str, Sequence[str]] | None = None,
     *,
+    since: datetime | None = None,
     until: datetime | None = None,
     by: str = "",
 ) -> None:
-    """Give a person a role in a tenant; the same role again changes its scope and end.
+    """Give a person a role in a tenant, from now or `since`, `until` then; the same role again changes its scope and end.
 
     `scope` limits it: `types`, `areas`, `categories`, `datasets`, each a list of names.
     """
@@ -71,7 +72,7 @@ def grant(
     values = {"scope": limits, "valid_until": until, "granted_by": by}
     with database.scope(tenant_id):
         Membership.objects.update_or_create(
-            person_id=person_id, tenant_id=tenant_id, role=role, defaults=values, create_defaults=values | {"valid_from": now()}
+            person_id=person_id, tenant_id=tenant_id, role=role, defaults=values, create_defaults=values | {"valid_from": since or now()}
         )
         tokens.revoke(database.current(), f"person:{person_id}")  # the plane's cookie of before says too much or too little
         audit.record(tenant_id, by, "access.grant", f"person:{person_id}", {"role": role, "scope": limits, "until": until and until.isoformat()})

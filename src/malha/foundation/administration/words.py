@@ -50,6 +50,7 @@ ACTIONS: dict[str, str | Promise] = {
     "tenant.create": gettext_lazy("Criou o serviço"),
     "tenant.delete": gettext_lazy("Apagou um serviço"),
     "tenant.delegate": gettext_lazy("Delegou a gestão"),
+    "tenant.move": gettext_lazy("Mudou o endereço do serviço"),
     "tenant.rename": gettext_lazy("Mudou nome, cor ou brasão"),
     "tenant.take_back": gettext_lazy("Retirou uma delegação"),
 }

@@ -112,6 +112,28 @@ def show(slug: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("slug")
+@click.argument("hostname", default="")
+@JSON
+def move(slug: str, hostname: str, as_json: bool) -> None:
+    """Muda um serviço para um nome de anfitrião próprio (sem HOSTNAME, de volta ao caminho). Os endereços antigos levam ao novo."""
+    with supervisor.platform():
+        from malha.foundation.audit import service as audit
+        from malha.foundation.tenancy import service as tenancy
+
+        tenant = tenancy.move_to_hostname(tenancy.by_slug(slug).id, hostname)
+        with tenancy.scope(tenant.id):
+            audit.record(tenant.id, "command", "tenant.move", f"tenant:{tenant.id}", {"hostname": hostname})
+        facts = _facts(tenant)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    click.echo(language.say(msg("{name} está em {address}"), name=tenant.name, address=tenant.hostname or f"/{tenant.slug}/"))
+    if hostname:
+        click.echo(language.say(msg("O nome tem de estar em MALHA_ALLOWED_HOSTS e apontar para este servidor.")))
+
+
+@command.command()
+@click.argument("slug")
 @click.option("--yes", is_flag=True, help=msg("Não pergunta. Não há volta atrás."))
 @JSON
 def delete(slug: str, yes: bool, as_json: bool) -> None:

@@ -49,6 +49,12 @@ def test_a_role_ends(new_tenant, person):
     assert service.capabilities_of(someone.pk, tenant.id) == frozenset()
 
 
+def test_a_supplier_has_a_window(new_tenant, person):
+    tenant, someone = new_tenant(), person()
+    service.grant(someone.pk, tenant.id, RoleName.SUPPLIER, {"types": ["WasteContainer"]}, since=now() + timedelta(days=1), until=now() + timedelta(days=2))
+    assert service.capabilities_of(someone.pk, tenant.id) == frozenset()
+
+
 def test_types_limit_a_reader_unless_another_role_has_no_limit(new_tenant, person):
     tenant, someone = new_tenant(), person()
     service.grant(someone.pk, tenant.id, RoleName.SUPPLIER, {"types": ["WasteContainer"]})
