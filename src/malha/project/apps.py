@@ -60,6 +60,8 @@ def may(capability: Capability) -> Callable[[HttpRequest], bool]:
 def fictitious(request: HttpRequest) -> str | None:
     """The ribbon of the demo town: nothing in it is true."""
     tenant = getattr(request, "tenant", None)
+    if tenant and tenant.theme.get("ribbon"):  # a recording says of when it is
+        return str(tenant.theme["ribbon"])
     return gettext("Vila fictícia: pessoas, lugares e números inventados para experimentar a Malha.") if tenant and tenant.is_demo else None
 
 

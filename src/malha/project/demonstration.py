@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from malha.foundation.language import service as language
 from malha.kernel.text import msg
+
+
+def make_apart() -> dict[str, object]:
+    """As `make`, in a process that ends: the memory that a year of data takes goes back with it."""
+    done = subprocess.run([sys.executable, "-m", "malha", "demo", "create", "--json"], check=True, stdout=subprocess.PIPE)  # noqa: S603 -- our own command
+    facts: dict[str, object] = json.loads(done.stdout)
+    return facts
 
 
 def make(console: Console) -> dict[str, object]:
