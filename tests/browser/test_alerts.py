@@ -31,7 +31,7 @@ def test_it_works(page, server, town, sign_in, shoot, assert_accessible):
     shoot(page, "alarme", sizes=("phone", "laptop"), themes=("light", "dark"), full_page=True)
     assert_accessible(page)
     page.get_by_role("button", name="Terminar alarme").click()
-    expect(page.locator("main").get_by_text("Terminado", exact=True)).to_be_visible()
+    expect(page.locator("section[aria-labelledby=o-que] p").first).to_contain_text("Terminado")
     expect(page.locator(".story li")).to_have_count(4)
     page.goto(f"{server}/{town.slug}/agir/alarmes/?vista=terminados")
     expect(page.get_by_text("terminado por Ana Ensaio")).to_be_visible()

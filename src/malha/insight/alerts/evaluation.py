@@ -24,6 +24,8 @@ from malha.vocabulary.models import service as models
 #: a thing that said nothing for so long is a matter of data health, not an alarm
 ABANDONED = timedelta(days=7)
 PAGE = 1000
+#: what a silence rule remembers of a thing that came by a load of history
+LOADED = "load"
 
 
 @dataclass(slots=True)
@@ -187,6 +189,19 @@ def listen(conn: psycopg.Connection, rule: Rule, heard: Mapping[str, datetime]) 
     return changed
 
 
+def mark_loaded(conn: psycopg.Connection, rule: Rule, ids: Sequence[int]) -> None:
+    """Remember of a silence rule that these things were loaded, not heard: their silence asks for nobody until they speak."""
+    things = queries.things(conn, rule.tenant_id, ids)
+    found = store.query(conn, [rule.tenant_id], EntityQuery(uris=tuple(things), limit=len(things))).entities if things else []
+    known = queries.states(conn, rule.tenant_id, rule.id, things, live=True)
+    after = {
+        thing.uri: State(Phase.QUIET, last_at=last_heard(thing, rule.attribute), last_value=LOADED)
+        for thing in found
+        if thing.uri not in known or known[thing.uri].last_value == LOADED
+    }
+    queries.save_states(conn, rule.tenant_id, rule.id, after, live=True)
+
+
 def watch_silence(conn: psycopg.Connection, rule: Rule, now: datetime) -> list[int]:
     """Ring for things of a silence rule not heard for too long at `now`; gives the ids of alarms opened or ended."""
     changed: list[int] = []
@@ -196,6 +211,8 @@ def watch_silence(conn: psycopg.Connection, rule: Rule, now: datetime) -> list[i
         after: dict[str, State] = {}
         for uri, (thing, heard_at) in last.items():
             state = states.get(uri, State())
+            if state.last_value == LOADED and state.last_at and heard_at <= state.last_at:
+                continue
             if rules.silent(rule, heard_at, now):
                 if state.phase is not Phase.FIRING and now - heard_at < ABANDONED:
                     open_alarm(conn, rule, uri, since=heard_at, at=now, value=None, thing=thing, changed=changed)

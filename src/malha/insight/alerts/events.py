@@ -10,7 +10,7 @@ from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery
 from malha.foundation.events.contracts import Event
 from malha.insight.alerts import evaluation, queries
-from malha.insight.alerts.contracts import Heard, RuleKind
+from malha.insight.alerts.contracts import Heard, Rule, RuleKind
 from malha.kernel import time
 
 
@@ -29,7 +29,15 @@ def on_entities_changed(conn: psycopg.Connection, event: Event, *, now: datetime
         changed += evaluation.evaluate(conn, rule, heard, live=bool(payload.get("live", True)), now=now, run_id=_number(payload.get("run_id")))
     if payload.get("live", True):
         changed += _listen(conn, event, entity_type)
+    else:
+        ids = payload.get("ids")
+        for rule in _silence_rules(conn, event, entity_type):
+            evaluation.mark_loaded(conn, rule, ids if isinstance(ids, list) else [])
     return changed
+
+
+def _silence_rules(conn: psycopg.Connection, event: Event, entity_type: str) -> list[Rule]:
+    return [rule for rule in queries.rules(conn, event.tenant_id, type=entity_type) if rule.kind is RuleKind.SILENCE]
 
 
 def consume(conn: psycopg.Connection, event: Event) -> None:
@@ -47,9 +55,8 @@ def _heard(conn: psycopg.Connection, event: Event, entity_type: str, attribute: 
 
 def _listen(conn: psycopg.Connection, event: Event, entity_type: str) -> list[int]:
     """End the silences of things that just spoke."""
-    rules = [rule for rule in queries.rules(conn, event.tenant_id, type=entity_type) if rule.kind is RuleKind.SILENCE]
     changed: list[int] = []
-    for rule in rules:
+    for rule in _silence_rules(conn, event, entity_type):
         silent = queries.firing(conn, event.tenant_id, rule.id)
         if not silent:
             continue

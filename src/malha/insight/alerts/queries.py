@@ -225,6 +225,12 @@ def heard(conn: psycopg.Connection, tenant_id: int, type: str, attribute: str, *
     return [Heard(row[0], row[1], row[2] if row[2] is not None else row[3]) for row in found if row[2] is not None or row[3] is not None]
 
 
+def things(conn: psycopg.Connection, tenant_id: int, ids: Sequence[int]) -> list[str]:
+    """The URIs of entities by id."""
+    found = conn.execute("SELECT uri FROM entities WHERE tenant_id = %s AND id = ANY (%s)", [tenant_id, list(ids)]).fetchall()
+    return [row[0] for row in found]
+
+
 def firing(conn: psycopg.Connection, tenant_id: int, rule_id: int) -> list[str]:
     """The things for which a rule's alarm runs."""
     found = conn.execute("SELECT uri FROM alarm WHERE tenant_id = %s AND rule_id = %s AND status IN ('open', 'taken')", [tenant_id, rule_id]).fetchall()

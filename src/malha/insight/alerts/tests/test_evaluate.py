@@ -108,6 +108,18 @@ def test_silence(conn, new_tenant, hear, at):
     assert running(conn, tenant) == []
 
 
+def test_what_was_only_loaded_is_not_missed(conn, new_tenant, hear, at):
+    tenant = new_tenant()
+    with database.tenant_transaction(conn, [tenant.id]):
+        service.save_rule(conn, Rule(0, tenant.id, "Calado", RuleKind.SILENCE, "FloodMonitoring", silence_seconds=1800, severity=Severity.NO_DATA))
+    hear(tenant, [(URI, at(1), 1.0)], live=False)
+    with database.tenant_transaction(conn, [tenant.id]):
+        assert service.tick(conn, tenant.id, at(4)) == []
+    hear(tenant, [(URI, at(4, 5), 1.2)])  # now it speaks by itself, and is missed when it stops
+    with database.tenant_transaction(conn, [tenant.id]):
+        assert len(service.tick(conn, tenant.id, at(5))) == 1
+
+
 def test_another_tenant_sees_none_of_it(conn, river, new_tenant, hear, at):
     hear(river, [(URI, at(2, 45), 2.5), (URI, at(2, 51), 2.5)])
     (alarm,) = running(conn, river)
