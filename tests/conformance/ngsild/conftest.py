@@ -1,0 +1,28 @@
+"""The plane in process, with a client of a tenant of its own for each test; files are named by clause of GS CIM 009 v1.9.1."""
+
+import warnings
+
+import pytest
+
+from malha.context.broker import auth, pool
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.tokens import service as tokens
+from malha.project import plane
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # starlette would like another client than the one that it ships with
+    from starlette.testclient import TestClient
+
+
+@pytest.fixture
+def broker(new_tenant):
+    """A client that may read and write everything of one tenant; paths are below /ngsi-ld/v1/."""
+    auth.forget()
+    tenant = new_tenant()
+    with database.connect(autocommit=True) as conn:
+        caps = (Capability.DATA_READ, Capability.DATA_WRITE, Capability.PERSONAL_READ)
+        token = tokens.issue(conn, "a secret of the tests", subject="client:conformance", tenants=[tenant.id], capabilities=caps)
+    with TestClient(plane.application(), base_url=f"http://localhost/{tenant.slug}/ngsi-ld/v1/", headers={"Authorization": f"Bearer {token}"}) as client:
+        yield client
+    pool.close()
