@@ -233,5 +233,5 @@ def _shape(reading: Reading, sample: TextBatch | None, rows: int, sheets: tuple[
     hint = rules.decimal_hint_of(reading.delimiter if reading.kind is FileKind.DELIMITED else ",", texts)
     columns = tuple(rules.shape_of(name, column, hint) for name, column in sample.columns.items() if name != reading.geometry)
     shown = list(zip(*(sample.columns[column.name].slice(0, SHOWN_ROWS).to_pylist() for column in columns), strict=True))
-    notes = (msg("{count} linhas de totais e notas ficam de fora.").format(count=sample.left_out),) if sample.left_out else ()
+    notes = (msg("Linhas de totais e notas que ficam de fora: {count}.").format(count=sample.left_out),) if sample.left_out else ()
     return TableShape(replace(reading, decimal=hint), columns, sheets, rows, tuple(shown), tuple(int(number) for number in sample.numbers[:SHOWN_ROWS]), notes)
