@@ -29,9 +29,19 @@ def year() -> pa.Table:
     return generator.history(END - YEAR, END, events.planted(END))
 
 
-def of(uri: str, attribute: str) -> tuple[list[datetime], list[float]]:
+@cache
+def blocks() -> dict[tuple[str, str], tuple[int, int]]:
+    """Where each series lies in the table: (first row, rows)."""
     table = year()
-    found = table.filter(pc.and_(pc.equal(table["uri"], uri), pc.equal(table["attribute"], attribute)))
+    uris, names = (table[name].combine_chunks() for name in ("uri", "attribute"))
+    key = uris.indices.to_numpy().astype(np.int64) * 100 + names.indices.to_numpy()
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    lengths = np.diff(np.append(starts, len(key)))
+    return {(uris[int(start)].as_py(), names[int(start)].as_py()): (int(start), int(length)) for start, length in zip(starts, lengths, strict=True)}
+
+
+def of(uri: str, attribute: str) -> tuple[list[datetime], list[float]]:
+    found = year().slice(*blocks()[uri, attribute])
     return found["observed_at"].to_pylist(), found["num"].to_pylist()
 
 
