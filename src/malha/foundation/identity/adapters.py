@@ -103,9 +103,9 @@ class ProviderAdapter(DefaultOIDCAdapter):  # type: ignore[misc]  # allauth is u
         return tokens.issuer()
 
     def list_private_keys(self, *, did_activate: Literal[True] | None = None, is_active: Literal[True] | None = None) -> list[PrivateKey]:  # noqa: ARG002 -- keys past their end are never listed
-        moment = now()
         with machines.connection() as conn:
             known = tokens.private_keys(conn, django_settings.SECRET_KEY)
+        moment = now()  # after the keys: the first one is made by whoever asks first, and begins at once
         return [
             PrivateKey(pem=key.pem, not_before=key.not_before, expires_at=key.expires_at, issued_at=key.not_before)
             for key in known
