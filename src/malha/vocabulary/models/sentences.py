@@ -110,6 +110,17 @@ SENTENCES: dict[str, tuple[str, Severity, str, str, str, str]] = {
         "This is not an entity: it came as {value}.", "An entity is a JSON object with “id”, “type” and its properties."),
 }  # fmt: skip
 
+#: why a geometry is none: in English, by the Portuguese words that findings carry
+REASONS = {
+    "não é WKB": "it is no WKB",
+    "as coordenadas estão vazias": "the coordinates are empty",
+    "cada posição tem de ser [longitude, latitude] em números": "each position has to be [longitude, latitude] in numbers",
+    "são precisas pelo menos 2 posições": "at least 2 positions are needed",
+    "são precisas pelo menos 4 posições": "at least 4 positions are needed",
+    "o contorno não fecha: a última posição tem de ser igual à primeira": "the ring is open: its last position has to be its first",
+    "fora de 180° e 90°": "beyond 180° and 90°",
+    "falta o tipo da geometria": "its type is missing",
+}
 _SHOWN = 60
 
 
@@ -136,5 +147,8 @@ def in_language(found: Finding, language: str) -> tuple[str, str]:
     if not language.startswith("en") or sentence not in SENTENCES:
         return found.message, found.mend
     _, _, _, _, wrong, mend = SENTENCES[sentence]
-    said = {"path": found.path, **{key: value for key, value in found.params.items() if key != "sentence"}}
+    said = {
+        "path": found.path,
+        **{key: REASONS.get(str(value), value) if key == "reason" else value for key, value in found.params.items() if key != "sentence"},
+    }
     return wrong.format(**said), mend.format(**said)

@@ -110,3 +110,24 @@ def test_every_instance_of_an_attribute_is_checked():
 def test_an_unknown_type_is_said():
     with pytest.raises(UnknownModel):
         service.get("Dragon")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7,
+        {"type": "Point", "coordinates": []},
+        {"type": "Point", "coordinates": ["8", 40]},
+        {"type": "LineString", "coordinates": [[0, 0]]},
+        {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1]]]},
+        {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]},
+        {"type": "Point", "coordinates": [200, 40]},
+    ],
+)
+def test_why_a_geometry_is_none_is_said_in_both_languages(value):
+    found = [
+        each for each in service.validate(noise(location={"type": "GeoProperty", "value": value}), service.get("NoiseLevelObserved")) if each.path == "location"
+    ]
+    assert [each.code for each in found] == ["geometry"]
+    english = " ".join(service.in_language(found[0], "en"))
+    assert str(found[0].params["reason"]) not in english
