@@ -48,7 +48,7 @@ def run() -> None:
     for thread in threads:
         thread.start()
     try:
-        with app.replace_connector(app.connector.get_worker_connector()) as worker:
+        with app.replace_connector(app.connector.get_worker_connector()) as worker:  # type: ignore[attr-defined]  # the Django connector has it
             worker.run_worker(
                 concurrency=settings.current().worker_concurrency,
                 fetch_job_polling_interval=5,

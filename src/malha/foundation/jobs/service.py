@@ -39,7 +39,7 @@ def tenant_job[**P, T](
         @wraps(function)
         def run(tenant_id: int, **ids: Id) -> None:
             with _scope(tenant_id, scoped=scoped):
-                function(tenant_id, **ids)  # type: ignore[call-arg, arg-type]  # P is (tenant_id, **ids) by contract
+                function(tenant_id, **ids)  # type: ignore[arg-type]  # P is (tenant_id, **ids) by contract
 
         _register(name, run, queue, attempts)
         if schedule:
