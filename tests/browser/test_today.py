@@ -24,7 +24,8 @@ def test_it_works(page, server, town, sign_in, shoot, assert_accessible):
     expect(page.get_by_role("article").filter(has_text="Ribeiras, nível mais alto")).to_contain_text("2,31")
     expect(page.locator("malha-map[data-state=drawn]")).to_be_visible(timeout=30_000)
     expect(page.locator("malha-chart[data-state=drawn]")).to_be_visible(timeout=30_000)
-    shoot(page, "hoje", sizes=("phone", "laptop", "wall"), themes=("light", "dark"))
+    shoot(page, "hoje", sizes=("phone", "laptop"), themes=("light", "dark"))
+    shoot(page, "hoje", sizes=("wall",))
     assert_accessible(page)
 
 

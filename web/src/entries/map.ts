@@ -34,6 +34,7 @@ class MalhaMap extends HTMLElement {
   private popup?: Popup;
   private drawing?: AreaDrawing;
   private tableTimer = 0;
+  private moved = false;
   private readonly legend = document.createElement("fieldset");
 
   connectedCallback(): void {
@@ -103,6 +104,12 @@ class MalhaMap extends HTMLElement {
     map.addControl(new ScaleControl({ unit: "metric" }), "bottom-left");
     map.addControl(new AttributionControl({ compact: true, customAttribution: words["attribution"] ?? "" }), "bottom-right");
     map.on("load", () => void this.fill(spec));
+    map.on("movestart", (event) => {
+      if (event.originalEvent) this.moved = true;
+    });
+    map.on("resize", () => {
+      if (!this.moved && !this.drawing) map.fitBounds(spec.extent, { padding: 24, animate: false }); // until somebody moves it, all of it is in sight
+    });
     map.on("click", (event) => this.onClick(event.point));
     map.on("mousemove", (event) => {
       map.getCanvas().style.cursor = this.drawing?.drawing ? "crosshair" : this.at(event.point).length ? "pointer" : "";
@@ -147,7 +154,10 @@ class MalhaMap extends HTMLElement {
 
   private goTo(): void {
     const given = new URLSearchParams(location.search).get("em")?.split(",").map(Number);
-    if (given?.length === 2 && given.every(Number.isFinite)) this.map?.jumpTo({ center: [given[0]!, given[1]!], zoom: 15 });
+    if (given?.length === 2 && given.every(Number.isFinite)) {
+      this.moved = true;
+      this.map?.jumpTo({ center: [given[0]!, given[1]!], zoom: 15 });
+    }
   }
 
   private async boundary(url: string): Promise<void> {
