@@ -27,7 +27,7 @@ SLUG = "lisboa-gravacao"
 NAME = "Lisboa (gravação)"
 DICO = "1106"
 RIBBON = "Gravação de 28 jul. 2022"
-FILES = ("facilities/museums.csv", "facilities/schools.csv", "facilities/health_centers.csv")
+FILES = {"facilities/schools.csv": "School", "facilities/museums.csv": "Museum", "facilities/health_centers.csv": "HealthCentre"}
 FOLDER = "carris-metropolitana"
 
 
@@ -56,7 +56,7 @@ def exists() -> bool:
 
 def create(samples: Path, progress: Progress) -> Tenant | None:
     """Make the tenant from the files that are there; None where there is none of them. What is there already stays."""
-    files = [samples / FOLDER / name for name in FILES if (samples / FOLDER / name).is_file()]
+    files = {samples / FOLDER / name: type_ for name, type_ in FILES.items() if (samples / FOLDER / name).is_file()}
     recording = samples / "feeds" / "ipma"
     if exists() or not (files or recording.is_dir()):
         return None
@@ -68,9 +68,9 @@ def create(samples: Path, progress: Progress) -> Tenant | None:
     access.grant(identity.create_demo_person(address, name=name).id, tenant.id, RoleName.TENANT_MANAGER, by="demo")
     with database.connect() as connection, database.tenant_transaction(connection, [tenant.id]):
         registry.switch_on(connection, tenant.id, "civil_protection", actor="demo")
-    for i, path in enumerate(files):
+    for i, (path, type_) in enumerate(files.items()):
         progress(path.name, i, len(files) + 1)
-        runs.load_file(tenant.id, path, actor="demo", live=False)
+        runs.load_file(tenant.id, path, {"kind": "own", "type": type_}, actor="demo", live=False)
     if recording.is_dir():
         progress("IPMA", len(files), len(files) + 1)
         _play(tenant.id, recording)
