@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from django.conf import settings
 
 from malha.context.broker import auth, pool
 from malha.foundation.access.contracts import Capability
@@ -22,7 +23,7 @@ def broker(new_tenant):
     tenant = new_tenant()
     with database.connect(autocommit=True) as conn:
         caps = (Capability.DATA_READ, Capability.DATA_WRITE, Capability.PERSONAL_READ)
-        token = tokens.issue(conn, "a secret of the tests", subject="client:conformance", tenants=[tenant.id], capabilities=caps)
+        token = tokens.issue(conn, settings.SECRET_KEY, subject="client:conformance", tenants=[tenant.id], capabilities=caps)
     with TestClient(plane.application(), base_url=f"http://localhost/{tenant.slug}/ngsi-ld/v1/", headers={"Authorization": f"Bearer {token}"}) as client:
         yield client
     pool.close()

@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from django.conf import settings
 
 from malha.context.broker import auth, pool
 from malha.foundation.access.contracts import Capability
@@ -19,7 +20,7 @@ READ_WRITE = (Capability.DATA_READ, Capability.DATA_WRITE)
 
 def issue(*tenant_ids, capabilities=READ_WRITE, subject="client:test", types=None):
     with database.connect(autocommit=True) as conn:
-        return tokens.issue(conn, "a secret of the tests", subject=subject, tenants=tenant_ids, capabilities=capabilities, types=types)
+        return tokens.issue(conn, settings.SECRET_KEY, subject=subject, tenants=tenant_ids, capabilities=capabilities, types=types)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import uvicorn
+from django.conf import settings
 
 from malha.context.broker import auth, pool
 from malha.context.live import hub, streams
@@ -39,7 +40,7 @@ def served():
 def token(tenant, **more):
     with database.connect(autocommit=True) as conn:
         caps = more.pop("capabilities", [Capability.DATA_READ])
-        return tokens.issue(conn, "a secret of the tests", subject=more.pop("subject", "client:t"), tenants=[tenant.id], capabilities=caps, **more)
+        return tokens.issue(conn, settings.SECRET_KEY, subject=more.pop("subject", "client:t"), tenants=[tenant.id], capabilities=caps, **more)
 
 
 def write(tenant, kind="W", value=1):

@@ -3,6 +3,7 @@ import warnings
 
 import mapbox_vector_tile
 import pytest
+from django.conf import settings
 
 from malha.context.broker import auth, pool
 from malha.context.live import tiles
@@ -28,7 +29,7 @@ def client():
 
 def bearer(tenant):
     with database.connect(autocommit=True) as conn:
-        made = tokens.issue(conn, "a secret of the tests", subject="client:t", tenants=[tenant.id], capabilities=[Capability.DATA_READ])
+        made = tokens.issue(conn, settings.SECRET_KEY, subject="client:t", tenants=[tenant.id], capabilities=[Capability.DATA_READ])
     return {"Authorization": f"Bearer {made}"}
 
 

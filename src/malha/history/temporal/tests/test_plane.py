@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from malha.context.broker import auth, pool
 from malha.context.store import service as store
@@ -36,7 +37,7 @@ def client() -> Iterator[Any]:
 
 def headers(tenant: int) -> dict[str, str]:
     with database.connect(autocommit=True) as conn:
-        token = tokens.issue(conn, "a secret of the tests", subject="client:test", tenants=[tenant], capabilities=[Capability.DATA_READ])
+        token = tokens.issue(conn, settings.SECRET_KEY, subject="client:test", tenants=[tenant], capabilities=[Capability.DATA_READ])
     return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
 
