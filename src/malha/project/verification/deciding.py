@@ -93,18 +93,21 @@ def card(road: Road, step: Step) -> None:
     """An indicator card of a pack shows what the raw file gives when it is worked out by hand."""
     from malha.foundation.database import service as database
     from malha.insight.metrics import service as metrics
+    from malha.insight.metrics.contracts import Window
     from malha.packs.registry import service as packs
 
     owner, raw = road.known["tenant"], raw_temperatures(road.inputs.weather)
     at = max(moment for _, moment in raw) + timedelta(minutes=1)
     with database.connect() as conn, database.tenant_transaction(conn, [owner.id]):
         packs.switch_on(conn, owner.id, "civil_protection", actor="verify")
-        metric = next(one for one in metrics.all_metrics(conn, owner.id) if one.type == "WeatherObserved" and one.attribute == "temperature")
+        metric = next(one for one in metrics.all_metrics(conn, owner.id) if one.attribute == "temperature" and one.window is Window.NOW)
         value = metrics.evaluate(conn, owner, metric, at=at)
-    assert value.start is not None
-    within = [temperature for (_, moment), temperature in raw.items() if value.start <= moment < at]
-    newest = {station: temperature for (station, moment), temperature in sorted(raw.items(), key=lambda item: item[0][1]) if value.start <= moment < at}
-    by_hand = {"average": sum(within) / len(within), "maximum": max(within), "minimum": min(within), "last": sum(newest.values()) / len(newest)}
+    # by hand, as the card's own words say: the latest value of each station, of those that spoke within a day
+    within = sorted(
+        ((moment, station, temperature) for (station, moment), temperature in raw.items() if at - timedelta(days=1) <= moment < at), key=lambda row: row[0]
+    )
+    latest = {station: temperature for _, station, temperature in within}.values()
+    by_hand = {"average": sum(latest) / len(latest), "maximum": max(latest), "minimum": min(latest)}
     step.input = f"{road.inputs.origin}: {road.inputs.weather.name}; cartão “{metric.label.pt}” às {at:%Y-%m-%d %H:%M} UTC"
     step.close(f"{metric.aggregation.value} de temperature", by_hand[metric.aggregation.value], value.value, within=1e-6)
 
@@ -138,7 +141,7 @@ def alarm(road: Road, step: Step) -> None:
                 id=0, tenant_id=owner.id, name="Ribeira alta", kind=RuleKind.THRESHOLD, type="FloodMonitoring", attribute="currentLevel", bound=BOUND,
                 end_bound=1.8, for_seconds=300, severity=Severity.CRITICAL, unit="MTR", decimals=2, channels=(channel.id,), what_to_do="Fechar a marginal.",
             )  # fmt: skip
-            alerts.save_rule(conn, rule)
+            rule_id = alerts.save_rule(conn, rule)
         levels = [1.50, 2.10, 2.20, 2.31]
         _rise(road, levels)
         deadline = time.monotonic() + WEBHOOK_SECONDS
@@ -150,7 +153,7 @@ def alarm(road: Road, step: Step) -> None:
         step.equal("assinatura", True, calls[0][1])
         step.equal("o aviso traz o valor", True, "2.31" in json.dumps(calls[0][0]) or "2,31" in json.dumps(calls[0][0]))
     with database.connect() as conn, database.tenant_transaction(conn, [owner.id]):
-        step.equal("alarmes abertos", 1, len(alerts.alarms(conn, owner.id)))
+        step.equal("alarmes abertos por esta regra", 1, sum(one.rule_id == rule_id for one in alerts.alarms(conn, owner.id)))
 
 
 def _rise(road: Road, levels: list[float]) -> None:
