@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -201,7 +202,8 @@ def test_routes_of_the_plane_are_shut_to_nobody_and_to_strangers(stranger):
                     requests.append((method, at, {**headers, "Content-Type": "application/json"}))
                     names.append(f"{who} on {method} {at}")
     try:
-        answers = asyncio.run(ask(requests))
+        # in a thread of its own: the browser tests of the same worker keep a loop running in this one
+        answers = ThreadPoolExecutor(1).submit(asyncio.run, ask(requests)).result()
     finally:
         pool.close()
     found = [f"{name}: {status}" for name, status in zip(names, answers, strict=True) if status not in SHUT]
