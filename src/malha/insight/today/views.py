@@ -17,6 +17,7 @@ from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.alerts import service as alerts
+from malha.insight.metrics import cards as metric_cards
 from malha.insight.metrics import service as metrics
 from malha.insight.today import service
 from malha.insight.today.contracts import Health, Step
@@ -41,7 +42,10 @@ def home(request: HttpRequest) -> HttpResponseBase:
     if not cards and principal.may(Capability.TENANT_MANAGE):
         return first_day(request)
     language = get_language() or "pt-pt"
-    shown = [{"metric": one, "label": one.label.in_language(language)} for one in cards]
+    shown = [
+        {"metric": one, "label": one.label.in_language(language), "ready": metric_cards.at_once(tenant, one, language, reverse("metrics:page", args=[one.key]))}
+        for one in cards
+    ]
     chosen = next((one for one in cards if one.key == request.GET.get("indicador")), cards[0] if cards else None)
     values = {
         "tenant": tenant, "cards": shown, "chosen": chosen, "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(alerts.list_rules(conn, tenant.id)),
