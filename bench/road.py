@@ -31,8 +31,23 @@ def ingest(quick: bool) -> tuple[Figures, bool, list[str]]:
     return {"ingest_rows_per_s": figure}, bool(result["correct"]), [f"ingest: {rows} rows once, not {ROWS} three times"] if quick else []
 
 
+def board(quick: bool) -> tuple[Figures, bool, list[str]]:
+    """Start, home, map and memory of running platforms, measured from outside."""
+    short = ["--loads", "15", "--seconds", "20", "--idle", "20"] if quick else []
+    done = subprocess.run([sys.executable, str(HERE / "_board.py"), *short], stdout=subprocess.PIPE, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    goals = {
+        "post_to_map_p95_ms": ("ms", "<= 1000"), "home_p95_ms": ("ms", "<= 150"), "home_complete_ms": ("ms", "<= 1500"),
+        "idle_memory_mb": ("MB", "<= 900"), "ready_s": ("s", "<= 15"), "ready_demo_s": ("s", "<= 60"),
+    }  # fmt: skip
+    figures: Figures = {name: {"value": round(found[name], 1), "unit": unit, "goal": goal} for name, (unit, goal) in goals.items() if found[name] is not None}
+    figures |= {"readings_seen": {"value": found["readings_seen"], "unit": "readings", "goal": f"= {found['expected']}"}}
+    said = ["post_to_map: five HTTP clients that do what the map does, without drawing it"]
+    return figures, found["readings_seen"] > 0, [*said, "15 loads, 20 s of readings, memory after 20 s"] if quick else said
+
+
 #: each part answers with its figures, whether its answers were right, and what a quick run left out
-PARTS: tuple[Part, ...] = (ingest,)
+PARTS: tuple[Part, ...] = (ingest, board)
 
 
 def main(quick: bool) -> dict[str, Any]:
