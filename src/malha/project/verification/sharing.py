@@ -104,7 +104,9 @@ def walls(road: Road, step: Step) -> None:
         (
             "história: o endereço do outro",
             refused,
-            lambda: road.status(f"{foreign}/ngsi-ld/v1/temporal/entities/urn:vila:FloodMonitoring:PonteVelha", token=token),
+            lambda: road.status(
+                f"{foreign}/ngsi-ld/v1/temporal/entities/urn:vila:FloodMonitoring:PonteVelha?timerel=before&timeAt=2100-01-01T00:00:00Z", token=token
+            ),
         ),
         ("mosaico do outro", refused, lambda: road.status(f"{foreign}/tiles/entities/Facility/0/0/0.mvt", token=token)),
         ("mosaico seu", 0, lambda: len(road.get(f"{own}/tiles/entities/Facility/0/0/0.mvt", token=token))),
