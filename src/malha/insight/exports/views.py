@@ -18,7 +18,7 @@ from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.jobs import service as jobs
 from malha.foundation.tenancy.contracts import Tenant
-from malha.insight.exports import background, entities, service
+from malha.insight.exports import background, charting, entities, service
 from malha.insight.exports.contracts import MEDIA_TYPES, ExportFormat, ExportGone
 from malha.insight.exports.entities import EntityExport
 from malha.insight.exports.models import ExportJob
@@ -105,7 +105,10 @@ def file(request: HttpRequest, ending: str) -> HttpResponseBase:
         job = background.ask(tenant, wanted, chosen, person_id=principal.person_id, rows=rows)
         jobs.defer("exports.make", tenant_id=tenant.id, job_id=job.pk)
         return redirect("exports:index")
-    response = StreamingHttpResponse(service.stream(entities.export(tenant, wanted), chosen), content_type=MEDIA_TYPES[chosen])
+    export = entities.export(tenant, wanted)
+    if chosen is ExportFormat.PDF:
+        export = charting.with_chart(export, tenant, wanted.type, wanted.language)
+    response = StreamingHttpResponse(service.stream(export, chosen), content_type=MEDIA_TYPES[chosen])
     response["Content-Disposition"] = f'attachment; filename="{text.slug(wanted.title)}.{chosen}"'
     return response
 
