@@ -65,8 +65,7 @@ class Settings:
     """Everything that an operator may set; each has a default that is safe on one machine."""
 
     data: Path = _setting(_folder, default_data_folder, "Pasta de dados: base embutida, lago, ficheiros, segredos")
-    database_url: str = _setting(str, "", "Servidor PostgreSQL em vez do embutido (papel dono das tabelas)", secret=True)
-    app_database_url: str = _setting(str, "", "O mesmo servidor, com o papel malha_app (vazio: derivado de database_url)", secret=True)
+    database_url: str = _setting(str, "", "Servidor PostgreSQL em vez do embutido, com um utilizador que possa criar papéis e bases", secret=True)
     host: str = _setting(str, "127.0.0.1", "Endereço em que escuta; só além do próprio computador se for dito")
     port: int = _setting(_port, 8700, "Porta; se estiver ocupada usa-se a seguinte e diz-se")
     public_url: str = _setting(str, "", "Endereço público (vazio: http://localhost:PORTA)")
