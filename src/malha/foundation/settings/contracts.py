@@ -43,6 +43,14 @@ def _language(text: str) -> str:
     return text
 
 
+def _place(text: str) -> str:
+    """A folder, or a bucket of an S3-compatible store."""
+    scheme, separator, rest = text.partition("://")
+    if separator and (scheme != "s3" or not rest.strip("/")):
+        raise ValueError("use uma pasta ou s3://balde/prefixo")
+    return text
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -66,6 +74,13 @@ class Settings:
 
     data: Path = _setting(_folder, default_data_folder, "Pasta de dados: base embutida, lago, ficheiros, segredos")
     database_url: str = _setting(str, "", "Servidor PostgreSQL em vez do embutido, com um utilizador que possa criar papéis e bases", secret=True)
+    lake: str = _setting(_place, "", "Onde fica o histórico: uma pasta ou s3://balde/prefixo (vazio: na pasta de dados)")
+    s3_endpoint: str = _setting(str, "", "Endereço do armazenamento S3, se não for o da Amazon: https://servidor[:porta]")
+    s3_region: str = _setting(str, "", "Região do armazenamento S3")
+    s3_key_id: str = _setting(str, "", "Identificador da chave do armazenamento S3")
+    s3_secret: str = _setting(str, "", "Segredo da chave do armazenamento S3", secret=True)
+    backup_to: str = _setting(_place, "", "Onde ficam as cópias de segurança: uma pasta ou s3://balde/prefixo (vazio: só quando se pedem)")
+    backup_key: str = _setting(str, "", "Palavra que cifra as cópias de segurança (vazio: não se cifram)", secret=True)
     host: str = _setting(str, "127.0.0.1", "Endereço em que escuta; só além do próprio computador se for dito")
     port: int = _setting(_port, 8700, "Porta; se estiver ocupada usa-se a seguinte e diz-se")
     public_url: str = _setting(str, "", "Endereço público (vazio: http://localhost:PORTA)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from malha.kernel.errors import MalhaError, Unavailable
+from malha.kernel.errors import MalhaError, Misconfigured, Unavailable
 
 
 class EngineError(MalhaError):
@@ -27,3 +27,9 @@ class LakeMissing(EngineError, Unavailable):
     """Nothing was ever written to the lake of this installation."""
 
     slug = "lake-missing"
+
+
+class LakePlaceUnusable(EngineError, Misconfigured):
+    """The place that was set for the lake cannot be used as things stand."""
+
+    slug = "lake-place-unusable"

@@ -18,6 +18,7 @@ import duckdb
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.settings import service as settings
+from malha.history.engines import storage
 from malha.history.engines.contracts import Busy, LakeMissing, TooSlow
 from malha.kernel.text import msg
 
@@ -42,11 +43,6 @@ def extension(name: str) -> Path:
     if found is None or found.origin is None:
         raise LakeMissing(msg("Falta a extensão {name} do DuckDB; instale de novo com `./malha`."), name=name)
     return next(Path(found.origin).parent.rglob(f"{name}.duckdb_extension"))
-
-
-def lake_folder() -> Path:
-    """Where the Parquet files of this installation are."""
-    return settings.current().data / "lake"
 
 
 def tenant_schema(tenant_id: int) -> str:
@@ -77,14 +73,20 @@ def without_lake() -> Connection:
     return _bare().cursor()
 
 
+def _lake_extensions() -> tuple[str, ...]:
+    """What reading the lake needs: one more extension where it lies in an object store."""
+    return ("ducklake", "postgres_scanner", *(() if storage.folder() else ("httpfs",)))
+
+
 def attach_lake(connection: Connection, *, write: bool) -> None:
     """Make the lake known as `lake`. Raises LakeMissing when a reader comes before the first writer."""
     role = Role.LAKE_WRITER if write else Role.LAKE_READER
-    options = [f"DATA_PATH '{_quoted(lake_folder())}/'", "DATA_INLINING_ROW_LIMIT 0"]
-    if write:
-        lake_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    else:
+    options = [f"DATA_PATH '{_quoted(storage.address())}'", "DATA_INLINING_ROW_LIMIT 0"]
+    if not write:
         options.append("READ_ONLY")
+    elif (folder := storage.folder()) is not None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    storage.tell(connection)
     try:
         connection.execute(f"ATTACH 'ducklake:postgres:{_quoted(_conninfo(role))}' AS lake ({', '.join(options)})")
     except duckdb.Error as reason:
@@ -100,19 +102,20 @@ def attach_hot(connection: Connection) -> None:
 
 def writer() -> Connection:
     """A connection that writes the lake. Its caller holds the lake's lock (`history.lake`)."""
-    connection = connect("ducklake", "postgres_scanner", memory_mb=max(WRITER_MEMORY_MB, settings.current().duckdb_memory_mb))
+    connection = connect(*_lake_extensions(), memory_mb=max(WRITER_MEMORY_MB, settings.current().duckdb_memory_mb))
     attach_lake(connection, write=True)
     return connection
 
 
 def locked_reader(tenant_ids: Iterable[int]) -> Connection:
     """A DuckDB that can open files of these tenants and no others, for good: the lock cannot be taken off."""
-    if not lake_folder().is_dir():  # said before half a second goes into loading what could only find that out
-        raise LakeMissing(msg("O histórico ainda não existe nesta instalação: {reason}"), reason=lake_folder())
-    connection = connect("ducklake", "postgres_scanner")
+    folder = storage.folder()
+    if folder is not None and not folder.is_dir():  # said before half a second goes into loading what could only find that out
+        raise LakeMissing(msg("O histórico ainda não existe nesta instalação: {reason}"), reason=folder)
+    connection = connect(*_lake_extensions())
     connection.execute("SET pg_connection_limit = 4")
     attach_lake(connection, write=False)
-    folders = ", ".join(f"'{_quoted(lake_folder() / tenant_schema(tenant))}/'" for tenant in tenant_ids)
+    folders = ", ".join(f"'{_quoted(storage.address() + tenant_schema(tenant))}/'" for tenant in tenant_ids)
     connection.execute(f"SET allowed_directories = [{folders}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -53,12 +53,18 @@ def ensure_tenant(lake: Connection, tenant_id: int) -> str:
     schema = engines.tenant_schema(tenant_id)
     if not has_schema(lake, schema):
         lake.execute("BEGIN")
-        for statement in (SQL / "tables.sql").read_text(encoding="utf-8").format(schema=schema).split(";"):
-            if statement.strip():
-                lake.execute(statement)
+        for statement in _tables(schema):
+            lake.execute(statement)
         rollups.create(lake, schema)
         lake.execute("COMMIT")
+    else:
+        _evolve(lake, schema)
     return schema
+
+
+def schemas(lake: Connection) -> list[str]:
+    """The schemas of the lake, one a tenant and the book-keeping's own."""
+    return [row[0] for row in lake.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' ORDER BY 1").fetchall()]
 
 
 def has_schema(lake: Connection, schema: str) -> bool:
@@ -78,15 +84,34 @@ def set_watermark(lake: Connection, tenant_id: int, reached: Watermark, rows: in
     lake.execute("INSERT INTO lake.main.watermark VALUES (?, ?, ?, ?, now())", [tenant_id, reached.xid, reached.seq, rows])
 
 
+def _tables(schema: str) -> list[str]:
+    text = (SQL / "tables.sql").read_text(encoding="utf-8").format(schema=schema)
+    return [statement for statement in text.split(";") if statement.strip()]
+
+
+def _evolve(lake: Connection, schema: str) -> None:
+    """Give the tables of an older version the columns that this one knows; their old rows answer null. Files stay as they are."""
+    columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ?"
+    has = {(table, column) for table, column, _ in lake.execute(columns, ["lake", schema]).fetchall()}
+    lake.execute("DROP SCHEMA IF EXISTS memory.wanted CASCADE")
+    for statement in _tables("wanted"):
+        if "CREATE" in statement:
+            lake.execute(statement.replace("lake.wanted", "memory.wanted"))
+    for table, column, kind in lake.execute(columns, ["memory", "wanted"]).fetchall():
+        if (table, column) not in has:
+            lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
+
+
 def _prepare(lake: Connection, session: psycopg.Connection) -> None:
-    if lake.execute("SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = 'main' AND table_name = 'bulk_run'").fetchone():
+    if lake.execute("SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = 'main' AND table_name = 'upkeep'").fetchone():
         return
     # Only the lake's own book-keeping is kept inline in the catalogue: a row a tenant, nothing that anybody observed.
     for name, columns in (
-        ("watermark", "xid BIGINT, seq BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
-        ("bulk_run", "run_id BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
+        ("watermark", "tenant_id BIGINT, xid BIGINT, seq BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
+        ("bulk_run", "tenant_id BIGINT, run_id BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
+        ("upkeep", "tidied_at TIMESTAMPTZ"),
     ):
-        lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}(tenant_id BIGINT, {columns})")
+        lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}({columns})")
         lake.execute(f"CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{name}')")
     for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2")):
         lake.execute(f"CALL lake.set_option('{option}', '{value}')")

@@ -79,7 +79,9 @@ def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
 
 
 def _insert(lake: Connection, schema: str, source: str = "batch", where: str = "") -> None:
-    lake.execute(f"INSERT INTO lake.{schema}.observation SELECT {COLUMNS}, {rollups.month_of('observed_at')} FROM {source} {where} ORDER BY {ORDER}")
+    lake.execute(
+        f"INSERT INTO lake.{schema}.observation ({COLUMNS}, month) SELECT {COLUMNS}, {rollups.month_of('observed_at')} FROM {source} {where} ORDER BY {ORDER}"
+    )
 
 
 def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> int:
@@ -128,7 +130,7 @@ def _replace_older(lake: Connection, schema: str) -> int:
             lake.execute(f"DELETE FROM batch_rows AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
         if older:
             lake.execute(
-                f"INSERT INTO lake.{schema}.superseded SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"
+                f"INSERT INTO lake.{schema}.superseded ({COLUMNS}, by_run) SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"
             )
             lake.execute(
                 f"DELETE FROM lake.{schema}.observation AS o WHERE o.observed_at BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM existing AS b WHERE b.older AND {_KEY})",

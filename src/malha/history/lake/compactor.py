@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import UTC, datetime
 
-from malha.history.lake import catalogue, service
+from malha.history.lake import catalogue, integrity, service, upkeep
 
 
 def main(arguments: list[str]) -> None:
-    """Do one verb: `watermarks`, `compact ID…`, or `maintain`."""
+    """Do one verb: `check` (before anything else is compacted), `compact ID…`, or `maintain`."""
     logging.basicConfig(level=logging.WARNING)
     verb, *rest = arguments
     for tenant_id in rest if verb == "compact" else []:
         service.compact(int(tenant_id))
+    if verb == "check":
+        integrity.start_check(datetime.now(UTC))
     with catalogue.writing() as lake:
         if verb == "maintain":
-            service.tidy(lake)
+            upkeep.tidy(lake, datetime.now(UTC))
         rows = lake.execute("SELECT tenant_id, xid, seq FROM lake.main.watermark").fetchall()
     sys.stdout.write(json.dumps({str(row[0]): [row[1], row[2]] for row in rows}))
 

@@ -1,7 +1,8 @@
-"""When to compact: what the worker looks at every half minute, and what it tidies every six hours.
+"""When to compact: what the worker looks at every half minute, and what it tidies every night.
 
 A tenant is due at 100,000 hot rows or when its oldest is an hour old (one lake commit a tenant and hour), or when
-a load was undone. Hot partitions go 48 hours after their last row was moved.
+a load was undone. Hot partitions go 48 hours after their last row was moved. The first look after a start is at the
+newest files of the lake (`integrity`): what is broken is compacted again from hot rows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import psycopg
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.history.lake import upkeep
 from malha.history.lake.contracts import Watermark
 
 DUE_ROWS = 100_000
@@ -23,9 +25,11 @@ DUE_AGE = timedelta(hours=1)
 KEEP_HOT = timedelta(hours=48)
 PARTITIONS_AHEAD_DAYS = 7
 CHILD_SECONDS = 3600
-#: maintenance comes ten minutes after the start, then every six hours
-FIRST_MAINTENANCE_SECONDS = 600
-MAINTENANCE_SECONDS = 6 * 3600
+#: hot partitions and the hour of tidying are looked at this often
+LOOK_SECONDS = 600
+#: the lake is tidied at this hour (UTC), or as soon as a start finds that no night has done it for longer than a day
+NIGHT_HOUR = 3
+DAY = timedelta(days=1)
 WAITING = """SELECT count(*), min(received_at) FROM (
     SELECT received_at FROM observation_hot WHERE tenant_id = %s AND (xid, seq) > (%s::text::xid8, %s) ORDER BY xid, seq LIMIT %s) AS waiting"""
 
@@ -35,19 +39,29 @@ class Schedule:
 
     def __init__(self) -> None:
         self._watermarks: dict[int, Watermark] | None = None
-        self._maintain_at = time.monotonic() + FIRST_MAINTENANCE_SECONDS
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        self._tidied: datetime | None = None
 
     def tick(self) -> None:
         """Do what is due now."""
         self.compact_due()
-        if time.monotonic() >= self._maintain_at:
-            self._maintain_at = time.monotonic() + MAINTENANCE_SECONDS
-            self.maintain()
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            self.turn_partitions()
+            self._tidied = self._tidied or upkeep.last_done()
+            if self._night_is_due(datetime.now(UTC)):
+                self.maintain()
+
+    def _night_is_due(self, now: datetime) -> bool:
+        """Whether the lake is to be tidied: at night, or late where the night found nobody awake; a clock set back changes nothing."""
+        if self._tidied is None:
+            return True
+        return now - self._tidied > DAY or (now.hour == NIGHT_HOUR and now - self._tidied > DAY / 2)
 
     def compact_due(self) -> list[int]:
         """Compact every tenant that is due, in one child process. Returns their ids."""
         if self._watermarks is None:
-            self._watermarks = _child("watermarks")
+            self._watermarks = _child("check")
         due = self.due()
         if due:
             self._watermarks = _child("compact", *map(str, due))
@@ -62,8 +76,12 @@ class Schedule:
         return [tenant for tenant, (rows, oldest) in waiting.items() if tenant in undone or rows >= DUE_ROWS or (oldest and moment - oldest >= DUE_AGE)]
 
     def maintain(self) -> None:
-        """Make the partitions of the next days, drop those that were moved long ago, tidy the lake's files."""
+        """Tidy the lake's files."""
+        self._tidied = datetime.now(UTC)  # one that fails is tried again tomorrow, not every half minute
         self._watermarks = _child("maintain")
+
+    def turn_partitions(self) -> None:
+        """Make the hot partitions of the next days, drop those that were moved long ago."""
         with database.connect(Role.COMPACTOR, autocommit=True) as hot:
             hot.execute("SELECT observation_partitions_ahead(%s)", [PARTITIONS_AHEAD_DAYS])
             oldest = [oldest for tenant in _tenants() if (oldest := self._waiting(hot, tenant)[1])]

@@ -16,7 +16,7 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
-from malha.history.lake import catalogue, compaction
+from malha.history.lake import catalogue, compaction, files
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, UnknownEntities
 from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
@@ -61,7 +61,7 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
             lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows])
             return rows
 
-        return _commit(lake, write)
+        return _commit(lake, schema, write)
 
 
 def remove_run(tenant_id: int, run_id: int) -> int:
@@ -82,14 +82,6 @@ def drop_tenant(tenant_id: int) -> None:
             lake.execute("COMMIT")
 
 
-def tidy(lake: Connection) -> None:
-    """Merge small files, write deletes out of large ones, let snapshots older than a week go, and clean up what nobody reads any more."""
-    lake.execute("CALL ducklake_merge_adjacent_files('lake')")
-    lake.execute("CALL ducklake_rewrite_data_files('lake')")
-    lake.execute("CALL ducklake_expire_snapshots('lake', older_than => now() - INTERVAL 7 DAY)")
-    lake.execute("CALL ducklake_cleanup_old_files('lake', older_than => now() - INTERVAL 1 DAY)")
-
-
 def _compact(lake: Connection, tenant_id: int) -> Compacted:
     schema, zone = catalogue.ensure_tenant(lake, tenant_id), _zone(tenant_id)
     rows = corrected = commits = 0
@@ -105,16 +97,18 @@ def _compact(lake: Connection, tenant_id: int) -> Compacted:
             catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
             return changed
 
-        corrected += _commit(lake, write)
+        corrected += _commit(lake, schema, write)
         rows, commits = rows + count, commits + 1
 
 
-def _commit[T](lake: Connection, write: Callable[[], T]) -> T:
-    """Do `write` in one lake transaction, again when somebody else's commit came between."""
+def _commit[T](lake: Connection, schema: str, write: Callable[[], T]) -> T:
+    """Do `write` in one lake transaction, its files on disk before the commit; again when somebody else's commit came between."""
     for attempt in range(ATTEMPTS):
+        since = time.time()
         lake.execute("BEGIN")
         try:
             done = write()
+            files.settle(schema, since)
             lake.execute("COMMIT")
             return done
         except duckdb.TransactionException as conflict:
@@ -143,13 +137,13 @@ def _remove_undone(lake: Connection, tenant_id: int) -> None:
 
 
 def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
-    zone = _zone(tenant_id)
+    zone, schema = _zone(tenant_id), engines.tenant_schema(tenant_id)
 
     def write() -> int:
         lake.execute("DELETE FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id])
-        return compaction.remove_run(lake, engines.tenant_schema(tenant_id), zone, run_id)
+        return compaction.remove_run(lake, schema, zone, run_id)
 
-    return _commit(lake, write)
+    return _commit(lake, schema, write)
 
 
 def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:

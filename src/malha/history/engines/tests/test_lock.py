@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from malha.history.engines import service as engines
+from malha.history.engines import storage
 from malha.history.engines.contracts import TooSlow
 from malha.history.lake import catalogue
 
@@ -49,7 +50,7 @@ def test_it_works(new_tenant: Any) -> None:
 def test_the_lock_holds(new_tenant: Any, statement: str) -> None:
     one, other = two_tenants(new_tenant)
     with pytest.raises(duckdb.Error):
-        engines.run([one], lambda reader: reader.execute(statement.format(one=one, other=other, lake=engines.lake_folder())).fetchall())
+        engines.run([one], lambda reader: reader.execute(statement.format(one=one, other=other, lake=storage.folder())).fetchall())
 
 
 def test_a_question_that_takes_too_long_is_interrupted(new_tenant: Any) -> None:

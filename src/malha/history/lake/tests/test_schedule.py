@@ -26,5 +26,6 @@ def test_a_child_compacts_and_then_nothing_is_due(new_tenant: Any, monkeypatch: 
     assert tenant in schedule.compact_due()
     assert len(in_lake(tenant)) == 2
     assert tenant not in schedule.compact_due()
+    schedule.turn_partitions()
     schedule.maintain()
     assert len(in_lake(tenant)) == 2
