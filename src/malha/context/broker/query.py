@@ -11,11 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, questions, reading, rendering
-from malha.context.broker.contracts import Asked, NotPermitted
+from malha.context.broker.contracts import Asked
 from malha.context.broker.questions import Question
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityPage, EntityQuery
-from malha.kernel.text import msg
+from malha.context.store.contracts import EntityPage
 from malha.vocabulary.contexts.service import Context
 
 
@@ -40,7 +39,7 @@ async def _answer(request: Request, ask: Callable[[Context], Question], context:
         narrowed = questions.narrowed(question.query, who.principal.types)
         if narrowed is None:
             return EntityPage([], 0 if question.count else None), question, want
-        _refuse_personal(conn, who, narrowed)
+        questions.refuse_personal(conn, who, narrowed)
         page = store.query(conn, [who.tenant_id], narrowed)
         return EntityPage([door.shown(who, entity) for entity in page.entities], page.total), question, want
 
@@ -52,16 +51,6 @@ async def _answer(request: Request, ask: Callable[[Context], Question], context:
     if links:
         response.headers.append("Link", links)
     return response
-
-
-def _refuse_personal(conn: psycopg.Connection[Any], who: Asked, question: EntityQuery) -> None:
-    """A question about an attribute that the principal may not read would tell it bit by bit."""
-    if not question.q:
-        return
-    types = question.types or tuple(name for name, _, _ in store.types(conn, who.tenant_id))
-    asked = door.personal(who, types) & store.names_in_question(question.q)
-    if asked:
-        raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
 
 
 def _pages(request: Request, page: EntityPage, question: Question) -> str:

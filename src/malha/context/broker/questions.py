@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import psycopg
 
-from malha.context.broker.contracts import BadRequestData, InvalidRequest
+from malha.context.broker import door
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, GeoRelation
 from malha.kernel.text import msg
@@ -91,6 +93,16 @@ def narrowed(question: EntityQuery, types: frozenset[str] | None) -> EntityQuery
         return question
     allowed = tuple(t for t in (question.types or sorted(types)) if t in types)
     return replace(question, types=allowed) if allowed else None
+
+
+def refuse_personal(conn: psycopg.Connection[Any], who: Asked, question: EntityQuery) -> None:
+    """A question about an attribute that the principal may not read would tell it bit by bit."""
+    if not question.q:
+        return
+    types = question.types or tuple(name for name, _, _ in store.types(conn, who.tenant_id))
+    asked = door.personal(who, types) & store.names_in_question(question.q)
+    if asked:
+        raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
 
 
 def _number(params: Mapping[str, str], name: str, default: int) -> int:

@@ -134,7 +134,7 @@ def _instance(instance: Mapping[str, Any], want: Wanted) -> Any:
     if want.form is Form.SIMPLIFIED:
         return _simple(instance, want)
     if want.language and "languageMap" in instance:
-        tag, text = _in_language(instance["languageMap"], want.language)
+        tag, text = in_language(instance["languageMap"], want.language)
         instance = {"type": "Property", "value": text, "lang": tag, **{k: v for k, v in instance.items() if k not in {"type", "languageMap"}}}
     plain = rename_attribute(instance, want.context)
     return _concise(plain) if want.form is Form.CONCISE else plain
@@ -144,7 +144,7 @@ def _simple(instance: Mapping[str, Any], want: Wanted) -> Any:
     member = MEMBER.get(str(instance.get("type")), "value")
     value = instance.get(member)
     if member == "languageMap":
-        return _in_language(value, want.language)[1] if want.language else {"languageMap": value}
+        return in_language(value, want.language)[1] if want.language else {"languageMap": value}
     if member == "vocab":
         return {"vocab": rename_attribute(instance, want.context)["vocab"]}
     if member == "json":
@@ -166,7 +166,8 @@ def _concise(instance: Any) -> Any:
     return out["value"] if set(out) == {"value"} else out
 
 
-def _in_language(words: Any, wish: str) -> tuple[str, Any]:
+def in_language(words: Any, wish: str) -> tuple[str, Any]:
+    """The tag and the text of a language map that answer a wish such as `pt-PT,en;q=0.5` best (§4.15)."""
     if not isinstance(words, dict) or not words:
         return "@none", words
     for part in wish.split(","):

@@ -28,6 +28,10 @@ def canonical(value: object) -> str:
     return _canonical.encode(value).decode()
 
 
+#: kinds of attribute whose value is kept whole, as JSON
+_WHOLE = {"JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationKind.LIST, "ListRelationship": ObservationKind.OBJECT_LIST}
+
+
 def observed(kind: str, value: Any) -> tuple[ObservationKind, float | None, str | None]:
     """How history keeps `value` of an attribute of `kind`: (kind, number, text)."""
     if kind == "Relationship":
@@ -38,8 +42,8 @@ def observed(kind: str, value: Any) -> tuple[ObservationKind, float | None, str 
         return ObservationKind.LANGUAGE_MAP, None, canonical(value)
     if kind == "VocabProperty":
         return ObservationKind.VOCABULARY, None, value if isinstance(value, str) else canonical(value)
-    if kind == "JsonProperty":
-        return ObservationKind.JSON, None, canonical(value)
+    if kind in _WHOLE:
+        return _WHOLE[kind], None, canonical(value)
     if isinstance(value, bool):
         return ObservationKind.BOOLEAN, float(value), None
     if isinstance(value, int | float):

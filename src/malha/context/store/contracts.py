@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
 
@@ -118,6 +119,24 @@ class StoredEntity:
 
 
 @dataclass(frozen=True, slots=True)
+class PastInstance:
+    """One instance of an attribute at an instant of the past: `instance` is normalized and keyed as the internal document."""
+
+    attribute: str
+    at: datetime
+    instance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceKey:
+    """What tells one instance of an entity's history from every other; 0 is the default instance."""
+
+    attribute: str
+    dataset_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedEntity:
     """An entity as a map draws it: `box` is (west, south, east, north), and for a point the point; `wkb` any other shape."""
 
@@ -214,10 +233,14 @@ class ObservationKind(IntEnum):
     LANGUAGE_MAP = 6
     GEOMETRY = 7  # GeoJSON, 7 decimals
     VOCABULARY = 8
+    RAW_JSON = 9  # of a JsonProperty
+    LIST = 10  # of a ListProperty
+    OBJECT_LIST = 11  # of a ListRelationship
 
 
 class Operation(IntEnum):
-    """What an observation did: gave a value, or took the attribute away."""
+    """What an observation did: gave a value, took the attribute away, or took an instance out of history."""
 
     VALUE = 0
     DELETED = 1
+    HIDDEN = 2

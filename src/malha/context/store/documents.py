@@ -10,11 +10,18 @@ import psycopg
 
 from malha.context.store import announce, geometry, names, state
 from malha.context.store.cells import canonical, observed
-from malha.context.store.contracts import MEMBER, EntityDocument, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.contracts import MEMBER, EntityDocument, ObservationKind, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.context.store.state import Change, Current, Observation
 from malha.context.store.table import NAMES, same, text_of, usable_uri
 from malha.kernel.text import msg, normalise
 from malha.kernel.time import format_instant, now
+
+#: what kind of value an attribute had that was taken away
+ENDED = {
+    "Relationship": ObservationKind.URI, "GeoProperty": ObservationKind.GEOMETRY, "LanguageProperty": ObservationKind.LANGUAGE_MAP,
+    "VocabProperty": ObservationKind.VOCABULARY, "JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationKind.LIST,
+    "ListRelationship": ObservationKind.OBJECT_LIST,
+}  # fmt: skip
 
 
 def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequence[EntityDocument], options: WriteOptions) -> WriteOutcome:
@@ -117,9 +124,12 @@ class _Round:
         scopes = list(doc.scopes) if doc.scopes and (current is None or list(doc.scopes) != (current.extra[2] or [])) else None
         if current is not None and not after and not gone and type_ids is None and scopes is None:
             return None
+        if scopes is not None:
+            self.rows.append((doc.uri, self._row(doc, "scope", {"type": "Property", "value": scopes[0] if len(scopes) == 1 else scopes})))
         for name in gone:
             if doc.attributes.get(name) is None:
-                self.rows.append((doc.uri, self._row(doc, name, {}, Operation.DELETED)))
+                was = instances(before[name])
+                self.rows.append((doc.uri, self._row(doc, name, {"type": was[0].get("type")} if was else {}, Operation.DELETED)))
         return self._as_change(doc, current, before, after, gone, type_ids, scopes)
 
     def _types(self, doc: EntityDocument, current: Current | None) -> list[int] | None:
@@ -180,11 +190,16 @@ class _Round:
         return kept[0] if len(kept) == 1 else kept
 
     def _row(self, doc: EntityDocument, name: str, instance: dict[str, Any], operation: Operation = Operation.VALUE) -> Observation:
-        kind, num, txt = (0, None, None) if operation is Operation.DELETED else observed(str(instance["type"]), _value(instance))
+        kind, num, txt = (
+            (ENDED.get(str(instance.get("type")), ObservationKind.NUMBER), None, None)
+            if operation is Operation.DELETED
+            else observed(str(instance["type"]), _value(instance))
+        )
         return Observation(
             self.types[doc.types[0]], 0, self.attributes[name] if name in self.attributes else self._attribute_id(name),
             _instant(instance.get("observedAt")) or format_instant(self.moment), kind, num, txt,
             unit_id=self.units.get(str(instance.get("unitCode", ""))), dataset_id=self.datasets.get(str(instance.get("datasetId", "")), 0), op=operation,
+            untimed=instance.get("observedAt") is None,
         )  # fmt: skip
 
     def _attribute_id(self, name: str) -> int:
@@ -235,10 +250,11 @@ def _check_document(doc: EntityDocument) -> None:
         raise UnusableEntity(msg("Falta o tipo da entidade."))
     for name, attribute in doc.attributes.items():
         for instance in instances(attribute):
-            _check(name, instance)
+            check_instance(name, instance)
 
 
-def _check(name: str, instance: dict[str, Any]) -> None:
+def check_instance(name: str, instance: dict[str, Any]) -> None:
+    """Raise UnusableEntity where an instance of an attribute cannot be stored."""
     kind = str(instance.get("type"))
     if kind not in MEMBER:
         raise UnusableEntity(msg("O atributo “{name}” tem um tipo que não existe: {kind}."), name=name, kind=kind[:40])

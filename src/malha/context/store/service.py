@@ -6,15 +6,26 @@ Django's own by `foundation.database.django.current`). State, history and event 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, q, reading, undo
+from malha.context.store import documents, evolution, names, q, reading, undo
 from malha.context.store import table as tables
-from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, EntityTable, PlacedEntity, StoredEntity, WriteOptions, WriteOutcome
+from malha.context.store.contracts import (
+    EntityDocument,
+    EntityPage,
+    EntityQuery,
+    EntityTable,
+    InstanceKey,
+    PastInstance,
+    PlacedEntity,
+    StoredEntity,
+    WriteOptions,
+    WriteOutcome,
+)
 
 _DEFAULTS = WriteOptions()
 
@@ -36,6 +47,29 @@ def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequen
     Entities that cannot be stored are named in `refused` and the rest goes in.
     """
     return documents.upsert_documents(conn, tenant_id, docs, options)
+
+
+def record_past(conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEntity, past: Sequence[PastInstance], options: WriteOptions = _DEFAULTS) -> int:
+    """Add instances to the history of an entity; its current state stays as it is. Returns how many rows that made.
+
+    Raises UnusableEntity for an instance that cannot be stored.
+    """
+    return evolution.record(conn, tenant_id, entity, past, options)
+
+
+def hide_past(conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEntity, keys: Sequence[InstanceKey], options: WriteOptions = _DEFAULTS) -> int:
+    """Take instances out of the history of an entity; its current state stays as it is. Returns how many."""
+    return evolution.hide(conn, tenant_id, entity, keys, options)
+
+
+def answering(
+    conn: psycopg.Connection[Any], found: Mapping[int, Mapping[str, Sequence[Mapping[str, Any]]]], question: EntityQuery
+) -> set[int]:  # fmt: skip
+    """Those of the entities whose instances, by id and attribute, answer `question.q` and its places (GS CIM 009 §5.7.4.4).
+
+    Raises UnusableQuery where the question cannot be understood.
+    """
+    return evolution.answering(conn, found, question)
 
 
 def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
@@ -96,6 +130,16 @@ def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int,
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
     return reading.attribute_names(conn, tenant_id, entity_type)
+
+
+def dataset_numbers(conn: psycopg.Connection[Any], uris: Sequence[str]) -> dict[str, int]:
+    """The numbers that history gives to those of these datasetIds that were ever used."""
+    return names.existing(conn, "attribute_dataset", uris)
+
+
+def dataset_names(conn: psycopg.Connection[Any], numbers: Iterable[int]) -> dict[int, str]:
+    """The datasetIds of these numbers."""
+    return names.names(conn, "attribute_dataset", set(numbers))
 
 
 def delete(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], run_id: int | None = None) -> int:

@@ -61,11 +61,12 @@ WHERE e.tenant_id = %(tenant)s AND e.id = n.id
 """
 
 OBSERVE = """
-INSERT INTO observation_hot (tenant_id, type_id, run_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op)
-SELECT %(tenant)s::bigint, n.type_id, %(run)s::bigint, n.entity_id, n.attr_id, n.dataset_id, n.observed_at, n.kind, n.num, n.txt, n.unit_id, n.row_no, n.op
+INSERT INTO observation_hot (tenant_id, type_id, run_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, received_at)
+SELECT %(tenant)s::bigint, n.type_id, %(run)s::bigint, n.entity_id, n.attr_id, n.dataset_id, n.observed_at, n.kind, n.num, n.txt, n.unit_id, n.row_no, n.op,
+    CASE WHEN n.untimed THEN n.observed_at ELSE now() END
 FROM unnest(%(types)s::int[], %(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[], %(kinds)s::smallint[], %(nums)s::float8[],
-    %(txts)s::text[], %(units)s::int[], %(rows)s::int[], %(ops)s::smallint[])
-    AS n (type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op)
+    %(txts)s::text[], %(units)s::int[], %(rows)s::int[], %(ops)s::smallint[], %(untimed)s::bool[])
+    AS n (type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, untimed)
 """
 
 KNOWN = """
@@ -122,6 +123,8 @@ class Observation:
     dataset_id: int = 0
     row_no: int | None = None
     op: int = 0
+    #: the sender gave no instant: it counts as received when it is said to be observed, and history can tell
+    untimed: bool = False
 
 
 @dataclass(slots=True)
@@ -200,6 +203,7 @@ def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, r
         "attrs": array_of([r.attr_id for r in rows]), "datasets": array_of([r.dataset_id for r in rows]), "instants": array_of([r.observed_at for r in rows]),
         "kinds": array_of([int(r.kind) for r in rows]), "nums": array_of([r.num for r in rows], repr), "txts": array_of_text([r.txt for r in rows]),
         "units": array_of([r.unit_id for r in rows]), "rows": array_of([r.row_no for r in rows]), "ops": array_of([int(r.op) for r in rows]),
+        "untimed": array_of([r.untimed for r in rows]),
     })  # fmt: skip
 
 

@@ -60,18 +60,76 @@ class LastValue:
     unit: str = ""
 
 
+class TimeProperty(StrEnum):
+    """The temporal properties of GS CIM 009 §4.8. History knows when a value was true and when it was received."""
+
+    OBSERVED = "observedAt"
+    CREATED = "createdAt"
+    MODIFIED = "modifiedAt"
+    DELETED = "deletedAt"
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time: in months, or in microseconds; zero in both stands for the whole period (§4.5.19)."""
+
+    months: int = 0
+    microseconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EvolutionQuery:
+    """Instances of some entities over [start, end), told by `by`. No `attributes`: all of them but `without`.
+
+    `datasets` are numbers of datasetIds (0 the default instance), None for all. `last_n` keeps the newest of each
+    attribute of each entity; else at most `most` of each, the oldest first.
+    """
+
+    entity_ids: tuple[int, ...]
+    start: datetime
+    end: datetime
+    by: TimeProperty = TimeProperty.OBSERVED
+    attributes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    datasets: tuple[int, ...] | None = None
+    last_n: int | None = None
+    most: int = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One value of an attribute of an entity, as history keeps it. `kind` is an `ObservationKind`."""
+    """One value of an attribute of an entity, as history keeps it. `kind` is an `ObservationKind`, `operation` an `Operation`.
 
+    `at` is the instant that the value was true; where it is `received_at` itself, the sender gave none.
+    """
+
+    entity_id: int
     attribute: str
     at: datetime
+    received_at: datetime
     kind: int
     number: float | None
     text: str | None
     unit: str
     dataset_id: int
-    seq: int
+    operation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """Instances by entity and attribute, oldest first. `cut_at` is where they had to end (no longer whole) when there were too many."""
+
+    by_entity: dict[int, dict[str, list[Instance]]]
+    cut_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Aggregates of one attribute over [start, end); a method that the values do not have is absent."""
+
+    start: datetime
+    end: datetime
+    results: dict[str, float | int | str]
 
 
 class HistoryError(MalhaError):

@@ -1,4 +1,4 @@
-"""The temporal doors on the plane: the evolution of an entity (GS CIM 009 §5.7.3) and series for charts."""
+"""The temporal doors on the plane: how entities evolved (GS CIM 009 §6.18 to §6.24) and series for charts."""
 
 from __future__ import annotations
 
@@ -12,55 +12,29 @@ from starlette.routing import BaseRoute, Route
 
 from malha.context.broker import door, pool
 from malha.context.broker import rendering as entities
-from malha.context.broker.contracts import Asked, ResourceMissing
-from malha.context.store import service as store
-from malha.context.store.contracts import EntityNotFound, StoredEntity
-from malha.history.temporal import asking, rendering, service
-from malha.history.temporal.contracts import Series, SeriesQuery
+from malha.context.broker.contracts import Asked, NotPermitted
+from malha.history.temporal import asking, consumption, provision, rendering, service
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
-#: never numbers over time
-_STEADY = frozenset({"location"})
+ROOT = "/ngsi-ld/v1/temporal"
 
 
 def routes() -> list[BaseRoute]:
     """Each guarded as the broker's own."""
-    return [
-        Route("/ngsi-ld/v1/temporal/entities/{id:path}", door.guarded(retrieve), methods=["GET"]),
-        Route("/history/series", door.guarded(series), methods=["GET"]),
+    table: list[tuple[str, str, door.Handler]] = [
+        ("PATCH", "/entities/{id:path}/attrs/{attr}/{instance}", provision.change_instance),
+        ("DELETE", "/entities/{id:path}/attrs/{attr}/{instance}", provision.delete_instance),
+        ("DELETE", "/entities/{id:path}/attrs/{attr}", provision.delete_attribute),
+        ("POST", "/entities/{id:path}/attrs", provision.append),
+        ("GET", "/entities/{id:path}", consumption.retrieve),
+        ("DELETE", "/entities/{id:path}", provision.delete),
+        ("GET", "/entities", consumption.query),
+        ("POST", "/entities", provision.create),
+        ("POST", "/entityOperations/query", consumption.query_by_body),
     ]
-
-
-async def retrieve(request: Request) -> Response:
-    """GET /temporal/entities/{id}: what the entity's attributes were."""
-    question = asking.temporal(request.query_params)
-    uri = request.path_params["id"]
-
-    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, Asked, ZoneInfo]:
-        entity = store.retrieve(conn, who.tenant_id, uri)
-        if not door.within_reach(who, entity.types):
-            raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
-        return entity, who, _zone(conn, who.tenant_id)
-
-    entity, who, zone = await door.read(request, look)
-    wished = {who.context.expand(name.strip()) for name in request.query_params.get("attrs", "").split(",") if name.strip()}
-    attributes = [name for name in entity.attributes if not wished or name in wished]
-    if wished and not attributes:
-        raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
-    options = request.query_params.get("options", "").split(",")
-    want = entities.Wanted(context=who.context, media=entities.negotiated(request))
-
-    def answer() -> dict[str, Any]:
-        compact = who.context.compact
-        if question.methods:
-            return rendering.aggregated(_aggregates(who.tenant_id, entity, attributes, question), question.grain, zone, compact)
-        found = service.evolution(who.tenant_id, uri, attributes, question.start, question.end, question.last_n)
-        return rendering.temporal_values(found, compact) if "temporalValues" in options else rendering.instances(found, compact, who.tenant_id)
-
-    types = [who.context.compact(name) for name in entity.types]
-    shown = await pool.run(answer)
-    return entities.answer({"id": uri, "type": types[0] if len(types) == 1 else types, **shown}, want)
+    ngsild = [Route(ROOT + path, door.guarded(handler), methods=[method]) for method, path, handler in table]
+    return [*ngsild, Route("/history/series", door.guarded(series), methods=["GET"])]
 
 
 async def series(request: Request) -> Response:
@@ -69,6 +43,8 @@ async def series(request: Request) -> Response:
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asked, ZoneInfo, dict[str, str]]:
         door.require_reach(who, (query.type,))
+        if query.attribute in door.personal(who, (query.type,)):
+            raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=query.attribute)
         named = "SELECT uri, doc->'name'->>'value' FROM entities WHERE tenant_id = %s AND uri = ANY(%s)"
         rows = conn.execute(named, [who.tenant_id, list(query.uris)]).fetchall() if query.uris else []
         return who, _zone(conn, who.tenant_id), {row[0]: row[1] or row[0] for row in rows}
@@ -84,20 +60,6 @@ async def series(request: Request) -> Response:
         return rendering.chart(query, found, names, title=title, unit=prop.unit if prop else "", zone=zone, source=source)
 
     return entities.plain(await pool.run(answer), headers={"Cache-Control": "private, max-age=30"})
-
-
-def _aggregates(tenant_id: int, entity: StoredEntity, attributes: list[str], question: asking.TemporalQuestion) -> dict[str, dict[str, Series]]:
-    found: dict[str, dict[str, Series]] = {}
-    for attribute in attributes:
-        if attribute in _STEADY:
-            continue
-        for method in question.methods:
-            query = SeriesQuery(
-                entity.types[0], attribute, question.start, question.end, (entity.uri,), question.grain, asking.METHODS[method], limit=question.last_n
-            )
-            for one in service.series(tenant_id, query):
-                found.setdefault(attribute, {})[method] = one
-    return found
 
 
 def _zone(conn: psycopg.Connection[Any], tenant_id: int) -> ZoneInfo:

@@ -130,20 +130,6 @@ def last(schema: str, entities: str) -> str:
         FROM observed GROUP BY entity_id ORDER BY entity_id"""
 
 
-def evolution(schema: str) -> str:
-    """Every value of some attributes of one entity, newest first, `limit` of each."""
-    return f"""WITH {_NEWEST_HOT}
-    SELECT attribute, observed_at, kind, num, txt, unit, dataset_id, seq FROM (
-        SELECT attribute, observed_at, kind, num, txt, unit, dataset_id, seq FROM newest WHERE op = 0
-        UNION ALL
-        SELECT x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.dataset_id, x.seq FROM {table(schema, "observation")} AS x
-        ANTI JOIN newest AS n ON n.entity_id = x.entity_id AND n.attribute = x.attribute AND n.dataset_id = x.dataset_id AND n.observed_at = x.observed_at
-        WHERE x.entity_id = $id AND list_contains($attributes, x.attribute) AND x.observed_at >= $start AND x.observed_at < $end
-          AND x.op = 0 AND (x.run_id IS NULL OR NOT list_contains($undone, x.run_id))
-    ) QUALIFY row_number() OVER (PARTITION BY attribute, dataset_id ORDER BY observed_at DESC) <= $limit
-    ORDER BY attribute, dataset_id, observed_at"""
-
-
 def _numbers(ids: Sequence[int]) -> str:
     return ", ".join(str(int(id_)) for id_ in ids)
 

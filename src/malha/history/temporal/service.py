@@ -1,4 +1,4 @@
-"""Series, last values and the evolution of an entity, from hot rows and the lake as one. Django-free.
+"""Series and last values, from hot rows and the lake as one. Django-free.
 
 All functions take the tenant's id and answer for that tenant alone: the SQL names its schema, the engine is
 locked to its folder, and the hot rows come through row-level security.
@@ -30,7 +30,7 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.temporal import queries
-from malha.history.temporal.contracts import Grain, Instance, LastValue, Point, Series, SeriesQuery, UnusablePeriod
+from malha.history.temporal.contracts import Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
 from malha.kernel.text import msg
 
 #: `last_values` looks back this far
@@ -92,17 +92,6 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
         rows = _ask(connection, tenant_id, query, frame, lambda schema: queries.last(schema, frame.entities), [attribute])
         names = _names(connection, tenant_id, frame, {row[0] for row in rows})
     return [LastValue(names[row[0]], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for row in rows if row[0] in names]
-
-
-def evolution(tenant_id: int, uri: str, attributes: Sequence[str], start: datetime, end: datetime, last_n: int = 1000) -> list[Instance]:
-    """Every value that these attributes of one entity had over [start, end), the newest `last_n` of each, in order of time."""
-    query = SeriesQuery("", "", start, end, (uri,), Grain.RAW, limit=last_n)
-    with _pool().connection() as connection:
-        frame = _frame(connection, tenant_id, "", query.uris)
-        if not frame.ids:
-            return []
-        rows = _ask(connection, tenant_id, query, frame, queries.evolution, attributes)
-    return [Instance(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
 
 
 def forget_connections() -> None:

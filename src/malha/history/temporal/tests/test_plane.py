@@ -18,6 +18,7 @@ from malha.foundation.database import service as database
 from malha.foundation.tokens import service as tokens
 from malha.history.lake import service as lake
 from malha.project import plane
+from malha.vocabulary.models import service as models
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # starlette would like another client than the one that it ships with
@@ -65,7 +66,7 @@ def test_it_works(new_tenant: Any, client: Any) -> None:
         assert pairs["temperature"]["values"] == [[32, "2026-05-05T22:00:00Z"], [33, "2026-05-05T23:00:00Z"]]
         sums = {**period, "options": "aggregatedValues", "aggrMethods": "avg,totalCount", "aggrPeriodDuration": "P1D"}
         days = client.get(base, params=sums, headers=headers(tenant.id)).json()["temperature"]
-        assert days["totalCount"][0] == [23.0, "2026-05-03T23:00:00Z", "2026-05-04T23:00:00Z"]  # the day of Lisbon, from its first value at one
+        assert days["totalCount"][0] == [24, "2026-05-04T00:00:00Z", "2026-05-05T00:00:00Z"]  # days begin where the period does
         lake.compact(tenant.id)
 
 
@@ -90,8 +91,30 @@ def test_who_may_not_read_reads_nothing(new_tenant: Any, client: Any) -> None:
     assert client.get(f"/{tenant.slug}/history/series?type=A&attribute=b", headers=headers(other.id)).status_code == 403
 
 
+def test_what_is_about_people_stays_hidden(new_tenant: Any, client: Any) -> None:
+    tenant = new_tenant()
+    plate = personal_attribute()
+    with database.connect() as connection, database.tenant_transaction(connection, [tenant.id]):
+        store.upsert_table(connection, tenant.id, EntityTable(plate[0], [URI], [Column(plate[1], ["segredo"]), Column("other", [1])], observed_at=[START]))
+    base = f"/{tenant.slug}/ngsi-ld/v1/temporal/entities"
+    assert "segredo" not in client.get(f"{base}/{URI}", headers=headers(tenant.id)).text
+    listed = client.get(base, params={"type": plate[0]}, headers=headers(tenant.id))
+    assert listed.status_code == 200
+    assert "other" in listed.text
+    assert "segredo" not in listed.text
+    asked = client.get(base, params={"type": plate[0], "q": f'{plate[1]}=="segredo"'}, headers=headers(tenant.id))
+    assert asked.status_code == 403
+    assert client.get(f"/{tenant.slug}/history/series", params={"type": plate[0], "attribute": plate[1]}, headers=headers(tenant.id)).status_code == 403
+
+
+def personal_attribute() -> tuple[str, str]:
+    """A type that is built in, and one of its attributes that is about people."""
+    return next((model.name, prop.name) for model in models.all_models() for prop in model.properties if prop.personal)
+
+
 @pytest.mark.parametrize(
-    "query", ["", "timerel=between&timeAt=2026-05-04T00:00:00Z", "timerel=after&timeAt=ontem", "lastN=0", "lastN=1&timeproperty=createdAt"]
+    "query",
+    ["timeAt=2026-05-04T00:00:00Z", "timerel=between&timeAt=2026-05-04T00:00:00Z", "timerel=after&timeAt=ontem", "lastN=0", "lastN=1&timeproperty=birth"],
 )
 def test_questions_without_a_period_are_refused(new_tenant: Any, client: Any, query: str) -> None:
     tenant = new_tenant()

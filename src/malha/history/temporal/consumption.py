@@ -1,0 +1,281 @@
+"""Read how entities evolved: one, or those of a question (GS CIM 009 §5.7.3, §5.7.4, §6.18, §6.19, §6.24)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from malha.context.broker import door, pool, questions, reading
+from malha.context.broker import rendering as entities
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEntity
+from malha.foundation.database import service as database
+from malha.history.temporal import evolution, rendering, temporal_query
+from malha.history.temporal.contracts import Evolution, EvolutionQuery, Instance
+from malha.history.temporal.temporal_query import Form, TemporalQuery
+from malha.kernel.text import msg
+from malha.kernel.time import format_instant
+from malha.vocabulary.contexts.service import Context
+
+#: entities whose instances are looked at in one go while a page fills
+CHUNK = 200
+#: asked of no attribute at all: only of the entity itself
+_NOTHING = frozenset({""})
+_HEAD = frozenset({"id", "type"})
+_RETRIEVE = temporal_query.PARAMETERS | {"attrs", "pick", "omit", "datasetId", "lang", "local", "count", "entityMap", "sysAttrs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request: the temporal part, how to write it, which attributes and datasets of each entity.
+
+    `keep` are the attributes that are wanted, empty for all of them; `head` what is shown of the entity itself.
+    """
+
+    who: Asked
+    query: TemporalQuery
+    context: Context
+    media: str
+    keep: frozenset[str]
+    head: frozenset[str]
+    drop: frozenset[str]
+    datasets: tuple[int, ...] | None
+    language: str
+
+    def of(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> EvolutionQuery:
+        """The question about the instances of these entities, without what the reader may not see."""
+        hidden = frozenset().union(*(door.personal(self.who, one.types) for one in found))
+        asked = attributes or self.keep
+        wanted = [name for name in asked if name not in hidden and name not in self.drop]
+        last = self.query.last_n
+        if asked and not wanted:
+            found = ()
+        return EvolutionQuery(
+            tuple(one.id for one in found), self.query.start, self.query.end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
+            self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES,
+        )  # fmt: skip
+
+
+async def retrieve(request: Request) -> Response:
+    """GET /temporal/entities/{id}: what the entity's attributes were."""
+    params = dict(request.query_params)
+    if unknown := [name for name in params if name not in _RETRIEVE]:
+        raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
+    query = temporal_query.read(params)
+    uri = request.path_params["id"]
+    if ":" not in uri:
+        raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, StoredEntity]:
+        entity = store.retrieve(conn, who.tenant_id, uri)
+        if not door.within_reach(who, entity.types):
+            raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
+        return _asking(conn, who, query, who.context, params, request), entity
+
+    asking, entity = await door.read(request, look)
+    (shown,), cut = await pool.run(lambda: _written(asking, [entity]))
+    if not shown or (asking.keep and shown.keys() <= _HEAD and (asking.head == _HEAD or not asking.head)):
+        raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
+    return _answer(shown, asking, cut)
+
+
+async def query(request: Request) -> Response:
+    """GET /temporal/entities"""
+    return await _query(request, dict(request.query_params), None)
+
+
+async def query_by_body(request: Request) -> Response:
+    """POST /temporal/entityOperations/query"""
+    media = reading.media_type(request)
+    payload = reading.decode(await reading.body_of(request))
+    context = reading.context_of(request, media, payload)
+    if not isinstance(payload, dict) or payload.get("type") != "Query":
+        raise BadRequestData(msg("Envie um objeto com type “Query”."))
+    temporal = temporal_query.of_body(payload.get("temporalQ", {}))
+    if options := request.query_params.get("options"):
+        temporal["options"] = ",".join(filter(None, [temporal.get("options", ""), options]))
+    return await _query(request, {**dict(request.query_params), **temporal}, (payload, context))
+
+
+async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[str, Any], Context] | None) -> Response:
+    temporal = temporal_query.read(params)
+    if set(params.get("orderBy", "id").replace(";asc", "").replace(";desc", "").split(",")) != {"id"}:
+        raise BadRequestData(msg("A evolução de entidades só se ordena por id."))
+    rest = {name: value for name, value in params.items() if name not in temporal_query.PARAMETERS and name != "orderBy"}
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, EntityQuery | None, bool]:
+        context = body[1] if body else who.context
+        question = questions.of_body(body[0], context, rest) if body else questions.parse(rest, context)
+        asked = question.query
+        if not (asked.types or asked.attrs or asked.q or asked.geo or asked.bbox or asked.near or rest.get("local") == "true"):
+            raise BadRequestData(msg("A pergunta é demasiado larga: dê type, attrs, q ou georel, ou local=true."))
+        wanted = {**rest, **{name: _joined(body[0][name]) for name in ("attrs", "pick", "omit", "lang", "datasetId") if body[0].get(name)}} if body else rest
+        narrowed = questions.narrowed(question.query, who.principal.types)
+        if narrowed is not None:
+            questions.refuse_personal(conn, who, narrowed)
+        return _asking(conn, who, temporal, context, wanted, request), narrowed, question.count or temporal.count
+
+    asking, question, count = await door.read(request, work)
+    page: list[StoredEntity] = []
+    if question is None:
+        total, more = 0, False
+    else:
+        page, total, more = await pool.run(lambda: _page(asking, question, count, descending=params.get("orderBy", "").endswith(";desc")))
+    written, cut = await pool.run(lambda: _written(asking, page))
+    response = _answer(written, asking, cut)
+    if count:
+        response.headers["NGSILD-Results-Count"] = str(total)
+    for link in _links(request, question, more):
+        response.headers.append("Link", link)
+    return response
+
+
+def _joined(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _asking(conn: psycopg.Connection[Any], who: Asked, query: TemporalQuery, context: Context, params: Mapping[str, str], request: Request) -> Asking:
+    pick, omit, attrs = params.get("pick", ""), params.get("omit", ""), params.get("attrs", "")
+    if attrs and (pick or omit):
+        raise BadRequestData(msg("Use attrs, ou então pick e omit."))
+    keep, drop = _names(pick or attrs, context), _names(omit, context)
+    if keep & drop:
+        raise BadRequestData(msg("“{name}” está em pick e em omit."), name=min(keep & drop))
+    head = (keep & _HEAD if pick else _HEAD) - drop
+    return Asking(
+        who,
+        query,
+        context,
+        entities.negotiated(request),
+        keep - _HEAD or (keep and _NOTHING),
+        head,
+        drop - _HEAD,
+        _datasets(conn, params.get("datasetId", "")),
+        params.get("lang", ""),
+    )
+
+
+def _names(text: str, context: Context) -> frozenset[str]:
+    """Members to keep or to leave out; `id`, `type` and `scope` are called so in every context."""
+    plain = {"id", "type", "scope"}
+    return frozenset(name if name in plain else context.expand(name) for part in text.split(",") if (name := part.partition("{")[0].strip()))
+
+
+def _datasets(conn: psycopg.Connection[Any], text: str) -> tuple[int, ...] | None:
+    if not text:
+        return None
+    named = [part.strip() for part in text.split(",")]
+    known = store.dataset_numbers(conn, named)
+    return tuple(0 if name == "@none" else known.get(name, -1) for name in named)
+
+
+def _page(asking: Asking, question: EntityQuery, count: bool, *, descending: bool) -> tuple[list[StoredEntity], int, bool]:
+    """The entities of the page that had instances in the period which answer the question; how many there are, and whether more follow."""
+    tenant_id = asking.who.tenant_id
+    asked = store.names_in_question(question.q) if question.q else set()
+    attributes = sorted(asked | ({question.geo.attribute} if question.geo else {"location"} if question.bbox or question.near else set()))
+    bare = replace(question, q="", geo=None, bbox=None, near=None, attrs=(), offset=0, limit=CHUNK, count=False, after_id=0)
+    found: list[StoredEntity] = []
+    matched = 0
+    while True:
+        with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+            chunk = store.query(conn, [tenant_id], bare).entities
+        for entity in _matching(asking, chunk, question, attributes):
+            matched += 1
+            if descending or (matched > question.offset and len(found) <= question.limit):
+                found.append(entity)
+        if len(chunk) < CHUNK or (not count and not descending and len(found) > question.limit):
+            break
+        bare = replace(bare, after_id=chunk[-1].id)
+    if descending:
+        found = sorted(found, key=lambda one: one.uri, reverse=True)[question.offset : question.offset + question.limit + 1]
+    return found[: question.limit], matched, len(found) > question.limit
+
+
+def _matching(asking: Asking, chunk: Sequence[StoredEntity], question: EntityQuery, attributes: Sequence[str]) -> list[StoredEntity]:
+    """Those of the chunk that have an instance to show and whose instances answer the question."""
+    ids = {one.id for one in chunk}
+    if attributes:
+        told = evolution.read(asking.who.tenant_id, replace(asking.of(chunk, attributes), datasets=None)).by_entity
+        names = _dataset_names(asking, told)
+        by_id = {id_: {name: [rendering.as_attribute(i, names) for i in these] for name, these in entity.items()} for id_, entity in told.items()}
+        with pool.connection() as conn, database.tenant_transaction(conn, [asking.who.tenant_id]):
+            ids &= store.answering(conn, by_id, question)
+    left = [one for one in chunk if one.id in ids]
+    shown = evolution.present(asking.who.tenant_id, (replace(asking, keep=frozenset()) if asking.keep == _NOTHING else asking).of(left))
+    return [one for one in left if one.id in shown]
+
+
+def _dataset_names(asking: Asking, told: Mapping[int, Mapping[str, Sequence[Instance]]]) -> dict[int, str]:
+    numbers = {one.dataset_id for entity in told.values() for these in entity.values() for one in these if one.dataset_id}
+    if not numbers:
+        return {}
+    with pool.connection() as conn, database.tenant_transaction(conn, [asking.who.tenant_id]):
+        return store.dataset_names(conn, numbers)
+
+
+def _written(asking: Asking, found: Sequence[StoredEntity]) -> tuple[list[dict[str, Any]], Evolution | None]:
+    """Each entity in the form that was asked for; with the instances themselves where they had to be cut."""
+    question, form = asking.of(found), asking.query.form
+    cut: Evolution | None = None
+    if form is Form.AGGREGATES:
+        query = asking.query
+        origin, end = (query.start if query.relation in {"after", "between"} else None), (query.end if query.relation in {"before", "between"} else None)
+        sums = evolution.aggregate(asking.who.tenant_id, question, query.methods, query.duration, origin, end)
+        bodies = {one.id: rendering.aggregated(sums.get(one.id, {}), query.methods, asking.context) for one in found}
+    else:
+        told = evolution.read(asking.who.tenant_id, question)
+        look = rendering.Look(
+            asking.context, asking.who.tenant_id, asking.query.by, asking.query.system, asking.language, _dataset_names(asking, told.by_entity)
+        )  # fmt: skip
+        write = rendering.temporal_values if form is Form.VALUES else rendering.instances
+        bodies = {one.id: write(told.by_entity.get(one.id, {}), look) for one in found}
+        full = asking.query.last_n is not None and asking.query.last_n >= evolution.MOST_VALUES
+        cut = (
+            told
+            if told.cut_at is not None or (full and any(len(these) >= evolution.MOST_VALUES for e in told.by_entity.values() for these in e.values()))
+            else None
+        )
+    return [{**_head(asking, one), **bodies[one.id]} for one in found], cut
+
+
+def _head(asking: Asking, one: StoredEntity) -> dict[str, Any]:
+    types = [asking.context.compact(name) for name in one.types]
+    head: dict[str, Any] = {"id": one.uri, "type": types[0] if len(types) == 1 else types}
+    return {name: value for name, value in head.items() if name in asking.head}
+
+
+def _answer(payload: Any, asking: Asking, cut: Evolution | None) -> Response:
+    want = entities.Wanted(context=asking.context, media=asking.media)
+    if cut is None:
+        return entities.answer(payload, want)
+    return entities.answer(payload, want, status=206, headers={"Content-Range": _content_range(asking.query, cut)})
+
+
+def _content_range(query: TemporalQuery, cut: Evolution) -> str:
+    """What part of the period the answer holds (§6.3.10): from where it was asked to where it had to end."""
+    instants = [evolution.told(one, query.by) for entity in cut.by_entity.values() for these in entity.values() for one in these]
+    first, last = min(instants, default=query.start), max(instants, default=query.end)
+    if query.last_n is not None:  # the newest come first
+        start = query.end if query.relation in {"before", "between"} else last
+        return f"date-time {format_instant(start)}-{format_instant(first)}/{query.last_n}"
+    start = query.start if query.relation in {"after", "between"} else first
+    return f"date-time {format_instant(start)}-{format_instant(last)}/*"
+
+
+def _links(request: Request, question: EntityQuery | None, more: bool) -> list[str]:
+    if question is None or request.method != "GET" or not question.limit:
+        return []
+    here = f"{request.scope.get('root_path', '')}/ngsi-ld/v1/temporal/entities"
+    params = [(name, value) for name, value in request.query_params.multi_items() if name != "offset"]
+    found = [f'<{here}?{urlencode([*params, ("offset", str(question.offset + question.limit))])}>; rel="next"'] if more else []
+    if question.offset:
+        found.append(f'<{here}?{urlencode([*params, ("offset", str(max(0, question.offset - question.limit)))])}>; rel="prev"')
+    return found
