@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from a2wsgi import WSGIMiddleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,6 +14,30 @@ from malha.project.wsgi import application as apps
 
 DIST = Path(__file__).resolve().parent.parent / "ui" / "assets" / "dist"
 APP_THREADS = 16
+#: the name of a built file has the hash of what is in it: it never changes
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class BuiltFiles(StaticFiles):
+    """The built assets, compressed when they were built where the browser takes that."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        accepted = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
+        small = f"{path}.br"
+        if b"br" in accepted and (DIST / small).is_file():
+            response = await super().get_response(small, scope)
+            response.headers["Content-Encoding"] = "br"
+            response.headers["Content-Type"] = self._type_of(path)
+        else:
+            response = await super().get_response(path, scope)
+        response.headers["Vary"] = "Accept-Encoding"
+        if response.status_code in {200, 304}:
+            response.headers["Cache-Control"] = FOR_EVER
+        return response
+
+    @staticmethod
+    def _type_of(path: str) -> str:
+        return {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}[Path(path).suffix]
 
 
 class OnePort:
@@ -21,11 +46,17 @@ class OnePort:
     def __init__(self) -> None:
         self.plane = plane.application()
         self.apps: ASGIApp = WSGIMiddleware(apps, workers=APP_THREADS)  # type: ignore[assignment,arg-type]
-        self.static = StaticFiles(directory=DIST, check_dir=False)
+        self.static = BuiltFiles(directory=DIST, check_dir=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.plane(scope, receive, send)
+            from malha.insight.metrics import keeper  # once the apps are ready: it reads their tables
+
+            boards = keeper.start()
+            try:
+                await self.plane(scope, receive, send)
+            finally:
+                boards.set()
         elif scope["path"].startswith("/static/"):
             await self.static({**scope, "root_path": scope.get("root_path", "") + "/static"}, receive, send)
         elif plane.belongs_to_plane(scope["path"]):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 Visible = Callable[[HttpRequest], bool]
 
@@ -45,10 +47,16 @@ class Entry:
 
     def url(self) -> str:
         """Its address in the current tenant; empty when nobody serves it."""
-        try:
-            return reverse(self.url_name)
-        except NoReverseMatch:
-            return ""
+        return _address(self.url_name, get_script_prefix())
+
+
+@lru_cache(maxsize=4096)
+def _address(url_name: str, _prefix: str) -> str:
+    """Addresses do not change while a process runs; each tenant's path has its own."""
+    try:
+        return reverse(url_name)
+    except NoReverseMatch:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +69,30 @@ class TenantLink:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that waits for this person behind the bell: an export that is ready."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What the bell says of alarms: how many ask for somebody, the newest one's number, their list."""
+
+    count: int
+    newest: int
+    url: str
+
+
 @dataclass(slots=True)
 class Registry:
     """Everything that was registered in this process."""
 
     entries: list[Entry] = field(default_factory=list)
-    bell: Callable[[HttpRequest], tuple[int, str]] | None = None
+    bell: Callable[[HttpRequest], Alarms] | None = None
+    notices: list[Callable[[HttpRequest], Iterable[Notice]]] = field(default_factory=list)
     tenants: Callable[[HttpRequest], Iterable[TenantLink]] | None = None
     ribbons: list[Callable[[HttpRequest], str | Promise | None]] = field(default_factory=list)
 
@@ -98,9 +124,26 @@ def register(room: str, label: str | Promise, url_name: str, visible: Visible = 
         registry.entries.append(Entry(room, label, url_name, visible, text, icon, order))
 
 
-def register_bell(count: Callable[[HttpRequest], tuple[int, str]]) -> None:
-    """`count(request)` gives how many alarms ask for somebody, and the address of their list."""
-    registry.bell = count
+def register_bell(alarms: Callable[[HttpRequest], Alarms]) -> None:
+    """`alarms(request)` gives how many alarms ask for somebody, and the address of their list."""
+    registry.bell = alarms
+
+
+def register_notices(notices: Callable[[HttpRequest], Iterable[Notice]]) -> None:
+    """`notices(request)` gives what else waits for the person who asks: told by the bell, each with its address."""
+    registry.notices.append(notices)
+
+
+def notices(request: HttpRequest) -> list[Notice]:
+    """Everything but alarms that waits for this person."""
+    return [one for given in registry.notices for one in given(request)]
+
+
+def bell_label(alarms: int, waiting: int) -> str:
+    """What the bell says to whoever does not see it."""
+    said = ngettext("%(count)s alarme por atender", "%(count)s alarmes por atender", alarms) % {"count": alarms}
+    more = ngettext("%(count)s aviso para si", "%(count)s avisos para si", waiting) % {"count": waiting}
+    return f"{said}, {more}" if waiting else said
 
 
 def register_tenants(tenants: Callable[[HttpRequest], Iterable[TenantLink]]) -> None:

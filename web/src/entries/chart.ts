@@ -4,6 +4,7 @@ import { AriaComponent, DataZoomComponent, GridComponent, LegendComponent, MarkA
 import { type ECharts, init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import "../../styles/insight.css";
+import { inline } from "../insight/inline.ts";
 import { clock, day, instant, number, quantity } from "../insight/numbers.ts";
 import type { ChartSpec } from "../insight/spec.ts";
 import { colour } from "../insight/tokens.ts";
@@ -58,9 +59,7 @@ class MalhaChart extends HTMLElement {
     if (!url) return;
     this.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(url, { credentials: "same-origin" });
-      if (!answer.ok) throw new Error(String(answer.status));
-      this.spec = (await answer.json()) as ChartSpec;
+      this.spec = (this.spec ? undefined : inline<ChartSpec>(this)) ?? (await this.asked(url));
       this.draw(this.spec);
       this.table(this.spec);
     } catch {
@@ -68,6 +67,12 @@ class MalhaChart extends HTMLElement {
     } finally {
       this.removeAttribute("aria-busy");
     }
+  }
+
+  private async asked(url: string): Promise<ChartSpec> {
+    const answer = await fetch(url, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return (await answer.json()) as ChartSpec;
   }
 
   // A moment later: asked while the theme changes, styles answer with the colours of before, and some keep them.

@@ -6,6 +6,7 @@ import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import "../../styles/insight.css";
 import { announce } from "../announce.ts";
 import { AreaDrawing } from "../insight/draw.ts";
+import { inline } from "../insight/inline.ts";
 import { drawn, type Feature, passes } from "../insight/layers.ts";
 import { quantity } from "../insight/numbers.ts";
 import type { LayerSpec, MapSpec } from "../insight/spec.ts";
@@ -27,6 +28,19 @@ interface Held {
   again: boolean;
 }
 
+// Several layers of one moment.
+interface Together {
+  at: string;
+  whole: boolean;
+  layers: Record<string, Feature[]>;
+}
+
+async function asked<T>(url: string): Promise<T> {
+  const answer = await fetch(url, { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(String(answer.status));
+  return (await answer.json()) as T;
+}
+
 class MalhaMap extends HTMLElement {
   private map?: LibreMap;
   private spec?: MapSpec;
@@ -35,6 +49,8 @@ class MalhaMap extends HTMLElement {
   private drawing?: AreaDrawing;
   private tableTimer = 0;
   private moved = false;
+  private first?: Promise<Together>; // asked for while the map is built
+  private waiting = new Set<Held>();
   private readonly legend = document.createElement("fieldset");
 
   connectedCallback(): void {
@@ -50,9 +66,8 @@ class MalhaMap extends HTMLElement {
     if (!url) return;
     this.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(url, { credentials: "same-origin" });
-      if (!answer.ok) throw new Error(String(answer.status));
-      this.spec = this.coloured((await answer.json()) as MapSpec);
+      this.spec = this.coloured(inline<MapSpec>(this) ?? (await asked<MapSpec>(url)));
+      if (this.spec.preload) this.first = asked<Together>(this.spec.preload);
       this.build(this.spec);
     } catch (reason) {
       this.dataset["state"] = "failed";
@@ -139,14 +154,14 @@ class MalhaMap extends HTMLElement {
       this.drawing = new AreaDrawing(map, input, spec.words, bar);
     }
     const wanted = spec.boundary ? [this.boundary(spec.boundary)] : [];
-    await Promise.all([...wanted, ...[...this.held.values()].map((one) => this.load(one))]);
+    await Promise.all([...wanted, this.begin(spec)]);
     this.removeAttribute("aria-busy");
     this.dataset["state"] = "drawn";
     this.dispatchEvent(new CustomEvent("malha-map-ready", { bubbles: true }));
     this.goTo();
     if (spec.live) {
       listen(spec.live, ({ types }) => {
-        for (const one of this.held.values()) if (one.on && (!types.length || types.includes(one.spec.type ?? ""))) void this.load(one);
+        this.refresh([...this.held.values()].filter((one) => one.on && (!types.length || types.includes(one.spec.type ?? ""))));
       });
     }
     this.querySelector("details[data-map-table]")?.addEventListener("toggle", () => this.table());
@@ -163,6 +178,52 @@ class MalhaMap extends HTMLElement {
   private async boundary(url: string): Promise<void> {
     const answer = await fetch(url, { credentials: "same-origin" });
     if (answer.ok) (this.map!.getSource("boundary") as GeoJSONSource).setData((await answer.json()) as GeoJSON.FeatureCollection);
+  }
+
+  // What can be seen, in one answer; layers that are off come when somebody wants them.
+  private async begin(spec: MapSpec): Promise<void> {
+    const shown = [...this.held.values()].filter((one) => one.on);
+    if (!this.first) {
+      await Promise.all(shown.map((one) => this.load(one)));
+      return;
+    }
+    const found = await this.first;
+    for (const one of shown) {
+      if (found.layers[one.spec.id]) this.take(one, found.layers[one.spec.id]!, found);
+      else await this.load(one);
+    }
+    delete spec.preload;
+  }
+
+  // Changes that come together are asked for together.
+  private refresh(changed: Held[]): void {
+    const url = this.spec?.together;
+    const plain = changed.filter((one) => url && one.spec.data && one.at);
+    for (const one of changed) if (!plain.includes(one)) void this.load(one);
+    const idle = !this.waiting.size;
+    for (const one of plain) this.waiting.add(one);
+    if (url && plain.length && idle) void this.fetchChanged(url);
+  }
+
+  private async fetchChanged(url: string): Promise<void> {
+    while (this.waiting.size) {
+      const batch = [...this.waiting];
+      const since = batch.map((one) => one.at).sort()[0]!;
+      try {
+        const found = await asked<Together>(`${url}?camadas=${batch.map((one) => encodeURIComponent(one.spec.id)).join(",")}&desde=${encodeURIComponent(since)}`);
+        for (const one of batch) if (found.layers[one.spec.id]) this.take(one, found.layers[one.spec.id]!, found);
+      } catch {
+        // the band of <malha-live> says that nothing is heard; the next change asks again from the same instant
+      }
+      for (const one of batch) this.waiting.delete(one);
+    }
+  }
+
+  private take(one: Held, features: Feature[], found: { at: string; whole: boolean }): void {
+    if (found.whole) one.features.clear();
+    for (const feature of features) one.features.set(String(feature.id), feature);
+    one.at = found.at;
+    if (found.whole || features.length) this.paint(one);
   }
 
   // The whole layer first; then only what changed since, merged by id, so that nothing jumps.
@@ -185,10 +246,7 @@ class MalhaMap extends HTMLElement {
       const answer = await fetch(url, { credentials: "same-origin" });
       if (!answer.ok) return;
       const found = (await answer.json()) as GeoJSON.FeatureCollection & { at?: string; whole?: boolean };
-      if (found.whole !== false) one.features.clear();
-      for (const feature of found.features) one.features.set(String(feature.id), feature as Feature);
-      one.at = found.at ?? "";
-      if (found.whole !== false || found.features.length) this.paint(one);
+      this.take(one, found.features as Feature[], { at: found.at ?? "", whole: found.whole !== false });
     } finally {
       one.loading = false;
       if (one.again) {

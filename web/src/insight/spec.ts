@@ -37,6 +37,8 @@ export interface MapSpec {
   live?: string;
   basemap?: string;
   boundary?: string;
+  together?: string; // answers for several layers at once: ?camadas=a,b
+  preload?: string; // what is asked of it first, so that the page can ask already
   words: Record<string, string>;
 }
 

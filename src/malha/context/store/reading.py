@@ -194,6 +194,11 @@ def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int,
     return [(row[0], row[1], row[2]) for row in state.execute(conn, statement, [tenant_id])]
 
 
+def holds_anything(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
+    """Whether the tenant has an entity at all."""
+    return state.execute(conn, "SELECT 1 FROM entities e WHERE e.tenant_id = %s LIMIT 1", [tenant_id]).fetchone() is not None
+
+
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now; reads them all."""
     ids = list(names.existing(conn, "entity_type", [entity_type]).values())

@@ -127,6 +127,11 @@ def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int,
     return reading.types(conn, tenant_id)
 
 
+def holds_anything(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
+    """Whether the tenant has an entity at all."""
+    return reading.holds_anything(conn, tenant_id)
+
+
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
     return reading.attribute_names(conn, tenant_id, entity_type)

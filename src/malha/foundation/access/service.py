@@ -45,8 +45,8 @@ def _principal(request: HttpRequest) -> Principal:
 
 
 def _held(person_id: int, tenant_id: int | None) -> list[queries.Held]:
-    with database.scope(*([] if tenant_id is None else [tenant_id])):
-        return queries.held(database.current(), person_id, tenant_id)
+    with database.glance(*([] if tenant_id is None else [tenant_id])) as conn:
+        return queries.held(conn, person_id, tenant_id)
 
 
 def capabilities_of(person_id: int, tenant_id: int | None) -> frozenset[Capability]:
@@ -104,11 +104,11 @@ def members(tenant_id: int) -> list[Membership]:
 
 def tenants_of(person_id: int) -> list[Door]:
     """The tenants that a person may enter: by a role of their own, or because the tenant delegated to their community."""
-    with database.scope():
-        own = queries.own_tenants(database.current(), person_id)
+    with database.glance() as conn:
+        own = queries.own_tenants(conn, person_id)
     if not own:
         return []
-    with database.scope(*(door.id for door in own)):
-        seen = {door.id for door in own}
-        delegated = [door for door in queries.delegated_tenants(database.current(), sorted(seen)) if door.id not in seen]
+    seen = {door.id for door in own}
+    with database.glance(*(door.id for door in own)) as conn:
+        delegated = [door for door in queries.delegated_tenants(conn, sorted(seen)) if door.id not in seen]
     return sorted(own, key=lambda door: door.name) + sorted(delegated, key=lambda door: door.name)

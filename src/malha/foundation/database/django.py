@@ -6,6 +6,7 @@ speak psycopg the very same session, so that both see and undo the same things.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection, transaction
+from psycopg.pq import TransactionStatus
 
 from malha.foundation.database import service
 from malha.foundation.database.contracts import NoScope
@@ -47,14 +49,46 @@ def current() -> psycopg.Connection:
     return face
 
 
+_SET_SCOPE = "SELECT current_setting('malha.tenants', true), set_config('malha.tenants', %s, true)"
+_open = threading.local()  # `.scope`: the tenants of the innermost scope of this thread
+
+
 @contextmanager
 def scope(*tenant_ids: int) -> Iterator[None]:
     """A Django transaction that sees and writes only rows of these tenants; nested, the outer scope comes back."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('malha.tenants', true), set_config('malha.tenants', %s, true)", [service.scope_value(tenant_ids)])
+            cursor.execute(_SET_SCOPE, [service.scope_value(tenant_ids)])
             before = (cursor.fetchone() or [""])[0]
-        yield
+        outer, _open.scope = getattr(_open, "scope", None), tenant_ids
+        try:
+            yield
+        finally:
+            _open.scope = outer
         if before and not connection.needs_rollback:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('malha.tenants', %s, true)", [before])
+
+
+@contextmanager
+def glance(*tenant_ids: int) -> Iterator[psycopg.Connection]:
+    """Read as these tenants for a moment: without a savepoint, and without a word where that is the scope already.
+
+    For the few questions that every page asks; what fails in here takes the whole transaction with it.
+    """
+    if not connection.in_atomic_block or getattr(_open, "scope", None) is None:
+        with scope(*tenant_ids):
+            yield current()
+        return
+    conn = current()
+    if _open.scope == tenant_ids:
+        yield conn
+        return
+    conn.execute(_SET_SCOPE, [service.scope_value(tenant_ids)])
+    outer, _open.scope = _open.scope, tenant_ids
+    try:
+        yield conn
+    finally:
+        _open.scope = outer
+        if conn.info.transaction_status is not TransactionStatus.INERROR:  # there, what was set goes with the transaction
+            conn.execute("SELECT set_config('malha.tenants', %s, true)", [service.scope_value(outer)])

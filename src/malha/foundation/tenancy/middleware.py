@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import set_script_prefix
 
 from malha.foundation.tenancy import service
-from malha.foundation.tenancy.contracts import Tenant, UnknownTenant
 
 
 class TenantMiddleware:
@@ -25,14 +24,13 @@ class TenantMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         host = request.get_host().partition(":")[0]
-        tenant = service.by_hostname(host)
         slug, _, rest = request.path_info.removeprefix("/").partition("/")
-        if tenant is not None:
+        tenant = service.by_address(host, slug)
+        if tenant is not None and tenant.hostname == host:
             set_script_prefix("/")
             if slug == tenant.slug:
                 return HttpResponseRedirect(_with_query(request, f"/{rest}"))
         else:
-            tenant = _by_slug(slug)
             if tenant is not None and tenant.hostname:
                 return HttpResponseRedirect(_with_query(request, f"{request.scheme}://{tenant.hostname}/{rest}"))
             if tenant is not None:
@@ -52,13 +50,6 @@ class TenantMiddleware:
                 return response
         finally:
             set_script_prefix("/")
-
-
-def _by_slug(slug: str) -> Tenant | None:
-    try:
-        return service.by_slug(slug) if slug else None
-    except UnknownTenant:
-        return None
 
 
 def _with_query(request: HttpRequest, target: str) -> str:

@@ -45,9 +45,10 @@ def by_slug(slug: str) -> Tenant:
     return _tenant(row)
 
 
-def by_hostname(hostname: str) -> Tenant | None:
-    """The tenant that owns this host name, if any does."""
-    row = Organisation.objects.filter(hostname=hostname, is_tenant=True).exclude(hostname="").first()
+def by_address(hostname: str, slug: str) -> Tenant | None:
+    """The tenant that owns this host name, else the one at `/<slug>/`, if either is somebody's: one question for every request."""
+    rows = list(Organisation.objects.filter((Q(hostname=hostname) & ~Q(hostname="")) | Q(slug=slug), is_tenant=True)[:2])
+    row = next((one for one in rows if one.hostname == hostname), rows[0] if rows else None)
     return _tenant(row) if row else None
 
 

@@ -28,4 +28,4 @@ class AlertsConfig(AppConfig):
         navigation.register("agir", _("Alarmes"), "alerts:list", read, text=_("O que pede alguém, agora."), icon="bell", order=10)
         navigation.register("agir", _("Regras de alarme"), "alerts:rules", read, text=_("O que toca, quando e para quem."), order=20)
         navigation.register("agir", _("Canais de aviso"), "alerts:channels", manage, text=_("Correio e webhooks, com envio de teste."), order=30)
-        navigation.register_bell(views.count_for_bell)
+        navigation.register_bell(views.alarms_for_bell)

@@ -190,6 +190,13 @@ def counts(conn: psycopg.Connection, tenant_id: int) -> dict[str, int]:
     return dict(conn.execute("SELECT status, count(*) FROM alarm WHERE tenant_id = %s GROUP BY status", [tenant_id]).fetchall())
 
 
+def open_now(conn: psycopg.Connection, tenant_id: int) -> tuple[int, int]:
+    """How many alarms nobody has taken, and the newest one's id (0: none)."""
+    row = conn.execute("SELECT count(*), coalesce(max(id), 0) FROM alarm WHERE tenant_id = %s AND status = 'open'", [tenant_id]).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
 def add_entry(conn: psycopg.Connection, tenant_id: int, alarm_id: int, kind: str, *, actor: str = "", text: str = "", params: dict[str, object] | None = None, at: datetime | None = None) -> None:  # fmt: skip
     """One more line of the story; `at` is event time where it differs from now."""
     conn.execute(

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -20,6 +20,7 @@ from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.alerts import notices, queries, service
 from malha.insight.alerts.contracts import Actor, Alarm, AlarmConflict, Entry, Status
 from malha.kernel import time
+from malha.ui import navigation
 
 VIEWS = {"": queries.ACTIVE, "terminados": (Status.ENDED,), "teria-disparado": (Status.WOULD_HAVE,)}
 
@@ -123,18 +124,19 @@ def act(request: HttpRequest, alarm_id: int) -> HttpResponse:
 
 @access.requires(Capability.DATA_READ)
 def bell(request: HttpRequest) -> JsonResponse:
-    """What the bell says: how many alarms ask for somebody, the newest one."""
+    """What the bell says: how many alarms ask for somebody, the newest one, and what else waits for this person."""
     conn, tenant = database.current(), tenant_of(request)
-    found = service.alarms(conn, tenant.id, statuses=(Status.OPEN,))
-    newest = max(found, key=lambda one: one.id, default=None)
-    label = ngettext("%(count)s alarme por atender", "%(count)s alarmes por atender", len(found)) % {"count": len(found)}
+    alarms, waiting = alarms_for_bell(request), navigation.notices(request)
+    newest = service.get(conn, tenant.id, alarms.newest) if alarms.newest else None
     text = f"{newest.rule_name}: {notices.comparison(newest, get_language() or 'pt')} — {newest.thing}" if newest else ""
-    return JsonResponse({"count": len(found), "newest": newest.id if newest else 0, "label": label, "text": text})
+    lines = [{"text": navigation.bell_label(alarms.count, 0), "url": alarms.url}, *({"text": one.text, "url": one.url} for one in waiting)]
+    count, label = alarms.count + len(waiting), navigation.bell_label(alarms.count, len(waiting))
+    return JsonResponse({"count": count, "alarms": alarms.count, "newest": alarms.newest, "label": label, "text": text, "lines": lines})
 
 
-def count_for_bell(request: HttpRequest) -> tuple[int, str]:
+def alarms_for_bell(request: HttpRequest) -> navigation.Alarms:
     """The number in the top bar, and where it leads."""
-    principal = access_service.principal(request)
+    principal, url = access_service.principal(request), reverse("alerts:list")
     if principal.tenant_id is None or not principal.may(Capability.DATA_READ):
-        return 0, reverse("alerts:list")
-    return service.counts(database.current(), principal.tenant_id).get("open", 0), reverse("alerts:list")
+        return navigation.Alarms(0, 0, url)
+    return navigation.Alarms(*queries.open_now(database.current(), principal.tenant_id), url)

@@ -16,6 +16,12 @@ def _may_export(request: HttpRequest) -> bool:
     return access.principal(request).may(Capability.DATA_EXPORT)
 
 
+def _finished(request: HttpRequest) -> list[navigation.Notice]:
+    from malha.insight.exports import views  # noqa: PLC0415 -- models are loaded only now
+
+    return views.notices(request)
+
+
 class ExportsConfig(AppConfig):
     """Data out, in the formats that people use."""
 
@@ -23,6 +29,7 @@ class ExportsConfig(AppConfig):
     label = "exports"
 
     def ready(self) -> None:
+        navigation.register_notices(_finished)
         navigation.register(
             "dados", _("Exportar"), "exports:index", _may_export, text=_("Levar dados em CSV, Excel, JSON, GeoJSON, Parquet ou PDF."), icon="download", order=70
         )

@@ -12,10 +12,11 @@ import msgspec
 from malha.foundation.settings import service as settings
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tenancy.contracts import Tenant
-from malha.insight.exports import entities, service
+from malha.insight.exports import charting, entities, series, service
 from malha.insight.exports.contracts import Export, ExportFormat, ExportGone, Row
 from malha.insight.exports.entities import EntityExport
 from malha.insight.exports.models import ExportJob, ExportState
+from malha.insight.exports.series import SeriesExport
 from malha.kernel import time
 from malha.kernel.text import msg
 
@@ -46,7 +47,7 @@ def path_of(job: ExportJob) -> Path:
     return place
 
 
-def ask(tenant: Tenant, wanted: EntityExport, chosen: ExportFormat, *, person_id: int | None, rows: int) -> ExportJob:
+def ask(tenant: Tenant, wanted: EntityExport | SeriesExport, chosen: ExportFormat, *, person_id: int | None, rows: int) -> ExportJob:
     """Note an export to be made by the worker."""
     return ExportJob.objects.create(
         tenant_id=tenant.id,
@@ -71,7 +72,7 @@ def make(tenant_id: int, job_id: int) -> None:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = place.with_suffix(".part")
     try:
-        export = entities.export(tenant, msgspec.convert(job.wanted, EntityExport))
+        export = export_of(tenant, job)
         counted = replace(export, batches=lambda: _counted(export, tenant_id, job_id))
         with part.open("wb") as out:
             service.write(counted, ExportFormat(job.format), out)
@@ -83,6 +84,16 @@ def make(tenant_id: int, job_id: int) -> None:
         raise
     with tenancy.scope(tenant_id):
         ExportJob.objects.filter(pk=job_id).update(state=ExportState.READY, size_bytes=place.stat().st_size)
+
+
+def export_of(tenant: Tenant, job: ExportJob) -> Export:
+    """What a job was asked for, again."""
+    pdf = job.format == ExportFormat.PDF
+    if "attribute" in job.wanted:
+        return series.export(tenant, msgspec.convert(job.wanted, SeriesExport), chart=pdf)
+    wanted = msgspec.convert(job.wanted, EntityExport)
+    export = entities.export(tenant, wanted)
+    return charting.with_chart(export, tenant, wanted.type, wanted.language) if pdf else export
 
 
 def _counted(export: Export, tenant_id: int, job_id: int) -> Iterator[list[Row]]:
@@ -108,7 +119,7 @@ def sweep(tenant_id: int) -> int:
     return len(gone)
 
 
-def unseen(tenant: Tenant, person_id: int) -> list[ExportJob]:
+def unseen(tenant_id: int, person_id: int) -> list[ExportJob]:
     """The person's exports that ended and that they have not looked at: the bell tells of them."""
     ended = [ExportState.READY, ExportState.FAILED]
-    return list(ExportJob.objects.filter(tenant_id=tenant.id, person_id=person_id, state__in=ended, seen_at=None).order_by("-created_at")[:20])
+    return list(ExportJob.objects.filter(tenant_id=tenant_id, person_id=person_id, state__in=ended, seen_at=None).order_by("-created_at")[:20])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,11 +20,19 @@ from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.jobs import service as jobs
 from malha.foundation.tenancy.contracts import Tenant
-from malha.insight.exports import background, charting, entities, service
-from malha.insight.exports.contracts import MEDIA_TYPES, ExportFormat, ExportGone
+from malha.history.temporal.contracts import UnusablePeriod
+from malha.insight.exports import background, charting, entities, series, service
+from malha.insight.exports.contracts import MEDIA_TYPES, Export, ExportFormat, ExportGone
 from malha.insight.exports.entities import EntityExport
 from malha.insight.exports.models import ExportJob
+from malha.insight.exports.series import SeriesExport
+from malha.insight.metrics import service as metrics
 from malha.kernel import text, time
+from malha.kernel.text import msg
+from malha.ui import navigation
+
+#: the longest period by `dias=`
+MOST_DAYS = 3660
 
 
 def _tenant(request: HttpRequest) -> Tenant:
@@ -50,6 +60,7 @@ def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
     entity_type = request.GET.get("type", "")
     if not entity_type:
         raise Http404(_("Falta dizer o que exportar."))
+    _within_reach(request, entity_type)
     run = request.GET.get("run", "")
     return EntityExport(
         type=entity_type,
@@ -69,7 +80,11 @@ def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
 def index(request: HttpRequest) -> HttpResponse:
     """Choose what to take and how; the exports made in the background stand below."""
     tenant, principal = _tenant(request), access.principal(request)
-    types = [{"name": name, "count": count} for name, count, _changed in store.types(database.current(), tenant.id)]
+    types = [
+        {"name": name, "count": count}
+        for name, count, _changed in store.types(database.current(), tenant.id)
+        if principal.types is None or name in principal.types
+    ]
     chosen = request.GET.get("type", "") or (types[0]["name"] if types else "")
     columns = entities.export(tenant, EntityExport(type=str(chosen), with_personal=True)).columns if chosen else ()
     own = ExportJob.objects.filter(tenant_id=tenant.id, person_id=principal.person_id).order_by("-created_at")[:20]
@@ -87,29 +102,99 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "exports/index.html", context)
 
 
+def notices(request: HttpRequest) -> list[navigation.Notice]:
+    """The reader's exports that ended while they did something else: the bell tells of them until they are looked at."""
+    principal = access.principal(request)
+    if principal.tenant_id is None or principal.person_id is None or not principal.may(Capability.DATA_EXPORT):
+        return []
+    said = {"ready": _("Exportação pronta: %(title)s (%(format)s)"), "failed": _("Exportação que falhou: %(title)s (%(format)s)")}
+    ended = background.unseen(principal.tenant_id, principal.person_id)
+    return [navigation.Notice(said[job.state] % {"title": job.title, "format": job.format}, f"{reverse('exports:index')}#exportacao-{job.pk}") for job in ended]
+
+
 @require_safe
 @requires(Capability.DATA_EXPORT)
 def file(request: HttpRequest, ending: str) -> HttpResponseBase:
     """The export itself; when it would take more than ten seconds it becomes a job that can be left and found again."""
-    tenant = _tenant(request)
-    try:
-        chosen = ExportFormat(ending)
-    except ValueError as error:
-        raise Http404(_("Não há ficheiros neste formato.")) from error
+    tenant, chosen = _tenant(request), _format(ending)
     wanted = wanted_by(request, tenant)
     principal = access.principal(request)
     rows = entities.count(tenant.id, wanted)
     if wanted.with_personal:
         audit.record(tenant.id, f"person:{principal.person_id}", "personal.exported", wanted.type, {"format": chosen, "rows": rows}, personal=True)
     if rows > background.ROWS_AT_ONCE[chosen]:
-        job = background.ask(tenant, wanted, chosen, person_id=principal.person_id, rows=rows)
-        jobs.defer("exports.make", tenant_id=tenant.id, job_id=job.pk)
-        return redirect("exports:index")
+        return _later(tenant, wanted, chosen, principal.person_id, rows)
     export = entities.export(tenant, wanted)
     if chosen is ExportFormat.PDF:
         export = charting.with_chart(export, tenant, wanted.type, wanted.language)
+    return _sent(export, chosen, wanted.title)
+
+
+@require_safe
+@requires(Capability.DATA_EXPORT)
+def values(request: HttpRequest, ending: str) -> HttpResponseBase:
+    """The values of one attribute over a period: `type`, `attribute`, `id` (none: all of the type), `dias`, or `de` and `ate`."""
+    tenant, principal, chosen = _tenant(request), access.principal(request), _format(ending)
+    wanted = _series_wanted(request, tenant)
+    series.check(chosen)
+    known = series.property_of(tenant, wanted)
+    if known and known.personal:
+        if not principal.may(Capability.PERSONAL_READ):
+            raise Http404
+        audit.record(
+            tenant.id, f"person:{principal.person_id}", "personal.exported", wanted.type, {"format": chosen, "attribute": wanted.attribute}, personal=True
+        )
+    rows = series.count(tenant.id, wanted)
+    if rows > background.ROWS_AT_ONCE[chosen]:
+        return _later(tenant, wanted, chosen, principal.person_id, rows)
+    export = series.export(tenant, wanted, chart=chosen is ExportFormat.PDF)
+    return _sent(export, chosen, export.statement.title)
+
+
+def _series_wanted(request: HttpRequest, tenant: Tenant) -> SeriesExport:
+    given = {name: request.GET.get(name, "") for name in ("type", "attribute", "id", "de", "ate", "dias")}
+    if not given["type"] or not given["attribute"]:
+        raise Http404(_("Falta dizer o que exportar."))
+    _within_reach(request, given["type"])
+    days = int(given["dias"]) if given["dias"].isdigit() and 0 < int(given["dias"]) <= MOST_DAYS else 7
+    try:
+        end = time.parse_instant(given["ate"], zone=tenant.zone) if given["ate"] else metrics.moment(tenant)
+        start = time.parse_instant(given["de"], zone=tenant.zone) if given["de"] else end - timedelta(days=days)
+    except ValueError as error:
+        raise UnusablePeriod(msg("O período tem de ser dado como 2026-11-22 ou 2026-11-22T14:05.")) from error
+    name = ""
+    if given["id"]:
+        entity = store.by_uris(database.current(), tenant.id, [given["id"]]).get(given["id"])
+        if entity is None or given["type"] not in entity.types:
+            raise Http404
+        name = str(entity.value("name") or "") if isinstance(entity.value("name"), str) else ""
+    whole = request.build_absolute_uri(f"{reverse('exports:series', args=['csv'])}?{request.GET.urlencode()}")
+    return SeriesExport(given["type"], given["attribute"], start, end, uri=given["id"], name=name, whole_url=whole, language=get_language() or "pt-pt")
+
+
+def _format(ending: str) -> ExportFormat:
+    try:
+        return ExportFormat(ending)
+    except ValueError as error:
+        raise Http404(_("Não há ficheiros neste formato.")) from error
+
+
+def _within_reach(request: HttpRequest, entity_type: str) -> None:
+    types = access.principal(request).types
+    if types is not None and entity_type not in types:
+        raise Http404
+
+
+def _later(tenant: Tenant, wanted: EntityExport | SeriesExport, chosen: ExportFormat, person_id: int | None, rows: int) -> HttpResponse:
+    """What takes more than ten seconds becomes a job that can be left and found again."""
+    job = background.ask(tenant, wanted, chosen, person_id=person_id, rows=rows)
+    jobs.defer("exports.make", tenant_id=tenant.id, job_id=job.pk)
+    return redirect(f"{reverse('exports:index')}#exportacao-{job.pk}")
+
+
+def _sent(export: Export, chosen: ExportFormat, title: str) -> HttpResponseBase:
     response = StreamingHttpResponse(service.stream(export, chosen), content_type=MEDIA_TYPES[chosen])
-    response["Content-Disposition"] = f'attachment; filename="{text.slug(wanted.title)}.{chosen}"'
+    response["Content-Disposition"] = f'attachment; filename="{text.slug(title)}.{chosen}"'
     return response
 
 

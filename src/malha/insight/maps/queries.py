@@ -58,6 +58,16 @@ def fingerprint(conn: psycopg.Connection, tenant_id: int, entity_type: str) -> t
     return row[0], row[1], row[2]
 
 
+def fingerprints(conn: psycopg.Connection, tenant_id: int, entity_types: Sequence[str]) -> tuple[int, datetime | None, datetime]:
+    """As `fingerprint`, of several types at once."""
+    row: Any = conn.execute(
+        """SELECT count(*), max(modified_at), clock_timestamp() FROM entities
+           WHERE tenant_id = %s AND type_id = ANY (ARRAY(SELECT id FROM entity_type WHERE name = ANY (%s)))""",
+        [tenant_id, list(entity_types)],
+    ).fetchone()
+    return row[0], row[1], row[2]
+
+
 def features(
     conn: psycopg.Connection, tenant_id: int, entity_type: str, names: Sequence[str], *, since: datetime | None, limit: int
 ) -> list[tuple[int, str, list[float] | None, bytes | None, list[Any]]]:

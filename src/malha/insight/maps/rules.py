@@ -14,6 +14,8 @@ from malha.vocabulary.models.contracts import AttributeKind, DataModel, Label, R
 #: colours in turn for layers that declare none
 PALETTE = tuple(f"--data-{number}" for number in range(1, 9))
 NO_DATA = "--severity-nodata"
+#: how the key of a layer begins that no pack drew
+OF_TYPE = "type-"
 #: mainland Portugal, where nothing better is known: west, south, east, north
 COUNTRY = (-9.6, 36.9, -6.1, 42.2)
 
@@ -53,7 +55,7 @@ def of_type(entity_type: str, model: DataModel | None, position: int) -> Layer:
     shown = (
         [p.name for p in model.properties if p.role in {Role.MEASURE, Role.DIMENSION} and p.type not in {ValueType.OBJECT, ValueType.LIST}][:4] if model else []
     )
-    return Layer(f"type-{entity_type}", model.label if model else Label(entity_type), entity_type, popup=tuple(shown), position=100 + position)
+    return Layer(f"{OF_TYPE}{entity_type}", model.label if model else Label(entity_type), entity_type, popup=tuple(shown), position=100 + position)
 
 
 def to_spec(layer: Layer, model: DataModel | None, language: str, *, data: str = "", tiles: str = "", visible: bool = True) -> dict[str, Any]:

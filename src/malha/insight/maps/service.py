@@ -73,18 +73,55 @@ def collection(conn: psycopg.Connection, tenant_id: int, layer: Layer, *, record
     `record_url` is the address of a record with `{uri}` in it. Properties about people are left out.
     """
     count, changed, now = queries.fingerprint(conn, tenant_id, layer.type)
-    model = models.find(layer.type, tenant_id)
-    names = ["name", *(name for name in dict.fromkeys([layer.attribute, *layer.popup]) if name and name != "name" and rules.drawable(model, name))]
-    rows = queries.features(conn, tenant_id, layer.type, names, since=since - OVERLAP if since else None, limit=MOST_FEATURES)
-    found = [_feature(row, names, layer, record_url) for row in rows]
+    found = _features(conn, tenant_id, layer, record_url, since)
     etag = f'"{layer.key}-{count}-{changed.timestamp() if changed else 0}"'
     return Collection(found, now, since is None, etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several layers of one moment, by key; `whole` is False where they hold only what changed."""
+
+    layers: dict[str, list[dict[str, Any]]]
+    at: datetime
+    whole: bool
+    etag: str
+
+
+def together(
+    conn: psycopg.Connection, tenant_id: int, keys: Sequence[str], *, record_url: str, since: datetime | None = None, known: str = ""
+) -> Together | None:
+    """Several layers in one answer, as `collection` gives one each; None where `known` is their etag still.
+
+    `record_url` is the address of a record with `{type}` and `{uri}` in it.
+    """
+    wanted = [layer for layer in _named(conn, tenant_id, keys) if layer.key in set(keys)]
+    count, changed, now = queries.fingerprints(conn, tenant_id, sorted({layer.type for layer in wanted}))
+    etag = f'"{"-".join(layer.key for layer in wanted)}-{count}-{changed.timestamp() if changed else 0}"'
+    if since is None and known == etag:
+        return None
+    found = {layer.key: _features(conn, tenant_id, layer, record_url.replace("{type}", layer.type), since) for layer in wanted}
+    return Together(found, now, since is None, etag)
+
+
+def _named(conn: psycopg.Connection, tenant_id: int, keys: Sequence[str]) -> list[Layer]:
+    """The layers of packs, and those of types that no pack drew where one is named."""
+    declared = [layer for layer in queries.layers(conn, tenant_id) if layer.enabled]
+    others = [key.removeprefix(rules.OF_TYPE) for key in keys if key.startswith(rules.OF_TYPE)]
+    return declared + [rules.of_type(name, models.find(name, tenant_id), index) for index, name in enumerate(others)]
 
 
 def etag(conn: psycopg.Connection, tenant_id: int, layer: Layer) -> str:
     """What the whole layer would be called now, without making it."""
     count, changed, _ = queries.fingerprint(conn, tenant_id, layer.type)
     return f'"{layer.key}-{count}-{changed.timestamp() if changed else 0}"'
+
+
+def _features(conn: psycopg.Connection, tenant_id: int, layer: Layer, record_url: str, since: datetime | None) -> list[dict[str, Any]]:
+    model = models.find(layer.type, tenant_id)
+    names = ["name", *(name for name in dict.fromkeys([layer.attribute, *layer.popup]) if name and name != "name" and rules.drawable(model, name))]
+    rows = queries.features(conn, tenant_id, layer.type, names, since=since - OVERLAP if since else None, limit=MOST_FEATURES)
+    return [_feature(row, names, layer, record_url) for row in rows]
 
 
 def _feature(row: tuple[int, str, list[float] | None, bytes | None, list[Any]], names: Sequence[str], layer: Layer, record_url: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ app_name = "maps"
 urlpatterns = [
     path("mapa/", views.page, name="page"),
     path("mapa/camadas.json", views.spec, name="spec"),
+    path("mapa/camadas.geojson", views.together, name="together"),
     path("mapa/camadas/<str:key>.geojson", views.features, name="features"),
     path("mapa/limite.geojson", views.boundary, name="boundary"),
 ]

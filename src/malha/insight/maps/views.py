@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -25,6 +28,8 @@ from malha.vocabulary.territory.contracts import Boundary, Level
 
 #: where the plane says what changes, below the tenant's own address
 STREAM = "events/stream"
+#: how long a boundary may be kept
+BOUNDARY_SECONDS = 300
 #: where the plane draws tiles
 TILES = "tiles/entities/{z}/{x}/{y}?type="
 
@@ -62,14 +67,18 @@ def words() -> dict[str, str]:
 @access.requires(Capability.DATA_READ)
 def spec(request: HttpRequest) -> JsonResponse:
     """What `<malha-map>` draws; `?camadas=a,b` only these layers, `?pacotes=1` only those of packs."""
+    return JsonResponse(spec_of(request, _keys(request), declared_only="pacotes" in request.GET))
+
+
+def _keys(request: HttpRequest) -> list[str]:
+    return [key for key in request.GET.get("camadas", "").split(",") if key]
+
+
+def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: bool = False) -> dict[str, Any]:
+    """The specification of a map, for a page that brings it along; `preload` is the address of what it asks for first."""
     conn, tenant = database.current(), tenant_of(request)
     language = get_language() or "pt-pt"
-    wanted = {key for key in request.GET.get("camadas", "").split(",") if key}
-    found = [
-        (layer, count)
-        for layer, count in service.layers(conn, tenant.id, declared_only="pacotes" in request.GET)
-        if (not wanted or layer.key in wanted) and count
-    ]
+    found = [(layer, count) for layer, count in service.layers(conn, tenant.id, declared_only=declared_only) if (not wanted or layer.key in wanted) and count]
     layers = []
     for layer, count in found:
         model = models.find(layer.type, tenant.id)
@@ -77,12 +86,32 @@ def spec(request: HttpRequest) -> JsonResponse:
         data = reverse("maps:features", args=[layer.key])
         layers.append(rules.to_spec(layer, model, language, data=data, tiles=tiles, visible=layer.pack != "" or len(found) < 8))
     extent = tenant.extent or service.extent(conn, tenant.id) or rules.COUNTRY
-    answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "live": root(request) + STREAM, "words": words()}
-    if boundaries_of(tenant):
+    answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "live": root(request) + STREAM, "together": reverse("maps:together"), "words": words()}
+    first = ",".join(layer["id"] for layer in layers if layer["visible"] and "data" in layer)
+    answer["preload"] = f"{answer['together']}?camadas={quote(first, safe=',')}" if first else ""
+    if _has_boundary(tenant):
         answer["boundary"] = reverse("maps:boundary")
     if settings.current().basemap_url:
         answer["basemap"] = settings.current().basemap_url
-    return JsonResponse(answer)
+    return answer
+
+
+@access.requires(Capability.DATA_READ)
+def together(request: HttpRequest) -> HttpResponseBase:
+    """The things of the layers `?camadas=a,b` in one answer; `?desde=` only what changed since then. 304 when nothing did."""
+    conn, tenant = database.current(), tenant_of(request)
+    since = service.parse_since(request.GET.get("desde", ""))
+    record = reverse("records:record", args=["TYPE"]).replace("TYPE", "{type}") + "?id={uri}"
+    known = request.headers.get("If-None-Match", "")
+    found = service.together(conn, tenant.id, _keys(request), record_url=record, since=since, known=known)
+    if found is None:
+        return HttpResponse(status=304, headers={"ETag": known})
+    body = {"at": found.at.isoformat(), "whole": found.whole, "layers": found.layers}
+    response = HttpResponse(json.dumps(body, ensure_ascii=False, separators=(",", ":")), content_type="application/json")
+    if since is None:
+        response["ETag"] = found.etag
+    patch_cache_control(response, private=True, no_cache=True)
+    return response
 
 
 @access.requires(Capability.DATA_READ)
@@ -104,6 +133,17 @@ def features(request: HttpRequest, key: str) -> HttpResponseBase:
     return response
 
 
+def _has_boundary(tenant: Tenant) -> bool:
+    """Whether a boundary can be drawn; that it can is remembered for as long as browsers keep it."""
+    key = f"map-boundary:{tenant.id}"
+    if cache.get(key):
+        return True
+    found = bool(boundaries_of(tenant))
+    if found:
+        cache.set(key, 1, BOUNDARY_SECONDS)
+    return found
+
+
 def boundaries_of(tenant: Tenant) -> list[Boundary]:
     """The boundaries that were imported for this tenant: its own municipality with its parishes; of a community, the municipalities."""
     conn = database.current()
@@ -121,5 +161,5 @@ def boundary(request: HttpRequest) -> HttpResponse:
     """The boundary of the municipality."""
     found = territory.as_geojson(database.current(), boundaries_of(tenant_of(request)), tolerance=0.0001)
     response = HttpResponse(json.dumps(found), content_type="application/geo+json")
-    patch_cache_control(response, private=True, max_age=300)
+    patch_cache_control(response, private=True, max_age=BOUNDARY_SECONDS)
     return response

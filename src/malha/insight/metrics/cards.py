@@ -1,63 +1,85 @@
-"""Values for cards, from memory where they are young: five people who look at the same board ask history once."""
+"""Values for boards, from memory where they are young: whoever looks at a board asks history as little as possible.
+
+Memory is shared by all processes. `keeper` works values out again behind the boards that somebody looks at.
+"""
 
 from __future__ import annotations
 
-import logging
-from threading import Thread
-from time import monotonic
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from django.core.cache import cache
 
 from malha.foundation.database import django as database
-from malha.foundation.database import service as connections
 from malha.foundation.tenancy.contracts import Tenant
-from malha.insight.metrics import presentation, service
+from malha.insight.metrics import service
 from malha.insight.metrics.contracts import Metric, MetricValue
-from malha.kernel.errors import MalhaError
 
-logger = logging.getLogger(__name__)
-#: a value of that age is worked out again when somebody asks
-FRESH_SECONDS = 10
-#: a value of up to that age is shown at once while a newer one is worked out behind it
-OLDEST_SECONDS = 45
+#: a value of up to that age is shown; every value says of which moment it is
+OLDEST_SECONDS = 90
+#: boards that somebody looked at so recently are kept
+FOLLOWED_SECONDS = 12 * 3600
+SEEN = "boards-seen"
+
+type History = list[tuple[datetime, float | None, int]]
 
 
-def value_of(tenant: Tenant, metric: Metric) -> MetricValue:
-    """What an indicator says now; what was asked in the last seconds is answered from memory."""
-    found = _kept(tenant, metric)
-    if found is None:
-        found = service.evaluate(database.current(), tenant, metric)
-        cache.set(_key(tenant, metric), (monotonic(), found), OLDEST_SECONDS)
+def values(conn: psycopg.Connection, tenant: Tenant, metrics: Sequence[Metric], *, older_than: float = OLDEST_SECONDS) -> list[MetricValue]:
+    """What indicators say now; what was worked out less than `older_than` seconds ago comes from memory."""
+    return _kept([(_key("value", tenant, one), lambda one=one: service.evaluate(conn, tenant, one)) for one in metrics], older_than)  # type: ignore[misc]
+
+
+def value(tenant: Tenant, metric: Metric) -> MetricValue:
+    """What one indicator says now, on the request's connection."""
+    return values(database.current(), tenant, [metric])[0]
+
+
+def history(tenant: Tenant, metric: Metric, days: int, *, older_than: float = OLDEST_SECONDS) -> History:
+    """The values of an indicator over the last days, for its chart."""
+
+    def ask() -> History:
+        now = service.moment(tenant)
+        return service.history(tenant, metric, now - timedelta(days=days), now)
+
+    found: History = _kept([(_key(f"history-{days}", tenant, metric), ask)], older_than)[0]
     return found
 
 
-def at_once(tenant: Tenant, metric: Metric, language: str, href: str) -> dict[str, Any] | None:
-    """What a card shows, where memory has it; None where history would have to be asked."""
-    found = _kept(tenant, metric)
-    return presentation.card(found, tenant, language, href) if found is not None else None
+def in_memory(tenant: Tenant, metrics: Sequence[Metric], *, charted: Metric | None = None, days: int = 7) -> tuple[dict[str, MetricValue], History | None]:
+    """What memory has of these indicators, by key, and of one of them over time: nothing is asked of history."""
+    keys = {_key("value", tenant, one): one.key for one in metrics}
+    over_time = _key(f"history-{days}", tenant, charted) if charted else ""
+    found = cache.get_many([*keys, *([over_time] if over_time else [])])
+    young = {key: kept[1] for key, kept in found.items() if time.time() - kept[0] <= OLDEST_SECONDS}
+    return {keys[key]: one for key, one in young.items() if key in keys}, young.get(over_time)
 
 
-def _key(tenant: Tenant, metric: Metric) -> str:
-    return f"metric:{tenant.id}:{hash(metric)}"
+def saw(tenant: Tenant) -> None:
+    """Note that somebody looks at the board of a tenant, so that it is kept."""
+    seen = followed()
+    if time.time() - seen.get(tenant.id, 0.0) > FOLLOWED_SECONDS / 100:
+        cache.set(SEEN, {**seen, tenant.id: time.time()}, FOLLOWED_SECONDS)
 
 
-def _kept(tenant: Tenant, metric: Metric) -> MetricValue | None:
-    """The value in memory; one that is no longer fresh is worked out behind it."""
-    key = _key(tenant, metric)
-    kept: tuple[float, MetricValue] | None = cache.get(key)
-    if kept is None:
-        return None
-    if monotonic() - kept[0] > FRESH_SECONDS and cache.add(f"{key}:asked", 1, FRESH_SECONDS):
-        Thread(target=_refresh, args=[tenant, metric, key], daemon=True).start()
-    return kept[1]
+def followed() -> dict[int, float]:
+    """The tenants whose board somebody looked at lately, and when."""
+    found: dict[int, float] = cache.get(SEEN) or {}
+    return {tenant_id: at for tenant_id, at in found.items() if time.time() - at < FOLLOWED_SECONDS}
 
 
-def _refresh(tenant: Tenant, metric: Metric, key: str) -> None:
-    """Work a value out behind the one that is shown, on a connection of its own."""
-    try:
-        with connections.connect() as conn, connections.tenant_transaction(conn, [tenant.id]):
-            cache.set(key, (monotonic(), service.evaluate(conn, tenant, metric)), OLDEST_SECONDS)
-    except (MalhaError, psycopg.Error):
-        logger.warning("indicator %s of tenant %s could not be refreshed", metric.key, tenant.slug, exc_info=True)
+def _kept(wanted: Sequence[tuple[str, Callable[[], Any]]], older_than: float) -> list[Any]:
+    """The values of these keys; what memory has not, or has of longer ago, is asked for and kept."""
+    found = cache.get_many([key for key, _ in wanted])
+    asked = {key: (time.time(), ask()) for key, ask in wanted if key not in found or time.time() - found[key][0] > older_than}
+    if asked:
+        cache.set_many(asked, OLDEST_SECONDS * 2)
+    return [asked[key][1] if key in asked else found[key][1] for key, _ in wanted]
+
+
+def _key(what: str, tenant: Tenant, metric: Metric) -> str:
+    """The same in every process: an indicator that somebody adapts is another."""
+    return f"metric:{tenant.id}:{what}:{hashlib.blake2b(repr(metric).encode(), digest_size=12).hexdigest()}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,11 +15,12 @@ from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.metrics import cards, presentation, service
-from malha.insight.metrics.contracts import Metric, UnknownMetric
+from malha.insight.metrics.contracts import Metric, MetricValue, UnknownMetric
 from malha.vocabulary.models import service as models
 
 PERIODS = (1, 7, 30, 365)
-CHART_SECONDS = 60
+#: whoever stays on a page and hears of a change is shown values of at most this age
+CARD_SECONDS, CHART_SECONDS = 20, 60
 
 
 def tenant_of(request: HttpRequest) -> Tenant:
@@ -36,6 +37,28 @@ def _property_label(tenant: Tenant, metric: Metric, language: str) -> str:
 
 
 @access.requires(Capability.DATA_READ)
+def board(request: HttpRequest) -> HttpResponse:
+    """The cards of *Hoje*, all of them, for whoever stays on the page."""
+    conn, tenant = database.current(), tenant_of(request)
+    found = service.all_metrics(conn, tenant.id, home_only=True)
+    cards.saw(tenant)
+    values = {one.metric.key: one for one in cards.values(conn, tenant, found, older_than=CARD_SECONDS)}
+    return render(request, "metrics/cards.html", {"tenant": tenant, "cards": shown(tenant, found, values)})
+
+
+def shown(tenant: Tenant, found: Sequence[Metric], values: Mapping[str, MetricValue]) -> list[dict[str, Any]]:
+    """What `metrics/cards.html` shows; a card without its value yet has no `ready`."""
+    language = get_language() or "pt-pt"
+    return [
+        {
+            "metric": one, "label": one.label.in_language(language), "link_id": f"indicador-{one.key}",
+            "ready": presentation.card(values[one.key], tenant, language, reverse("metrics:page", args=[one.key])) if one.key in values else None,
+        }
+        for one in found
+    ]  # fmt: skip
+
+
+@access.requires(Capability.DATA_READ)
 def card(request: HttpRequest, key: str) -> HttpResponse:
     """One card of *Hoje*, by itself; empty where the indicator is gone."""
     tenant, language = tenant_of(request), get_language() or "pt-pt"
@@ -43,7 +66,7 @@ def card(request: HttpRequest, key: str) -> HttpResponse:
         metric = service.get(database.current(), tenant.id, key)
     except UnknownMetric:
         return HttpResponse("")
-    values = presentation.card(cards.value_of(tenant, metric), tenant, language, reverse("metrics:page", args=[key]))
+    values = presentation.card(cards.value(tenant, metric), tenant, language, reverse("metrics:page", args=[key]))
     return render(request, "ui/components/indicator.html", values)
 
 
@@ -52,11 +75,11 @@ def page(request: HttpRequest, key: str) -> HttpResponse:
     """One indicator."""
     tenant, language = tenant_of(request), get_language() or "pt-pt"
     metric = service.get(database.current(), tenant.id, key)
-    days = days_of(request)
+    days, found = days_of(request), cards.value(tenant, metric)
     values = {
         "tenant": tenant, "metric": metric, "label": metric.label.in_language(language), "description": metric.description.in_language(language),
         "how": presentation.explanation(metric, language, _property_label(tenant, metric, language)), "days": days, "periods": PERIODS,
-        "card": presentation.card(cards.value_of(tenant, metric), tenant, language, ""), "value": cards.value_of(tenant, metric),
+        "card": presentation.card(found, tenant, language, ""), "value": found,
     }  # fmt: skip
     return render(request, "metrics/page.html", values)
 
@@ -73,10 +96,5 @@ def chart(request: HttpRequest, key: str) -> JsonResponse:
     tenant, language = tenant_of(request), get_language() or "pt-pt"
     metric = service.get(database.current(), tenant.id, key)
     days = days_of(request)
-    cached = f"metric-chart:{tenant.id}:{hash(metric)}:{days}:{language}"
-    found = cache.get(cached)
-    if found is None:
-        now = service.moment(tenant)
-        found = presentation.chart(metric, service.history(tenant, metric, now - timedelta(days=days), now), tenant, language)
-        cache.set(cached, found, CHART_SECONDS)
-    return JsonResponse(found)
+    found = cards.history(tenant, metric, days, older_than=CHART_SECONDS)
+    return JsonResponse(presentation.chart(metric, found, tenant, language))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -19,6 +20,8 @@ from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.alerts import service as alerts
+from malha.insight.exports import series
+from malha.insight.exports import views as exports
 from malha.insight.metrics import service as metrics
 from malha.insight.records import rules, service
 from malha.kernel import formats
@@ -120,8 +123,15 @@ def record(request: HttpRequest, entity_type: str) -> HttpResponse:
         "lines": lines, "hidden": len(personal), "measures": measures, "chosen": chosen, "days": days, "periods": PERIODS, "point": _point(entity),
         "alarms": alerts.alarms(conn, tenant.id, uri=entity.uri), "past": alerts.past(conn, tenant.id, entity.uri),
         "may_alert": principal.may(Capability.ALERTS_MANAGE),
+        "downloads": _downloads(entity_type, entity.uri, chosen.name, days) if chosen and principal.may(Capability.DATA_EXPORT) else [],
     }  # fmt: skip
     return render(request, "records/record.html", values)
+
+
+def _downloads(entity_type: str, uri: str, attribute: str, days: int) -> list[dict[str, str]]:
+    """The series that the page shows, in every format that a series has."""
+    asked = urlencode({"type": entity_type, "attribute": attribute, "id": uri, "dias": days})
+    return [{**one, "href": f"{reverse('exports:series', args=[one['format']])}?{asked}"} for one in exports.labels() if one["format"] in series.FORMATS]
 
 
 def _point(entity: StoredEntity) -> str:

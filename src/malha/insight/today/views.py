@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -17,13 +19,19 @@ from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.alerts import service as alerts
+from malha.insight.alerts.contracts import Rule
+from malha.insight.maps import views as maps
 from malha.insight.metrics import cards as metric_cards
+from malha.insight.metrics import presentation
 from malha.insight.metrics import service as metrics
+from malha.insight.metrics import views as metric_views
+from malha.insight.metrics.contracts import Metric
 from malha.insight.today import service
 from malha.insight.today.contracts import Health, Step
 
 HEALTH_SECONDS = 30
 WAITS_SECONDS = 900
+CHART_DAYS = 7
 
 
 def tenant_of(request: HttpRequest) -> Tenant:
@@ -38,19 +46,21 @@ def home(request: HttpRequest) -> HttpResponseBase:
     """The board; for a tenant without one, the first five steps."""
     conn, tenant = database.current(), tenant_of(request)
     principal = access_service.principal(request)
-    cards = metrics.all_metrics(conn, tenant.id, home_only=True)
+    declared = metrics.all_metrics(conn, tenant.id)
+    cards = [one for one in declared if one.on_home]
     if not cards and principal.may(Capability.TENANT_MANAGE):
         return first_day(request)
     language = get_language() or "pt-pt"
-    shown = [
-        {"metric": one, "label": one.label.in_language(language), "ready": metric_cards.at_once(tenant, one, language, reverse("metrics:page", args=[one.key]))}
-        for one in cards
-    ]
     chosen = next((one for one in cards if one.key == request.GET.get("indicador")), cards[0] if cards else None)
+    metric_cards.saw(tenant)
+    rules = alerts.list_rules(conn, tenant.id)
+    ready, points = metric_cards.in_memory(tenant, cards, charted=chosen, days=CHART_DAYS)
     values = {
-        "tenant": tenant, "cards": shown, "chosen": chosen, "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(alerts.list_rules(conn, tenant.id)),
+        "tenant": tenant, "cards": metric_views.shown(tenant, cards, ready), "waiting": len(ready) < len(cards), "chosen": chosen,
+        "chart_spec": presentation.chart(chosen, points, tenant, language) if chosen and points is not None else None,
+        "map_spec": maps.spec_of(request, declared_only=True), "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(rules),
         "may_handle": principal.may(Capability.ALERTS_HANDLE), "latest": service.latest(conn, tenant, language), "health": _health(tenant, language),
-        "steps_left": sum(not step.done for step in _steps(request)) if principal.may(Capability.TENANT_MANAGE) else 0,
+        "steps_left": sum(not step.done for step in _steps(request, declared, rules)) if principal.may(Capability.TENANT_MANAGE) else 0,
     }  # fmt: skip
     values["late"] = [one for one in values["health"] if one.late]  # type: ignore[attr-defined]  # a list of Health
     return render(request, "today/home.html", values)
@@ -88,7 +98,8 @@ def latest(request: HttpRequest) -> HttpResponse:
 @access.requires(Capability.TENANT_MANAGE)
 def first_day(request: HttpRequest) -> HttpResponse:
     """The five steps, each with its state and the minutes it takes; one may leave and come back."""
-    steps = _steps(request)
+    conn, tenant = database.current(), tenant_of(request)
+    steps = _steps(request, metrics.all_metrics(conn, tenant.id), alerts.list_rules(conn, tenant.id))
     current = next((step for step in steps if not step.done), None)
     shown = [
         {
@@ -100,7 +111,7 @@ def first_day(request: HttpRequest) -> HttpResponse:
         }
         for step in steps
     ]
-    values = {"tenant": tenant_of(request), "steps": shown, "current": current, "done": sum(step.done for step in steps), "total": len(steps)}
+    values = {"tenant": tenant, "steps": shown, "current": current, "done": sum(step.done for step in steps), "total": len(steps)}
     return render(request, "today/first_day.html", values)
 
 
@@ -112,7 +123,7 @@ def _address(name: str, path: str, request: HttpRequest) -> str:
         return f"{request.META.get('SCRIPT_NAME', '')}/{path}"
 
 
-def _steps(request: HttpRequest) -> list[Step]:
+def _steps(request: HttpRequest, declared: Sequence[Metric], rules: Sequence[Rule]) -> list[Step]:
     conn, tenant = database.current(), tenant_of(request)
     managers = {one.person_id for one in access_service.members(tenant.id) if one.role == RoleName.TENANT_MANAGER}
     load = _address("tabular:start", "dados/carregar/", request)
@@ -120,9 +131,9 @@ def _steps(request: HttpRequest) -> list[Step]:
         Step("arms", _("Nome e brasão"), _("Como o município aparece no topo de cada página."), _address("identity:brand", "gestao/identidade/", request), 3, bool((tenant.theme or {}).get("arms"))),
         Step(
             "file", _("Um primeiro ficheiro"), _("Uma folha de cálculo que já tenha: contentores, escolas, sensores. Se não tiver nenhuma à mão, há um exemplo pronto."),
-            load, 10, bool(store.types(conn, tenant.id)), f"{load}?exemplo=1", _("Usar o exemplo"),
+            load, 10, store.holds_anything(conn, tenant.id), f"{load}?exemplo=1", _("Usar o exemplo"),
         ),
-        Step("pack", _("Um pacote"), _("Indicadores, mapa e alarmes prontos sobre um assunto. Liga-se com um clique."), _address("packs:list", "gestao/pacotes/", request), 2, any(one.pack for one in metrics.all_metrics(conn, tenant.id))),
+        Step("pack", _("Um pacote"), _("Indicadores, mapa e alarmes prontos sobre um assunto. Liga-se com um clique."), _address("packs:list", "gestao/pacotes/", request), 2, any(one.pack for one in declared)),
         Step("people", _("Um segundo gestor e os colegas"), _("Quem perder o telemóvel entra pela mão do outro gestor."), _address("identity:people", "gestao/pessoas/", request), 5, len(managers) > 1),
-        Step("alarm", _("Um alarme"), _("O que vigiar, o que fazer, a quem ligar."), reverse("alerts:rule_new"), 5, any(one.enabled for one in alerts.list_rules(conn, tenant.id))),
+        Step("alarm", _("Um alarme"), _("O que vigiar, o que fazer, a quem ligar."), reverse("alerts:rule_new"), 5, any(one.enabled for one in rules)),
     ]  # fmt: skip

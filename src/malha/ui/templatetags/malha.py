@@ -177,22 +177,33 @@ def theme_style(context: Context) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def frame(context: Context) -> dict[str, Any]:
-    """What the frame shows on this request: rail, tenants, bell, ribbons."""
+    """What the frame shows on this request: rail, tenants, bell, ribbons; worked out once, however many templates ask."""
     request: HttpRequest | None = context.get("request")
     if request is None or getattr(request, "without_frame", False):
         return {"rail": [], "tenants": [], "manage": [], "ribbons": [], "bell": None, "home": "/", "keys": "on"}
+    known: dict[str, Any] | None = getattr(request, "malha_frame", None)
+    if known is None:
+        known = _frame(request)
+        request.malha_frame = known  # type: ignore[attr-defined]
+    return known
+
+
+def _frame(request: HttpRequest) -> dict[str, Any]:
     signed_in = bool(getattr(getattr(request, "user", None), "is_authenticated", False))
     tenant = getattr(request, "tenant", None)
     registry = navigation.registry
     inside = signed_in and tenant is not None
-    bell = registry.bell(request) if registry.bell and inside else None
+    alarms = registry.bell(request) if registry.bell and inside else None
+    waiting = navigation.notices(request) if alarms else []
     cookies = request.COOKIES
     return {
         "rail": navigation.rail(request) if inside else [],
         "manage": navigation.entries(request, "gestao") if inside else [],
         "room": navigation.ROOMS.get(navigation.current_room(request)),
         "tenants": list(registry.tenants(request)) if registry.tenants and signed_in else [],
-        "bell": {"count": bell[0], "url": bell[1]} if bell else None,
+        "bell": {"alarms": alarms, "notices": waiting, "count": alarms.count + len(waiting), "label": navigation.bell_label(alarms.count, len(waiting))}
+        if alarms
+        else None,
         "ribbons": [text for ribbon in registry.ribbons if (text := ribbon(request))],
         "signed_in": signed_in,
         "tenant": tenant,

@@ -14,7 +14,7 @@ from malha.foundation.access.contracts import RoleName
 from malha.foundation.database import django as database
 from malha.foundation.identity import service as identity
 from malha.foundation.tenancy import service as tenancy
-from malha.insight.exports import background, charting, entities
+from malha.insight.exports import background, charting, entities, series
 from malha.insight.exports.contracts import ExportFormat, ExportGone
 from malha.insight.exports.models import ExportJob
 from malha.kernel import time
@@ -87,3 +87,67 @@ def test_a_long_export_is_a_job_whose_link_expires(tenant):
         with pytest.raises(ExportGone):
             background.path_of(job)
     assert background.sweep(tenant.id) == 1
+
+
+def series_address(tenant, ending, **given):
+    return f"/{tenant.slug}/dados/exportar/serie.{ending}", {"type": "AirQualityObserved", "attribute": "pm10", "dias": "7", **given}
+
+
+def test_a_series_has_an_export_of_its_own(tenant, analyst):
+    """Every value as it was observed, oldest first, saying filter, moment, unit and zone."""
+    answer = analyst.get(*series_address(tenant, "csv", id="urn:vila:AirQualityObserved:1"))
+    notes, rows = [], []
+    for line in body(answer).decode().splitlines():
+        (notes if line.startswith("#") else rows).append(line)
+    assert rows[0] == "id,observedAt,pm10"
+    assert [float(row.split(",")[2]) for row in rows[1:]] == [10.0 + n for n in range(DAYS)]
+    said = "\n".join(notes)
+    assert "AirQualityObserved.pm10 de urn:vila:AirQualityObserved:1" in said
+    assert "µg/m³" in said
+    assert "Europe/Lisbon" in said
+    for ending in ("excel.csv", "xlsx", "json", "parquet", "pdf"):
+        assert len(body(analyst.get(*series_address(tenant, ending)))) > 100
+    assert analyst.get(*series_address(tenant, "geojson")).status_code == 400
+    assert analyst.get(*series_address(tenant, "csv", de="ontem")).status_code == 400
+    assert analyst.get(*series_address(tenant, "csv", id="urn:outra:coisa")).status_code == 404
+
+
+def test_a_series_is_read_in_stretches_and_loses_nothing(tenant, monkeypatch):
+    monkeypatch.setattr(series, "STRETCH_ROWS", 2)
+    wanted = series.SeriesExport("AirQualityObserved", "pm10", time.now() - timedelta(days=7), time.now())
+    batches = list(series.export(tenant, wanted).batches())
+    assert len(batches) > 1
+    assert [row[2] for batch in batches for row in batch] == [10.0 + n for n in range(DAYS)]
+    assert series.count(tenant.id, wanted) == DAYS
+
+
+def test_the_bell_tells_of_an_export_that_took_long(tenant, analyst, monkeypatch):
+    """More than ten seconds: a job, found again behind the bell, seen once it was looked at."""
+    monkeypatch.setitem(background.ROWS_AT_ONCE, ExportFormat.CSV, 1)
+    asked = analyst.get(*series_address(tenant, "csv"))
+    with tenancy.scope(tenant.id):
+        job = ExportJob.objects.get(tenant_id=tenant.id)
+    assert asked.headers["Location"] == f"/{tenant.slug}/dados/exportar/#exportacao-{job.pk}"
+    assert analyst.get(f"/{tenant.slug}/agir/sino/").json()["count"] == 0
+    background.make(tenant.id, job.pk)
+    bell = analyst.get(f"/{tenant.slug}/agir/sino/").json()
+    assert (bell["count"], bell["alarms"]) == (1, 0)
+    assert bell["lines"][1] == {"text": f"Exportação pronta: {job.title} (csv)", "url": f"/{tenant.slug}/dados/exportar/#exportacao-{job.pk}"}
+    page = analyst.get(f"/{tenant.slug}/dados/exportar/").content.decode()
+    assert f'href="/{tenant.slug}/dados/exportar/feito/{job.pk}/"' in page
+    assert analyst.get(f"/{tenant.slug}/agir/sino/").json()["count"] == 0
+    assert body(analyst.get(f"/{tenant.slug}/dados/exportar/feito/{job.pk}/")).count(b"\r\n") > DAYS
+
+
+def test_nobody_exports_what_is_beyond_their_reach(tenant):
+    from uuid import uuid4
+
+    from django.contrib.auth import get_user_model
+
+    person = identity.create_person(f"rui-{uuid4().hex[:8]}@exemplo.pt", name="Rui")
+    access.grant(person.id, tenant.id, RoleName.ANALYST, {"types": ["Incident"]})
+    client = Client(HTTP_HOST="localhost")
+    client.force_login(get_user_model().objects.get(pk=person.id), backend="malha.foundation.identity.backends.PersonBackend")
+    assert client.get(f"/{tenant.slug}/dados/exportar/ficheiro.csv", {"type": "Incident"}).status_code == 200
+    assert client.get(f"/{tenant.slug}/dados/exportar/ficheiro.csv", {"type": "AirQualityObserved"}).status_code == 404
+    assert client.get(*series_address(tenant, "csv")).status_code == 404

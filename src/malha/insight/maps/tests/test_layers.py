@@ -86,3 +86,22 @@ def test_as_the_browser_takes_it():
     with pytest.raises(UnusableLayer):
         rules.from_definition("x", {"label": "x", "type": "T", "kind": "cubo"})
     assert rules.from_definition("contentores", rules.to_definition(WASTE), pack="waste") == WASTE
+
+
+def test_several_layers_in_one_answer(conn, new_tenant):
+    """As one by one; nothing again for whoever has it already; later only what changed."""
+    tenant, other = new_tenant(), new_tenant()
+    with database.tenant_transaction(conn, [tenant.id]):
+        service.add(conn, tenant.id, [WASTE])
+        put(conn, tenant, "urn:x:1", 0.85)
+        one = service.collection(conn, tenant.id, WASTE, record_url="/WasteContainer?id={uri}")
+        found = service.together(conn, tenant.id, ["contentores", "type-WasteContainer", "nenhuma"], record_url="/{type}?id={uri}")
+        assert found.whole
+        assert found.layers["contentores"] == one.features
+        assert [feature["properties"]["name"] for feature in found.layers["type-WasteContainer"]] == ["Contentor 1"]
+        assert "nenhuma" not in found.layers
+        assert service.together(conn, tenant.id, ["contentores", "type-WasteContainer"], record_url="", known=found.etag) is None
+        later = service.together(conn, tenant.id, ["contentores"], record_url="", since=found.at + timedelta(seconds=20))
+        assert (later.whole, later.layers) == (False, {"contentores": []})
+    with database.tenant_transaction(conn, [other.id]):
+        assert service.together(conn, other.id, ["contentores", "type-WasteContainer"], record_url="").layers == {"type-WasteContainer": []}
