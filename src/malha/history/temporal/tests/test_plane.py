@@ -109,7 +109,7 @@ def test_what_is_about_people_stays_hidden(new_tenant: Any, client: Any) -> None
 
 def personal_attribute() -> tuple[str, str]:
     """A type that is built in, and one of its attributes that is about people."""
-    return next((model.name, prop.name) for model in models.all_models() for prop in model.properties if prop.personal)
+    return next((model.type, prop.name) for model in models.all_models() for prop in model.properties if prop.personal)
 
 
 @pytest.mark.parametrize(
