@@ -7,6 +7,7 @@ works in milliseconds (long work: defer a job), and repeats safely.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +39,13 @@ def ticks() -> list[Tick]:
         Tick("alert-notices", 1, alert_jobs.send_due),
         Tick("alert-silence", 30, alert_jobs.look_for_silence),
     ]
+
+
+def services() -> list[Callable[[threading.Event], object]]:
+    """What runs in the worker for as long as it does, each in a thread of its own, until the event is set."""
+    from malha.context.subscriptions import runner
+
+    return [runner.run]
 
 
 def erasers() -> list[Callable[[int], object]]:

@@ -18,6 +18,7 @@ from malha.context.broker import plane as broker
 from malha.context.broker import pool
 from malha.context.live import hub
 from malha.context.live import plane as live
+from malha.context.subscriptions import plane as subscriptions
 from malha.history.temporal import plane as temporal
 
 #: first step of every path that the plane answers, after the tenant's own step
@@ -31,7 +32,7 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health), *temporal.routes(), *broker.routes(), *live.routes()]
+    return [Route("/health", health), *temporal.routes(), *subscriptions.routes(), *broker.routes(), *live.routes()]
 
 
 @asynccontextmanager

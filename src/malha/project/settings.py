@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "malha.vocabulary.models",
     "malha.vocabulary.territory",
     "malha.context.store",
+    "malha.context.subscriptions",
     "malha.ingest.lineage",
     "malha.ingest.quality",
     "malha.ingest.mapping",

@@ -44,6 +44,8 @@ def run() -> None:
 
     stop = threading.Event()
     threads = [threading.Thread(target=Dispatcher(composition.consumers()).run, args=[stop], name="dispatcher")]
+    threads += [threading.Thread(target=work, args=[stop], name=work.__module__) for work in composition.services()]
+    waited_for = list(threads)
     threads += [threading.Thread(target=keep_ticking, args=[tick, stop], name=tick.name, daemon=True) for tick in composition.ticks()]
     for thread in threads:
         thread.start()
@@ -58,7 +60,8 @@ def run() -> None:
             )
     finally:
         stop.set()
-        threads[0].join(5)
+        for thread in waited_for:
+            thread.join(8)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,13 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _hosts_by_tenant(text: str) -> tuple[str, ...]:
+    entries = _list(text)
+    if any(not all(part.strip() for part in entry.rpartition("=")[::2]) for entry in entries):
+        raise ValueError("município=anfitrião ou município=rede, separados por vírgulas; * vale para todos")
+    return entries
+
+
 def default_data_folder() -> Path:
     """Where data lives unless told: `$XDG_DATA_HOME/malha`, else `~/.local/share/malha`."""
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
@@ -98,6 +105,9 @@ class Settings:
     basemap_url: str = _setting(str, "", "Estilo MapLibre de um mapa de base (vazio: só camadas próprias)")
     samples: Path | None = _setting(_folder, None, "Pasta de exemplos reais para testes e verificação")
     fetch_private: bool = _setting(_flag, False, "Permitir ligações a endereços privados (ensaios)")
+    internal_hosts: tuple[str, ...] = _setting(
+        _hosts_by_tenant, (), "Anfitriões ou redes internos a que se pode notificar, por município: vila=10.1.0.0/16,*=broker.local"
+    )
     worker_concurrency: int = _setting(_positive, 4, "Trabalhos em paralelo")
     duckdb_memory_mb: int = _setting(_positive, 256, "Memória do DuckDB por processo, em MB")
     duckdb_threads: int = _setting(_positive, 2, "Linhas de execução do DuckDB por processo")

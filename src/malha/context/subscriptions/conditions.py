@@ -1,0 +1,120 @@
+"""Whether `q` holds for an entity in memory: the same answers as the store gives in SQL (§4.9). Pure.
+
+A value of another type than was asked for is no error and no match; instants compare as instants, texts by code point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from malha.context.store.contracts import StoredEntity
+from malha.context.store.q import Every, Node, Path, Range, Scalar, Some, Term, is_instant
+from malha.context.subscriptions import patterns
+from malha.kernel.time import format_instant, parse_instant
+
+_VALUES = ("value", "object", "vocab", "json", "valueList", "objectList")
+_META = frozenset({"observedAt", "unitCode", "datasetId", "createdAt", "modifiedAt", "objectType", "coordinateSystem"})
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda a, b: a == b, ">": lambda a, b: a > b, "<": lambda a, b: a < b, ">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b,
+}  # fmt: skip
+
+
+def holds(node: Node, entity: StoredEntity) -> bool:
+    """Whether the question is true of the entity."""
+    if isinstance(node, Every):
+        return all(holds(part, entity) for part in node.parts)
+    if isinstance(node, Some):
+        return any(holds(part, entity) for part in node.parts)
+    return _term(node, entity)
+
+
+def _term(term: Term, entity: StoredEntity) -> bool:
+    path, operator = term.path, term.operator
+    if len(path.names) == 1 and path.names[0] in {"createdAt", "modifiedAt"}:
+        moment = entity.created_at if path.names[0] == "createdAt" else entity.modified_at
+        return not operator or _decide(operator, [format_instant(moment)], term.values)
+    found = list(_attribute(path.names, entity.attributes))
+    if not operator:
+        return bool(found) and (not path.inside or bool(list(_inside(found, path))))
+    return bool(found) and _decide(operator, list(_comparable(found, path)), term.values)
+
+
+def _decide(operator: str, found: list[Any], values: Iterable[Scalar | Range]) -> bool:
+    positive = "==" if operator == "!=" else operator.removeprefix("!")
+    outcome = any(_matches(positive, one, value) for one in found for value in values)
+    return not outcome if operator in {"!=", "!~="} else outcome
+
+
+def _attribute(names: tuple[str, ...], attributes: Any) -> Iterator[Any]:
+    """What a path leads to: instances of an attribute, of its sub-attributes, or a member such as observedAt."""
+    found = attributes.get(names[0])
+    for instance in found if isinstance(found, list) else [found]:
+        if instance is None:
+            continue
+        if len(names) == 1:
+            yield instance
+        elif isinstance(instance, dict):
+            yield from _attribute(names[1:], instance)
+
+
+def _inside(found: list[Any], path: Path) -> Iterator[Any]:
+    for instance in found:
+        if not isinstance(instance, dict):
+            continue
+        if path.inside == ("*",):
+            yield from (instance.get("languageMap") or {}).values()
+            continue
+        for member in ("value", "json", "languageMap"):
+            yield from _walk(instance.get(member), path.inside)
+
+
+def _walk(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _walk(one, steps)
+    elif not steps:
+        if value is not None:
+            yield value
+    elif isinstance(value, dict) and steps[0] in value:
+        yield from _walk(value[steps[0]], steps[1:])
+
+
+def _comparable(found: list[Any], path: Path) -> Iterator[Any]:
+    if path.inside:
+        yield from _inside(found, path)
+        return
+    for instance in found:
+        if not isinstance(instance, dict):
+            if len(path.names) > 1 and path.names[-1] in _META:
+                yield instance
+            continue
+        for member in _VALUES:
+            yield from _flat(instance.get(member))
+        yield from (instance.get("languageMap") or {}).values() if isinstance(instance.get("languageMap"), dict) else ()
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _flat(one)
+    elif isinstance(value, dict):
+        yield from (value[key] for key in ("@value", "object") if key in value)
+    elif value is not None:
+        yield value
+
+
+def _matches(operator: str, found: Any, value: Scalar | Range) -> bool:
+    if isinstance(value, Range):
+        return _matches(">=", found, value.low) and _matches("<=", found, value.high)
+    if operator == "~=":
+        return isinstance(found, str) and patterns.found(str(value), found)
+    if isinstance(value, bool) or isinstance(found, bool):
+        return operator == "==" and isinstance(value, bool) and isinstance(found, bool) and found == value
+    if isinstance(value, str):
+        if not isinstance(found, str):
+            return False
+        if is_instant(value) and is_instant(found):
+            return _COMPARE[operator](parse_instant(found), parse_instant(value))
+        return _COMPARE[operator](found, value)
+    return isinstance(found, int | float) and _COMPARE[operator](found, value)

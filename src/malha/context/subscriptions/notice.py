@@ -1,0 +1,265 @@
+"""The notification itself (§5.3.1, §5.8.6): data as its subscriber wants and may see it, as bytes for HTTP or MQTT."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from malha.context.broker import rendering
+from malha.context.broker.rendering import Form, Wanted
+from malha.context.store.contracts import MEMBER, StoredEntity
+from malha.context.subscriptions.contracts import Change, Message, Operation, Reader, Subscription
+from malha.context.subscriptions.rules import Rule, instances
+from malha.foundation.access.contracts import Capability
+from malha.kernel.time import format_instant
+from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.contexts.service import Context
+from malha.vocabulary.models import service as models
+
+NULL = "urn:ngsi-ld:null"
+JSON, JSON_LD, GEO_JSON = "application/json", "application/ld+json", "application/geo+json"
+TIMEOUT_SECONDS = 5.0
+LONGEST_SECONDS = 30.0
+_NAMESPACE = uuid.UUID("4f0f8a3e-6b0b-5b53-9d0f-2f5b3f2f7a11")
+_PREVIOUS = {member: f"previous{member[0].upper()}{member[1:]}" for member in MEMBER.values()}
+_GONE: dict[str, Any] = {"languageMap": {"@none": NULL}, "valueList": [NULL], "objectList": [NULL]}
+_encode = msgspec.json.Encoder().encode
+
+#: entities of a tenant by their URIs, for `join`
+type Linked = Callable[[Sequence[str]], Mapping[str, StoredEntity]]
+
+
+def identifier(subscription: Subscription, what: object) -> str:
+    """The id of a notification: the same for the same event, so that a receiver knows one that comes twice."""
+    return f"urn:ngsi-ld:Notification:{uuid.uuid5(_NAMESPACE, f'{subscription.tenant_id}/{subscription.id}/{what}')}"
+
+
+def context_of(subscription: Subscription) -> Context:
+    """The words of the notification: jsonldContext, else those of the subscription."""
+    source = subscription.document.get("jsonldContext") or subscription.context
+    return contexts.read(source)
+
+
+def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime) -> Message | None:
+    """The notification of changes; None when the reader may see nothing of them."""
+    data = [(_told(rule, change), change) for change in changes]
+    return _message(rule, [(entity, change) for entity, change in data if _within_reach(entity, reader)], reader, linked, what, at)
+
+
+def of_entities(rule: Rule, entities: Sequence[StoredEntity], reader: Reader, linked: Linked, what: object, at: datetime) -> Message | None:
+    """The periodic notification: entities as they are (timeInterval)."""
+    return _message(rule, [(entity, None) for entity in entities if _within_reach(entity, reader)], reader, linked, what, at)
+
+
+def _within_reach(entity: StoredEntity, reader: Reader) -> bool:
+    who = reader.principal
+    return who is not None and (who.types is None or not who.types.isdisjoint(entity.types))
+
+
+def _told(rule: Rule, change: Change) -> StoredEntity:
+    """The state that is told: deleted attributes as null, previous values where they are wanted (§5.8.6)."""
+    changed = rule.changed(change)
+    previous = bool(rule.subscription.document["notification"].get("showChanges"))
+    attributes: dict[str, Any] = {} if change.operation == Operation.DELETED else dict(change.entity.attributes)
+    if change.operation == Operation.CREATED:
+        return change.entity
+    told = change.before if previous else changed
+    for name in told:
+        if change.operation == Operation.DELETED and not previous and not _deletions(rule):
+            continue
+        attributes[name] = _with_past(change, name, previous)
+    return replace(change.entity, attributes=attributes)
+
+
+def _deletions(rule: Rule) -> bool:
+    return bool(rule.watched) and "attributeDeleted" in rule.triggers
+
+
+def _with_past(change: Change, name: str, previous: bool) -> Any:
+    old = instances(change.before.get(name))
+    new = {} if change.operation == Operation.DELETED else instances(change.entity.attributes.get(name))
+    out: list[dict[str, Any]] = []
+    for key in {**new, **old}:
+        now_, was = new.get(key), old.get(key)
+        if now_ == was or was is None:
+            one = dict(now_ or {})
+        elif now_ is None:
+            one = _null(was)
+            if change.operation == Operation.DELETED:
+                one["deletedAt"] = format_instant(change.at)
+        else:
+            one = dict(now_)
+        if previous and was is not None and now_ != was:
+            member = MEMBER.get(str(was.get("type")), "value")
+            one[_PREVIOUS[member]] = was.get(member)
+        out.append(one)
+    return out[0] if len(out) == 1 else out
+
+
+def _null(was: Mapping[str, Any]) -> dict[str, Any]:
+    member = MEMBER.get(str(was.get("type")), "value")
+    kept = {"type": was["type"], member: _GONE.get(member, NULL)}
+    return kept | ({"datasetId": was["datasetId"]} if "datasetId" in was else {})
+
+
+def _wanted(rule: Rule, context: Context, media: str) -> Wanted:
+    said = rule.subscription.document["notification"]
+    form = {"concise": Form.CONCISE, "simplified": Form.SIMPLIFIED, "keyValues": Form.SIMPLIFIED}.get(said.get("format", ""), Form.NORMALIZED)
+    datasets = frozenset("" if name == "@none" else name for name in rule.datasets) if rule.datasets else None
+    return Wanted(
+        context=context, media=media, form=form, system=bool(said.get("sysAttrs")), datasets=datasets, language=str(rule.subscription.document.get("lang", ""))
+    )  # fmt: skip
+
+
+def _hidden(entity: StoredEntity, reader: Reader) -> frozenset[str]:
+    if reader.principal is None or reader.principal.may(Capability.PERSONAL_READ):
+        return frozenset()
+    found = (models.find(name, entity.tenant_id) for name in entity.types)
+    return frozenset(p.name for model in found if model for p in model.properties if p.personal)
+
+
+def _projected(entity: StoredEntity, said: Mapping[str, Any], reader: Reader) -> StoredEntity:
+    keep = set(said.get("attributes") or said.get("pick") or ())
+    drop = set(said.get("omit", ())) | _hidden(entity, reader)
+    attributes = {name: one for name, one in entity.attributes.items() if (not keep or name in keep) and name not in drop}
+    scopes = entity.scopes if (not said.get("pick") or "scope" in keep) and "scope" not in drop else ()
+    return replace(entity, attributes=attributes, scopes=scopes)
+
+
+def _shown(rule: Rule, entity: StoredEntity, change: Change | None, want: Wanted, reader: Reader) -> dict[str, Any]:
+    said = rule.subscription.document["notification"]
+    kept = _projected(entity, said, reader)
+    out = rendering.feature(kept, want) if want.media == GEO_JSON else rendering.entity(kept, want)
+    members = out["properties"] if want.media == GEO_JSON else out
+    if change is not None and change.operation == Operation.DELETED:
+        members["deletedAt"] = format_instant(change.at)
+    if want.media != GEO_JSON:
+        for name in ("id", "type"):
+            if (said.get("pick") and name not in said["pick"]) or name in said.get("omit", ()):
+                out.pop(name, None)
+    return out
+
+
+def _message(
+    rule: Rule, data: Sequence[tuple[StoredEntity, Change | None]], reader: Reader, linked: Linked, what: object, at: datetime
+) -> Message | None:  # fmt: skip
+    if not data:
+        return None
+    endpoint = rule.subscription.document["notification"]["endpoint"]
+    context = context_of(rule.subscription)
+    media = endpoint.get("accept", JSON)
+    want = _wanted(rule, context, media)
+    shown = [_shown(rule, entity, change, want, reader) for entity, change in data]
+    if media != GEO_JSON:
+        shown = _joined(rule, [entity for entity, _ in data], shown, want, reader, linked)
+    body: dict[str, Any] = {
+        "id": identifier(rule.subscription, what), "type": "Notification", "subscriptionId": rule.subscription.uri, "notifiedAt": format_instant(at),
+        "data": {"type": "FeatureCollection", "features": shown} if media == GEO_JSON else shown,
+    }  # fmt: skip
+    source = context.source if context.source is not None else contexts.CORE_URL
+    headers = {one["key"]: one["value"] for one in endpoint.get("receiverInfo", ())}
+    in_body = media == JSON_LD or (media == GEO_JSON and headers.get("Prefer") != "body=json")
+    if in_body:
+        body["@context"] = source
+    return _addressed(endpoint, body, media, headers, "" if in_body else _link(source), reader)
+
+
+def _link(source: Any) -> str:
+    addresses = [one for one in (source if isinstance(source, list) else [source]) if isinstance(one, str) and one != contexts.CORE_URL]
+    address = addresses[0] if len(addresses) == 1 else contexts.CORE_URL
+    return f'<{address}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
+
+
+def _addressed(endpoint: Mapping[str, Any], body: Mapping[str, Any], media: str, headers: Mapping[str, str], link: str, reader: Reader) -> Message:
+    timeout = min(LONGEST_SECONDS, float(endpoint["timeout"]) / 1000 if endpoint.get("timeout") else TIMEOUT_SECONDS)
+    notifier = {one["key"]: one["value"] for one in endpoint.get("notifierInfo", ())}
+    named = {"Content-Type": media, **({"Link": link} if link else {}), **({"NGSILD-Tenant": reader.slug} if reader.slug else {})}
+    if endpoint["uri"].startswith("mqtt"):
+        return Message(endpoint["uri"], _encode({"metadata": {**named, **headers}, "body": body}), {}, JSON, timeout, notifier)
+    return Message(endpoint["uri"], _encode(body), {**headers, **named}, media, timeout, notifier)
+
+
+def _joined(
+    rule: Rule, entities: Sequence[StoredEntity], shown: list[dict[str, Any]], want: Wanted, reader: Reader, linked: Linked
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Linked entities beside (flat) or inside (inline) those that are told (§4.5.23)."""
+    said = rule.subscription.document["notification"]
+    if said.get("join", "@none") == "@none":
+        return shown
+    walk = _Join(want, reader, linked, int(said.get("joinLevel", 1)))
+    if said["join"] == "flat":
+        return shown + walk.flat([_projected(entity, said, reader) for entity in entities])
+    for entity, out in zip(entities, shown, strict=True):
+        walk.inline(_projected(entity, said, reader), out, frozenset({entity.uri}), walk.depth)
+    return shown
+
+
+class _Join:
+    """A walk along relationships, as deep as was asked, never in circles."""
+
+    def __init__(self, want: Wanted, reader: Reader, linked: Linked, depth: int) -> None:
+        self.want, self.reader, self.linked, self.depth = want, reader, linked, depth
+
+    def fetch(self, uris: Iterable[str]) -> dict[str, StoredEntity]:
+        wanted = list(dict.fromkeys(uris))
+        found = self.linked(wanted) if wanted else {}
+        return {uri: _projected(one, {}, self.reader) for uri, one in found.items() if _within_reach(one, self.reader)}
+
+    def flat(self, entities: Sequence[StoredEntity]) -> list[dict[str, Any]]:
+        seen = {entity.uri for entity in entities}
+        out: list[dict[str, Any]] = []
+        level = list(entities)
+        for _ in range(self.depth):
+            found = self.fetch(uri for entity in level for uri in _targets(entity) if uri not in seen)
+            level = list(found.values())
+            seen |= found.keys()
+            out += [rendering.entity(entity, self.want) for entity in level]
+        return out
+
+    def inline(self, entity: StoredEntity, shown: dict[str, Any], path: frozenset[str], depth: int) -> None:
+        found = self.fetch(uri for uri in _targets(entity) if uri not in path) if depth else {}
+        if not found:
+            return
+        for name, attribute in entity.attributes.items():
+            inside = {uri: self._nested(found[uri], path, depth) for uri in _objects(attribute) if uri in found}
+            key = self.want.context.compact(name)
+            if inside and key in shown:
+                shown[key] = _placed(shown[key], attribute, inside, simple=self.want.form is Form.SIMPLIFIED)
+
+    def _nested(self, entity: StoredEntity, path: frozenset[str], depth: int) -> dict[str, Any]:
+        out = rendering.entity(entity, self.want)
+        self.inline(entity, out, path | {entity.uri}, depth - 1)
+        return out
+
+
+def _targets(entity: StoredEntity) -> list[str]:
+    return [uri for attribute in entity.attributes.values() for uri in _objects(attribute)]
+
+
+def _objects(attribute: Any) -> list[str]:
+    """The URIs that an attribute's relationships point to."""
+    out: list[str] = []
+    for one in instances(attribute).values():
+        value = one.get("object", one.get("objectList"))
+        for each in value if isinstance(value, list) else [value]:
+            target = each.get("object") if isinstance(each, dict) else each
+            if isinstance(target, str) and target != NULL:
+                out.append(target)
+    return out
+
+
+def _placed(shown: Any, attribute: Any, inside: Mapping[str, Any], *, simple: bool) -> Any:
+    if simple:
+        return [inside.get(uri, uri) for uri in shown] if isinstance(shown, list) else inside.get(shown, shown) if isinstance(shown, str) else shown
+    if isinstance(shown, list):
+        parts = list(instances(attribute).values())
+        return [_placed(one, part, inside, simple=False) for one, part in zip(shown, parts, strict=False)]
+    found = [inside[uri] for uri in _objects(attribute) if uri in inside]
+    if not isinstance(shown, dict):
+        return shown
+    return {**shown, "entityList": found} if "objectList" in shown else {**shown, "entity": found[0] if len(found) == 1 else found}

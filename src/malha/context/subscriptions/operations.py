@@ -1,0 +1,182 @@
+"""Create, read, list, change and end subscriptions over HTTP (§5.8.1–5.8.5, §6.10, §6.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from malha.context.broker import door, pool, reading, rendering
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
+from malha.context.broker.rendering import Wanted
+from malha.context.subscriptions import service, writing
+from malha.context.subscriptions.contracts import RefusedEndpoint
+from malha.context.subscriptions.reading import is_uri
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.outgoing import service as outgoing
+from malha.foundation.outgoing.contracts import RefusedAddress, UnknownHost
+from malha.kernel.text import msg
+from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.contexts.service import Context
+
+BODY_LIMIT = 1024 * 1024
+DEFAULT_LIMIT, LARGEST_LIMIT = 100, 1000
+_PORTS = {"http": 80, "https": 443, "mqtt": 1883, "mqtts": 8883}
+
+
+def _subject(who: Asked) -> str:
+    return f"client:{who.principal.client_id}" if who.principal.client_id else f"person:{who.principal.person_id}"
+
+
+def _reach(who: Asked) -> str | None:
+    """Whose subscriptions are within reach: one's own; all of them for who manages connections."""
+    return None if who.principal.may(Capability.CLIENTS_MANAGE) else _subject(who)
+
+
+async def _body(request: Request) -> tuple[Any, str]:
+    media = reading.media_type(request)
+    return reading.decode(await reading.body_of(request, BODY_LIMIT)), media
+
+
+async def _in_transaction(request: Request, context: Context, work: Any) -> Any:
+    """Run `work` in the tenant's transaction for a client that may read: to subscribe is to read."""
+
+    def inside() -> Any:
+        with pool.connection() as conn:
+            who = door.asked(conn, request, context)
+            who.principal.require(Capability.DATA_READ)
+            with database.tenant_transaction(conn, [who.tenant_id]):
+                return work(conn, who)
+
+    return await pool.run(inside)
+
+
+def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> None:
+    """Refuse an internal address at once; it is checked again at each connection. An unknown name may yet come to be."""
+    notification = payload.get("notification") if isinstance(payload, dict) else None
+    endpoint = notification.get("endpoint") if isinstance(notification, dict) else None
+    uri = endpoint.get("uri") if isinstance(endpoint, dict) else None
+    if not isinstance(uri, str):
+        return
+    parts = urlsplit(uri)
+    slug = conn.execute("SELECT slug FROM organisation WHERE id = %s", [who.tenant_id]).fetchone()
+    try:
+        outgoing.addresses(str(parts.hostname), parts.port or _PORTS[parts.scheme], str(slug[0]) if slug else "")
+    except UnknownHost:
+        return
+    except RefusedAddress as refused:
+        raise RefusedEndpoint(refused.message, **refused.params) from refused
+
+
+async def create(request: Request) -> Response:
+    """POST /subscriptions (§6.10.3.1)"""
+    payload, media = await _body(request)
+    context = reading.context_of(request, media, payload)
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> str:
+        uri = service.create(conn, who.tenant_id, _subject(who), payload, context)
+        _check_endpoint(conn, who, payload)
+        return uri
+
+    uri = await _in_transaction(request, context, work)
+    return Response(status_code=201, headers={"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/subscriptions/{quote(uri, safe=':')}"})
+
+
+async def retrieve(request: Request) -> Response:
+    """GET /subscriptions/{id} (§6.11.3.1)"""
+    uri = _identifier(request)
+    system = _system(request, frozenset())
+    media = rendering.negotiated(request)
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
+        found, state = service.find(conn, who.tenant_id, uri, _reach(who))
+        return rendering.answer(writing.document(found, state, who.context, system=system), Wanted(who.context, media=media))
+
+    return await door.read(request, work)
+
+
+async def query(request: Request) -> Response:
+    """GET /subscriptions (§6.10.3.2)"""
+    system = _system(request, frozenset({"limit", "offset", "count"}))
+    limit, offset = _number(request, "limit", DEFAULT_LIMIT), _number(request, "offset", 0)
+    counted = request.query_params.get("count") == "true"
+    if limit > LARGEST_LIMIT or (limit == 0 and not counted):
+        raise BadRequestData(msg("Uma página tem de 1 a {limit} subscrições; limit=0 só com count=true."), limit=LARGEST_LIMIT)
+    media = rendering.negotiated(request)
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
+        reach = _reach(who)
+        found = service.page(conn, who.tenant_id, reach, limit=limit + 1, offset=offset) if limit else []
+        headers = _pages(request, limit, offset, more=len(found) > limit)
+        if counted:
+            headers["NGSILD-Results-Count"] = str(service.count(conn, who.tenant_id, reach))
+        shown = [writing.document(one, state, who.context, system=system) for one, state in found[:limit]]
+        answer = rendering.answer(shown, Wanted(who.context, media=media))
+        for value in headers.pop("Link", "").split("\n"):
+            if value:
+                answer.headers.append("Link", value)
+        answer.headers.update(headers)
+        return answer
+
+    return await door.read(request, work)
+
+
+def _pages(request: Request, limit: int, offset: int, *, more: bool) -> dict[str, str]:
+    """Links to the pages before and after this one (§5.5.9, §6.3.10)."""
+    links: list[str] = []
+    for relation, at in (("prev", offset - limit if offset else None), ("next", offset + limit if more else None)):
+        if at is not None:
+            params = {**request.query_params, "limit": str(limit), "offset": str(max(0, at))}
+            links.append(f'<{request.scope.get("root_path", "")}/ngsi-ld/v1/subscriptions?{urlencode(params)}>; rel="{relation}"')
+    return {"Link": "\n".join(links)} if links else {}
+
+
+async def change(request: Request) -> Response:
+    """PATCH /subscriptions/{id} (§6.11.3.2)"""
+    uri = _identifier(request)
+    payload, media = await _body(request)
+    named = reading.context_of(request, media, payload) if media == reading.JSON_LD or reading.linked(request) is not None else None
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> None:
+        service.change(conn, who.tenant_id, uri, payload, named, _reach(who))
+        _check_endpoint(conn, who, payload)
+
+    await _in_transaction(request, named or contexts.CORE, work)
+    return Response(status_code=204)
+
+
+async def delete(request: Request) -> Response:
+    """DELETE /subscriptions/{id} (§6.11.3.3)"""
+    uri = _identifier(request)
+    await _in_transaction(request, contexts.CORE, lambda conn, who: service.delete(conn, who.tenant_id, uri, _reach(who)))
+    return Response(status_code=204)
+
+
+def _identifier(request: Request) -> str:
+    uri = str(request.path_params["id"])
+    if not is_uri(uri):
+        raise BadRequestData(msg("“{uri}” não é um URI."), uri=uri[:80])
+    return uri
+
+
+def _system(request: Request, known: frozenset[str]) -> bool:
+    unknown = [name for name in request.query_params if name not in known | {"options", "local", "sysAttrs"}]
+    if unknown:
+        raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
+    options = [one for one in request.query_params.get("options", "").split(",") if one]
+    if any(one not in {"sysAttrs", "count"} for one in options):
+        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
+    return "sysAttrs" in options or request.query_params.get("sysAttrs") == "true"
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise BadRequestData(msg("“{name}” é um número inteiro, zero ou mais."), name=name)
+    return int(text)

@@ -1,0 +1,202 @@
+"""Subscriptions, changes and waiting notifications as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from malha.context.store import geometry, names, state
+from malha.context.store.contracts import StoredEntity
+from malha.context.subscriptions.contracts import Change, Queued, State, Subscription
+
+_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.context, s.active, s.expires_at, s.since, s.created_at, s.modified_at"
+_STATE = "t.times_sent, t.times_failed, t.times_dropped, t.last_notification, t.last_success, t.last_failure, t.failing_since, coalesce(t.error, ''), coalesce(t.recent, '[]')"
+_OF_CLIENT = "s.tenant_id = %(tenant)s AND (%(subject)s::text IS NULL OR s.subject = %(subject)s)"
+_SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())"
+_CHANGE = "seq, xid::text::bigint, tenant_id, operation, entity_id, uri, types, doc::text, geom, scopes, created_at, modified_at, before, at"
+CONSUMER = "malha.context.subscriptions"
+
+INSERT = """
+WITH made AS (INSERT INTO subscription (tenant_id, uri, subject, document, context, active, expires_at)
+    VALUES (%(tenant)s, %(uri)s, %(subject)s, %(document)s, %(context)s, %(active)s, %(expires)s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING tenant_id, id)
+INSERT INTO subscription_state (tenant_id, subscription_id) SELECT tenant_id, id FROM made RETURNING subscription_id
+"""
+#: `id` names one; with its state and what waits for it
+FIND = f"""
+SELECT {_COLUMNS}, {_STATE}, (SELECT count(*) FROM notification n WHERE n.tenant_id = s.tenant_id AND n.subscription_id = s.id)
+FROM subscription s LEFT JOIN subscription_state t ON t.tenant_id = s.tenant_id AND t.subscription_id = s.id
+WHERE {_OF_CLIENT} AND (%(uri)s::text IS NULL OR s.uri = %(uri)s) ORDER BY s.id LIMIT %(limit)s OFFSET %(offset)s
+"""
+UPDATE = "UPDATE subscription SET document = %s, context = %s, active = %s, since = CASE WHEN active THEN since ELSE now() END, expires_at = %s, modified_at = now() WHERE tenant_id = %s AND id = %s"
+DELETE = f"DELETE FROM subscription s WHERE {_OF_CLIENT} AND s.uri = %(uri)s RETURNING s.id"
+ACTIVE = f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.active AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
+TOUCH = "INSERT INTO subscription_interest (tenant_id, revision) VALUES (%s, pg_current_xact_id()::text::bigint) ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision"
+#: as many as are wanted, or as fit into a few megabytes, but always one
+CHANGES = f"""
+SELECT {_CHANGE} FROM (
+    SELECT *, row_number() OVER following AS place, sum(pg_column_size(doc) + pg_column_size(before)) OVER following AS bytes FROM (
+        SELECT * FROM entity_change WHERE (xid, seq) > (%s::text::xid8, %s) AND {_SETTLED} ORDER BY xid, seq LIMIT %s) c
+    WINDOW following AS (ORDER BY xid, seq)
+) c WHERE place = 1 OR bytes < {8 * 2**20} ORDER BY xid, seq
+"""
+CHANGES_BY_SEQ = f"SELECT {_CHANGE} FROM entity_change WHERE tenant_id = %s AND seq = ANY (%s::bigint[]) ORDER BY seq"
+ENQUEUE = """
+INSERT INTO notification (tenant_id, subscription_id, changes)
+SELECT n.tenant, n.subscription, n.changes::bigint[] FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) WITH ORDINALITY AS n (tenant, subscription, changes, n)
+JOIN subscription s ON s.tenant_id = n.tenant AND s.id = n.subscription ORDER BY n.n
+RETURNING tenant_id, id, subscription_id, changes, attempts
+"""
+WAITING = (
+    "SELECT tenant_id, id, subscription_id, changes, attempts FROM notification WHERE tenant_id = %s AND subscription_id = %s AND id > %s ORDER BY id LIMIT %s"
+)
+LANES = "SELECT n.tenant_id, n.subscription_id, t.not_before, t.last_notification FROM (SELECT DISTINCT tenant_id, subscription_id FROM notification) n LEFT JOIN subscription_state t USING (tenant_id, subscription_id)"
+TRIM_CHANGES = """
+DELETE FROM entity_change c WHERE (c.xid, c.seq) <= (%s::text::xid8, %s) AND c.at < now() - interval '30 seconds'
+    AND NOT EXISTS (SELECT FROM (SELECT n.tenant_id, unnest(n.changes) AS seq FROM notification n) w WHERE w.tenant_id = c.tenant_id AND w.seq = c.seq)
+"""
+OUTCOMES = """
+UPDATE subscription_state t SET
+    times_sent = t.times_sent + n.sent, times_failed = t.times_failed + n.failed, times_dropped = t.times_dropped + n.dropped,
+    last_notification = coalesce(n.last, t.last_notification), last_success = coalesce(n.success, t.last_success), last_failure = coalesce(n.failure, t.last_failure),
+    failing_since = CASE WHEN n.ok THEN NULL ELSE coalesce(t.failing_since, n.failure, now()) END, error = CASE WHEN n.ok THEN NULL ELSE n.error END, not_before = n.not_before,
+    recent = (SELECT coalesce(jsonb_agg(e ORDER BY p), '[]') FROM (SELECT e, p FROM jsonb_array_elements(n.recent::jsonb || t.recent) WITH ORDINALITY AS x (e, p) ORDER BY p LIMIT 10) y)
+FROM unnest(%(tenants)s::bigint[], %(ids)s::bigint[], %(sent)s::int[], %(failed)s::int[], %(dropped)s::int[], %(last)s::timestamptz[], %(success)s::timestamptz[],
+    %(failure)s::timestamptz[], %(ok)s::bool[], %(error)s::text[], %(not_before)s::timestamptz[], %(recent)s::text[])
+    AS n (tenant, id, sent, failed, dropped, last, success, failure, ok, error, not_before, recent)
+WHERE t.tenant_id = n.tenant AND t.subscription_id = n.id
+"""
+DONE = "DELETE FROM notification d USING unnest(%s::bigint[], %s::bigint[]) AS n (tenant, id) WHERE d.tenant_id = n.tenant AND d.id = n.id"
+TRIED = (
+    "UPDATE notification d SET attempts = d.attempts + 1 FROM unnest(%s::bigint[], %s::bigint[]) AS n (tenant, id) WHERE d.tenant_id = n.tenant AND d.id = n.id"
+)
+#: queues that are longer, or older, than they may be lose what is oldest
+OVERFLOW = """
+DELETE FROM notification d USING (
+    SELECT tenant_id, id, row_number() OVER (PARTITION BY tenant_id, subscription_id ORDER BY id DESC) AS place FROM notification
+) n WHERE d.tenant_id = n.tenant_id AND d.id = n.id AND (n.place > %s OR d.queued_at < now() - make_interval(hours => %s))
+RETURNING d.tenant_id, d.subscription_id, d.id
+"""
+
+
+def _cursor(conn: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+    return psycopg.Cursor(conn, row_factory=tuple_row)
+
+
+def insert(
+    conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str, document: Mapping[str, Any], context: Any, *, active: bool, expires: object
+) -> int | None:
+    """Keep a subscription; its id, or None when the URI is taken."""
+    row = _cursor(conn).execute(INSERT, {
+        "tenant": tenant_id, "uri": uri, "subject": subject, "document": Jsonb(document), "context": None if context is None else Jsonb(context), "active": active,
+        "expires": expires,
+    }).fetchone()  # fmt: skip
+    return int(row[0]) if row else None
+
+
+def find(
+    conn: psycopg.Connection[Any], tenant_id: int, *, subject: str | None = None, uri: str | None = None, limit: int | None = None, offset: int = 0
+) -> list[tuple[Subscription, State]]:  # fmt: skip
+    """Subscriptions of a tenant, of one client when `subject` is given."""
+    rows = _cursor(conn).execute(FIND, {"tenant": tenant_id, "subject": subject, "uri": uri, "limit": limit, "offset": offset})
+    return [(Subscription(*row[:11]), _state(row[11:])) for row in rows]
+
+
+def _state(row: Sequence[Any]) -> State:
+    return State(
+        times_sent=row[0] or 0, times_failed=row[1] or 0, times_dropped=row[2] or 0, last_notification=row[3], last_success=row[4], last_failure=row[5],
+        failing_since=row[6], error=row[7], recent=tuple(row[8] or ()), waiting=row[9],
+    )  # fmt: skip
+
+
+def count(conn: psycopg.Connection[Any], tenant_id: int, subject: str | None) -> int:
+    """How many there are."""
+    row = _cursor(conn).execute(f"SELECT count(*) FROM subscription s WHERE {_OF_CLIENT}", {"tenant": tenant_id, "subject": subject}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def update(conn: psycopg.Connection[Any], subscription: Subscription) -> None:
+    """Write what a subscription says now."""
+    _cursor(conn).execute(UPDATE, [
+        Jsonb(subscription.document), None if subscription.context is None else Jsonb(subscription.context), subscription.active, subscription.expires_at,
+        subscription.tenant_id, subscription.id,
+    ])  # fmt: skip
+
+
+def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None) -> bool:
+    """Take a subscription away, with what waits for it."""
+    return _cursor(conn).execute(DELETE, {"tenant": tenant_id, "uri": uri, "subject": subject}).fetchone() is not None
+
+
+def active(conn: psycopg.Connection[Any], tenant_id: int) -> list[Subscription]:
+    """Those that may be told of something."""
+    return [Subscription(*row) for row in _cursor(conn).execute(ACTIVE, [tenant_id])]
+
+
+def touch(conn: psycopg.Connection[Any], tenant_id: int) -> None:
+    """Give the tenant's subscriptions a new revision; other writers of them wait until this transaction ends."""
+    _cursor(conn).execute(TOUCH, [tenant_id])
+
+
+def set_interest(conn: psycopg.Connection[Any], tenant_id: int, types: Iterable[str] | None) -> None:
+    """Say which types writers have to tell of."""
+    ids = None if types is None else list(names.numbers(conn, "entity_type", types).values())
+    _cursor(conn).execute("UPDATE subscription_interest SET type_ids = %s WHERE tenant_id = %s", [ids, tenant_id])
+
+
+def revisions(conn: psycopg.Connection[Any], tenants: Iterable[int] | None = None) -> dict[int, int]:
+    """The revision of each tenant's subscriptions."""
+    wanted = None if tenants is None else list(tenants)
+    rows = _cursor(conn).execute(
+        "SELECT tenant_id, revision FROM subscription_interest WHERE %s::bigint[] IS NULL OR tenant_id = ANY (%s::bigint[])", [wanted, wanted]
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def changes(conn: psycopg.Connection[Any], after: tuple[int, int], limit: int) -> list[Change]:
+    """Settled changes of all tenants after a position, in order."""
+    return _changes(conn, _cursor(conn).execute(CHANGES, [str(after[0]), after[1], limit]).fetchall())
+
+
+def changes_by_seq(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> list[Change]:
+    """Changes of a tenant by number."""
+    return _changes(conn, _cursor(conn).execute(CHANGES_BY_SEQ, [tenant_id, list(seqs)]).fetchall())
+
+
+def _changes(conn: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) -> list[Change]:
+    types = names.names(conn, "entity_type", {id_ for row in rows for id_ in row[6]})
+    return [_change(row, types) for row in rows]
+
+
+def _change(row: tuple[Any, ...], types: Mapping[int, str]) -> Change:
+    attributes = state.whole(row[7], row[8])
+    place = attributes.get("location")
+    value = place.get("value") if isinstance(place, dict) else None
+    entity = StoredEntity(
+        id=row[4], tenant_id=row[2], uri=row[5], types=tuple(types[id_] for id_ in row[6]), attributes=attributes,
+        location=value if isinstance(value, dict) else None, created_at=row[10], modified_at=row[11], scopes=tuple(row[9] or ()),
+    )  # fmt: skip
+    before = row[12]
+    was = before.get("location")
+    if isinstance(was, dict) and "wkb" in was:
+        before["location"] = {**{key: one for key, one in was.items() if key != "wkb"}, "value": geometry.geojson_of(bytes.fromhex(was["wkb"]))}
+    return Change(row[0], row[1], row[2], row[3], entity, before, row[13], len(row[7]))
+
+
+def enqueue(conn: psycopg.Connection[Any], rows: Sequence[tuple[int, int, Sequence[int]]]) -> list[Queued]:
+    """Let notifications wait: (tenant, subscription, numbers of changes). Subscriptions that are gone are left out."""
+    arrays = ["{" + ",".join(map(str, row[2])) + "}" for row in rows]
+    found = _cursor(conn).execute(ENQUEUE, [[row[0] for row in rows], [row[1] for row in rows], arrays])
+    return sorted((_queued(row) for row in found), key=lambda one: one.id)
+
+
+def waiting(conn: psycopg.Connection[Any], tenant_id: int, subscription_id: int, after: int, limit: int) -> list[Queued]:
+    """What waits for one subscription."""
+    return [_queued(row) for row in _cursor(conn).execute(WAITING, [tenant_id, subscription_id, after, limit])]
+
+
+def _queued(row: tuple[Any, ...]) -> Queued:
+    return Queued(row[0], row[1], row[2], tuple(row[3]), row[4])

@@ -1,0 +1,89 @@
+"""What deliveries read and write in the database, in a few threads beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityPage, EntityQuery, StoredEntity
+from malha.context.subscriptions import queries
+from malha.context.subscriptions.contracts import Change, Lane, Queued, Reader
+from malha.context.subscriptions.outcomes import Outcomes
+from malha.context.subscriptions.rights import Rights
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+
+THREADS = 4
+
+
+def _autocommit(conn: psycopg.Connection[Any]) -> None:
+    conn.autocommit = True
+
+
+class Rows:
+    """Two small pools: one of the dispatcher's role for queues, one of the application's for what tenants may see."""
+
+    def __init__(self) -> None:
+        self.rights = Rights()
+        self.threads = ThreadPoolExecutor(THREADS, "notifications")
+        self.queues = self._pool(Role.COMPACTOR)
+        self.tenants = self._pool(Role.APP)
+
+    @staticmethod
+    def _pool(role: Role) -> ConnectionPool[psycopg.Connection[Any]]:
+        return ConnectionPool(database.dsn(role), min_size=1, max_size=THREADS, open=True, configure=_autocommit, timeout=30, name=f"notifications-{role}")
+
+    async def run[**P, T](self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Do `work` in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: work(*arguments, **named))
+
+    def lanes(self) -> list[tuple[Any, ...]]:
+        """Subscriptions for which something waits: (tenant, subscription, not before, last notification)."""
+        with self.queues.connection() as conn:
+            return conn.execute(queries.LANES).fetchall()
+
+    def waiting(self, lane: Lane, after: int, limit: int) -> list[Queued]:
+        """The next that wait for a subscription."""
+        with self.queues.connection() as conn:
+            return queries.waiting(conn, *lane, after, limit)
+
+    def changes(self, tenant_id: int, seqs: Sequence[int]) -> list[Change]:
+        """Changes by number."""
+        with self.queues.connection() as conn:
+            return queries.changes_by_seq(conn, tenant_id, seqs)
+
+    def write(self, outcomes: Outcomes) -> None:
+        """Write what became of deliveries."""
+        with self.queues.connection() as conn:
+            outcomes.write(conn)
+
+    def reader(self, tenant_id: int, subject: str) -> Reader:
+        """For whom a notification is made."""
+        with self.tenants.connection() as conn:
+            return self.rights.reader(conn, tenant_id, subject)
+
+    def linked(self, tenant_id: int) -> Callable[[Sequence[str]], Mapping[str, StoredEntity]]:
+        """A way to entities of a tenant by their URIs."""
+
+        def find(uris: Sequence[str]) -> Mapping[str, StoredEntity]:
+            with self.tenants.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+                return store.by_uris(conn, tenant_id, uris)
+
+        return find
+
+    def query(self, tenant_id: int, question: EntityQuery) -> EntityPage:
+        """Entities of a tenant."""
+        with self.tenants.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+            return store.query(conn, [tenant_id], question)
+
+    def close(self) -> None:
+        """Close connections and threads."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.queues.close(timeout=2)
+        self.tenants.close(timeout=2)

@@ -1,0 +1,110 @@
+"""Notifications to Debian's mosquitto, for real."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import aiomqtt
+import pytest
+
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="falta o mosquitto (apt-get install mosquitto)")
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    subprocess.run([shutil.which("mosquitto_passwd") or "mosquitto_passwd", "-b", str(passwords), "vila", "segredo"], check=True, capture_output=True)
+    config = tmp_path / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\nuser root\n")
+    server = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield port
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def heard(broker):
+    """What is published under `malha/`, as (topic, QoS, payload)."""
+    found, ready, stop = [], threading.Event(), threading.Event()
+
+    async def listen():
+        async with aiomqtt.Client("127.0.0.1", broker, username="vila", password="segredo") as client:
+            await client.subscribe("malha/#", qos=2)
+            ready.set()
+            async for message in client.messages:
+                found.append((str(message.topic), message.qos, json.loads(message.payload)))
+                if stop.is_set():
+                    return
+
+    async def until_stopped():
+        task = asyncio.create_task(listen())
+        while not stop.is_set():  # noqa: ASYNC110 -- the event is a thread's
+            await asyncio.sleep(0.05)
+        task.cancel()
+
+    thread = threading.Thread(target=asyncio.run, args=[until_stopped()])
+    thread.start()
+    assert ready.wait(10)
+    yield found
+    stop.set()
+    thread.join(10)
+
+
+@pytest.mark.parametrize(("version", "qos"), [("mqtt3.1.1", "1"), ("mqtt5.0", "2"), ("mqtt5.0", "0")])
+def test_it_works(client, running, new_tenant, broker, heard, version, qos):
+    town = client.of(new_tenant())
+    endpoint = {
+        "uri": f"mqtt://vila:segredo@127.0.0.1:{broker}/malha/vila/contentores", "accept": "application/json",
+        "notifierInfo": [{"key": "MQTT-Version", "value": version}, {"key": "MQTT-QoS", "value": qos}], "receiverInfo": [{"key": "Rota", "value": "7"}],
+    }  # fmt: skip
+    made = town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "Contentor"}], "notification": {"endpoint": endpoint}})
+    assert made.status_code == 201, made.text
+    town.post("entities", json={"id": "urn:x:Contentor:1", "type": "Contentor", "nivel": {"type": "Property", "value": 10}})
+    end = time.monotonic() + 10
+    while not heard and time.monotonic() < end:
+        time.sleep(0.02)
+    ((topic, got_qos, payload),) = heard
+    assert (topic, got_qos) == ("malha/vila/contentores", int(qos))
+    assert payload["metadata"]["Content-Type"] == "application/json"
+    assert payload["metadata"]["Rota"] == "7"
+    assert "json-ld#context" in payload["metadata"]["Link"]
+    assert payload["body"]["data"][0]["nivel"]["value"] == 10
+
+
+def test_a_wrong_password_is_told(client, running, new_tenant, broker):
+    town = client.of(new_tenant())
+    uri = f"mqtt://vila:errada@127.0.0.1:{broker}/malha/x"
+    place = town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "Contentor"}], "notification": {"endpoint": {"uri": uri}}}).headers[
+        "location"
+    ]
+    town.post("entities", json={"id": "urn:x:Contentor:1", "type": "Contentor", "nivel": {"type": "Property", "value": 10}})
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        told = town.get("subscriptions/" + place.rpartition("/")[2]).json()["notification"]
+        if told["status"] == "failed":
+            break
+        time.sleep(0.05)
+    assert told["status"] == "failed"
+    assert told["timesFailed"] >= 1
+
+
+@pytest.mark.parametrize("uri", ["mqtt://127.0.0.1/", "mqtt://127.0.0.1/a/#", "mqtt://127.0.0.1/+/a", "mqtt://127.0.0.1/$SYS/a", "mqtt:///a"])
+def test_topics_that_cannot_be(client, new_tenant, uri):
+    town = client.of(new_tenant())
+    refused = town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "X"}], "notification": {"endpoint": {"uri": uri}}})
+    assert refused.status_code == 400, refused.text

@@ -1,0 +1,30 @@
+"""What the subject of a token may do now, without the token: for work that goes on after it expired. Django-free."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from malha.foundation.access import queries
+from malha.foundation.access.contracts import Capability, Principal
+
+# a machine that is neither revoked nor past its day
+MACHINE = """
+SELECT name, capabilities, types FROM machine_client
+WHERE tenant_id = %s AND client_id = %s AND revoked_at IS NULL AND expires_at > now()
+"""
+_KNOWN = {capability.value: capability for capability in Capability}
+
+
+def principal(connection: psycopg.Connection, tenant_id: int, subject: str) -> Principal | None:
+    """Who `client:<id>` or `person:<id>` is in the tenant, whose transaction is open; None for one who may nothing (any more)."""
+    kind, _, number = subject.partition(":")
+    if kind == "person" and number.isdigit():
+        roles = queries.held(connection, int(number), tenant_id)
+        may = queries.sum_up(roles)
+        return Principal(tenant_id, may, person_id=int(number), types=queries.types_within_reach(roles)) if may else None
+    row = psycopg.Cursor(connection, row_factory=tuple_row).execute(MACHINE, [tenant_id, number]).fetchone() if kind == "client" else None
+    if row is None:
+        return None
+    types = None if row[2] is None else frozenset(row[2])
+    return Principal(tenant_id, frozenset(_KNOWN[c] for c in row[1] if c in _KNOWN), client_id=number, name=row[0], types=types)
