@@ -4,6 +4,7 @@ SubscriptionError
 ├── Unusable 400        the subscription says something that cannot be
 ├── Missing 404         no such subscription of this client
 ├── Exists 409          that id is taken
+├── MethodNotAllowed 405 the path names none
 └── RefusedEndpoint 400 notifications may not go to that address
 """
 
@@ -157,3 +158,9 @@ class RefusedEndpoint(SubscriptionError):
     """Notifications may not go to that address."""
 
     slug, status, etsi = "subscription-endpoint", 400, "BadRequestData"
+
+
+class MethodNotAllowed(SubscriptionError):
+    """The path names no subscription, and the method needs one."""
+
+    slug, status, etsi = "subscription-method", 405, "InvalidRequest"

@@ -13,7 +13,7 @@ from malha.context.broker import door, pool, reading, rendering
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.rendering import Wanted
 from malha.context.subscriptions import service, writing
-from malha.context.subscriptions.contracts import RefusedEndpoint
+from malha.context.subscriptions.contracts import MethodNotAllowed, RefusedEndpoint
 from malha.context.subscriptions.reading import is_uri
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
@@ -131,7 +131,7 @@ def _pages(request: Request, limit: int, offset: int, *, more: bool) -> dict[str
     for relation, at in (("prev", offset - limit if offset else None), ("next", offset + limit if more else None)):
         if at is not None:
             params = {**request.query_params, "limit": str(limit), "offset": str(max(0, at))}
-            links.append(f'<{request.scope.get("root_path", "")}/ngsi-ld/v1/subscriptions?{urlencode(params)}>; rel="{relation}"')
+            links.append(f'<{request.scope.get("root_path", "")}/ngsi-ld/v1/subscriptions?{urlencode(params)}>;rel="{relation}";type="application/ld+json"')
     return {"Link": "\n".join(links)} if links else {}
 
 
@@ -158,6 +158,8 @@ async def delete(request: Request) -> Response:
 
 def _identifier(request: Request) -> str:
     uri = str(request.path_params["id"])
+    if not uri:
+        raise MethodNotAllowed(msg("Falta o id da subscrição no caminho."))
     if not is_uri(uri):
         raise BadRequestData(msg("“{uri}” não é um URI."), uri=uri[:80])
     return uri

@@ -29,7 +29,8 @@ COMPUTED = frozenset({"status", "createdAt", "modifiedAt", "@context"})
 _NOTIFICATION = frozenset({"attributes", "pick", "omit", "sysAttrs", "format", "showChanges", "join", "joinLevel", "endpoint"})
 _NOTIFICATION_COMPUTED = frozenset({"status", "timesSent", "timesFailed", "lastNotification", "lastFailure", "lastSuccess", "notificationTrigger"})
 _ENDPOINT = frozenset({"uri", "accept", "receiverInfo", "notifierInfo", "timeout", "cooldown"})
-FORMATS = {"normalized": "normalized", "concise": "concise", "simplified": "keyValues", "keyValues": "keyValues"}
+FORMATS = ("normalized", "concise", "simplified", "keyValues")
+SIMPLE = ("simplified", "keyValues")
 MEDIA = ("application/json", "application/ld+json", "application/geo+json")
 JOINS = ("flat", "inline", "@none")
 #: ids of entities are no attributes but may be picked (§4.21)
@@ -83,7 +84,7 @@ def together(out: Mapping[str, Any]) -> None:
         if not out.get("entities"):
             raise Unusable(msg("Com timeInterval diga que entidades quer (entities)."))
     notification = out.get("notification") or {}
-    if notification.get("showChanges") and notification.get("format") == "keyValues":
+    if notification.get("showChanges") and notification.get("format") in SIMPLE:
         raise Unusable(msg("showChanges não vai com a representação simplificada."))
 
 
@@ -179,6 +180,14 @@ def _q(name: str, value: Any, context: Context) -> str:
         return write(renamed(node, context.expand))
     except UnusableQuery as reason:
         raise Unusable(reason.message, **reason.params) from reason
+
+
+def _csf(name: str, value: Any, context: Context) -> str:
+    try:
+        parse(_text(name, value, context))
+    except UnusableQuery as reason:
+        raise Unusable(reason.message, **reason.params) from reason
+    return str(value)
 
 
 def _check_patterns(node: Node) -> None:
@@ -337,7 +346,7 @@ def _any(_name: str, value: Any, _context: Context) -> Any:
 
 _READERS: dict[str, Callable[[str, Any, Context], Any]] = {
     "id": _uri, "type": _text, "subscriptionName": _text, "description": _text, "entities": _entities, "watchedAttributes": _names, "notificationTrigger": _triggers,
-    "timeInterval": _seconds, "q": _q, "geoQ": _geo, "csf": _text, "isActive": _flag, "notification": _notification, "expiresAt": _instant, "throttling": _seconds,
+    "timeInterval": _seconds, "q": _q, "geoQ": _geo, "csf": _csf, "isActive": _flag, "notification": _notification, "expiresAt": _instant, "throttling": _seconds,
     "temporalQ": _any, "scopeQ": _scope, "lang": _text, "datasetId": _datasets, "jsonldContext": _context, "localOnly": _flag, "splitEntities": _flag,
     "jsonKeys": _any, "expandValues": _any,
 }  # fmt: skip

@@ -28,7 +28,8 @@ def document(subscription: Subscription, state: State, context: Context, *, syst
     out.setdefault("notificationTrigger", sorted(DEFAULT_TRIGGERS))
     if said.get("timeInterval"):
         del out["notificationTrigger"]
-    out["isActive"] = subscription.active
+    if not subscription.active:
+        out["isActive"] = False
     out["status"] = service.status(subscription)
     out["notification"] = _notification(subscription, state, context)
     if system:
@@ -46,7 +47,8 @@ def _notification(subscription: Subscription, state: State, context: Context) ->
         if member in out:
             out[member] = [name if name in ENTITY_MEMBERS else context.compact(name) for name in out[member]]
     out.setdefault("format", "normalized")
-    out["status"] = "failed" if state.failing_since else "ok"
+    if state.times_sent or state.times_failed:
+        out["status"] = "failed" if state.failing_since else "ok"
     if state.times_sent:
         out["timesSent"] = state.times_sent
     if state.times_failed:
