@@ -72,7 +72,7 @@ def _told(rule: Rule, change: Change) -> StoredEntity:
     for name in told:
         if change.operation == Operation.DELETED and not previous and not _deletions(rule):
             continue
-        attributes[name] = _with_past(change, name, previous)
+        attributes[name] = _with_past(change, name, previous, system=bool(rule.subscription.document["notification"].get("sysAttrs")))
     return replace(change.entity, attributes=attributes)
 
 
@@ -80,20 +80,16 @@ def _deletions(rule: Rule) -> bool:
     return bool(rule.watched) and "attributeDeleted" in rule.triggers
 
 
-def _with_past(change: Change, name: str, previous: bool) -> Any:
+def _with_past(change: Change, name: str, previous: bool, *, system: bool) -> Any:
+    """An attribute that changed: instances that went as null, and what each was when that is wanted."""
     old = instances(change.before.get(name))
     new = {} if change.operation == Operation.DELETED else instances(change.entity.attributes.get(name))
+    if not new and not previous and len(old) > 1:
+        old = {"@none": {key: value for key, value in next(iter(old.values())).items() if key != "datasetId"}}
     out: list[dict[str, Any]] = []
     for key in {**new, **old}:
         now_, was = new.get(key), old.get(key)
-        if now_ == was or was is None:
-            one = dict(now_ or {})
-        elif now_ is None:
-            one = _null(was)
-            if change.operation == Operation.DELETED:
-                one["deletedAt"] = format_instant(change.at)
-        else:
-            one = dict(now_)
+        one = _null(was, change.at if system else None) if now_ is None and was is not None else dict(now_ or {})
         if previous and was is not None and now_ != was:
             member = MEMBER.get(str(was.get("type")), "value")
             one[_PREVIOUS[member]] = was.get(member)
@@ -101,10 +97,10 @@ def _with_past(change: Change, name: str, previous: bool) -> Any:
     return out[0] if len(out) == 1 else out
 
 
-def _null(was: Mapping[str, Any]) -> dict[str, Any]:
+def _null(was: Mapping[str, Any], deleted_at: datetime | None) -> dict[str, Any]:
     member = MEMBER.get(str(was.get("type")), "value")
-    kept = {"type": was["type"], member: _GONE.get(member, NULL)}
-    return kept | ({"datasetId": was["datasetId"]} if "datasetId" in was else {})
+    kept = {key: was[key] for key in ("type", "datasetId", "createdAt", "modifiedAt") if key in was}
+    return kept | {member: _GONE.get(member, NULL)} | ({"deletedAt": format_instant(deleted_at)} if deleted_at else {})
 
 
 def _wanted(rule: Rule, context: Context, media: str) -> Wanted:
@@ -166,6 +162,8 @@ def _message(
     in_body = media == JSON_LD or (media == GEO_JSON and headers.get("Prefer") != "body=json")
     if in_body:
         body["@context"] = source
+        if media == JSON_LD:  # each entity can be taken out of the notification and still be read
+            body["data"] = [{**one, "@context": source} for one in shown]
     return _addressed(endpoint, body, media, headers, "" if in_body else _link(source), reader)
 
 

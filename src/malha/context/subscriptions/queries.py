@@ -34,7 +34,7 @@ WHERE {_OF_CLIENT} AND (%(uri)s::text IS NULL OR s.uri = %(uri)s) ORDER BY s.id 
 UPDATE = "UPDATE subscription SET document = %s, context = %s, active = %s, since = CASE WHEN active THEN since ELSE now() END, expires_at = %s, modified_at = now() WHERE tenant_id = %s AND id = %s"
 DELETE = f"DELETE FROM subscription s WHERE {_OF_CLIENT} AND s.uri = %(uri)s RETURNING s.id"
 ACTIVE = f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.active AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
-TOUCH = "INSERT INTO subscription_interest (tenant_id, revision) VALUES (%s, pg_current_xact_id()::text::bigint) ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision"
+TOUCH = "INSERT INTO subscription_interest (tenant_id, revision, type_ids) VALUES (%s, pg_current_xact_id()::text::bigint, '{}') ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision"
 #: as many as are wanted, or as fit into a few megabytes, but always one
 CHANGES = f"""
 SELECT {_CHANGE} FROM (
@@ -43,6 +43,7 @@ SELECT {_CHANGE} FROM (
     WINDOW following AS (ORDER BY xid, seq)
 ) c WHERE place = 1 OR bytes < {8 * 2**20} ORDER BY xid, seq
 """
+ADD_INTEREST = "UPDATE subscription_interest SET type_ids = (SELECT array_agg(DISTINCT t) FROM unnest(type_ids || %s::int[]) AS t) WHERE tenant_id = %s AND type_ids IS NOT NULL"
 CHANGES_BY_SEQ = f"SELECT {_CHANGE} FROM entity_change WHERE tenant_id = %s AND seq = ANY (%s::bigint[]) ORDER BY seq"
 ENQUEUE = """
 INSERT INTO notification (tenant_id, subscription_id, changes)
@@ -145,6 +146,14 @@ def set_interest(conn: psycopg.Connection[Any], tenant_id: int, types: Iterable[
     """Say which types writers have to tell of."""
     ids = None if types is None else list(names.numbers(conn, "entity_type", types).values())
     _cursor(conn).execute("UPDATE subscription_interest SET type_ids = %s WHERE tenant_id = %s", [ids, tenant_id])
+
+
+def add_interest(conn: psycopg.Connection[Any], tenant_id: int, types: frozenset[str] | None) -> None:
+    """Say that writers have to tell of these types as well."""
+    if types is None:
+        set_interest(conn, tenant_id, None)
+    elif types:
+        _cursor(conn).execute(ADD_INTEREST, [list(names.numbers(conn, "entity_type", types).values()), tenant_id])
 
 
 def revisions(conn: psycopg.Connection[Any], tenants: Iterable[int] | None = None) -> dict[int, int]:

@@ -33,7 +33,8 @@ def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, payload:
     )  # fmt: skip
     if made is None:
         raise Exists(msg("Já existe uma subscrição “{uri}”."), uri=uri)
-    _watch(conn, tenant_id)
+    if said.get("isActive", True):
+        queries.add_interest(conn, tenant_id, rules.types_watched([said]))
     return uri
 
 
