@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from malha.context.store import names, predicate, q, shapes, state
 from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, PlacedEntity, StoredEntity, UnusableQuery
@@ -197,6 +198,21 @@ def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int,
 def holds_anything(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
     """Whether the tenant has an entity at all."""
     return state.execute(conn, "SELECT 1 FROM entities e WHERE e.tenant_id = %s LIMIT 1", [tenant_id]).fetchone() is not None
+
+
+def type_names(conn: psycopg.Connection[Any], tenant_id: int) -> list[str]:
+    """Each type that the tenant has entities of: one jump through the index a type, not a look at each entity."""
+    statement = """
+    WITH RECURSIVE first AS (
+        (SELECT e.type_id FROM entities e WHERE e.tenant_id = %(tenant)s ORDER BY e.type_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT e.type_id FROM entities e WHERE e.tenant_id = %(tenant)s AND e.type_id > f.type_id ORDER BY e.type_id LIMIT 1) FROM first f WHERE f.type_id IS NOT NULL
+    )
+    SELECT t.name FROM entity_type t WHERE t.id IN (
+        SELECT type_id FROM first UNION SELECT unnest(e.types) FROM entities e WHERE e.tenant_id = %(tenant)s AND cardinality(e.types) > 1
+    ) ORDER BY t.name"""
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        return [row[0] for row in cursor.execute(statement, {"tenant": tenant_id})]
 
 
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:

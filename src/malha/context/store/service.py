@@ -132,6 +132,16 @@ def holds_anything(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
     return reading.holds_anything(conn, tenant_id)
 
 
+def type_names(conn: psycopg.Connection[Any], tenant_id: int) -> list[str]:
+    """The types that the tenant has entities of, in order: as `types`, without counting."""
+    return reading.type_names(conn, tenant_id)
+
+
+def type_number(conn: psycopg.Connection[Any], entity_type: str) -> int | None:
+    """The number under which a type is stored, None where nobody has used it."""
+    return names.existing(conn, "entity_type", [entity_type]).get(entity_type)
+
+
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
     return reading.attribute_names(conn, tenant_id, entity_type)
