@@ -20,9 +20,10 @@ from malha.context.live import hub
 from malha.context.live import plane as live
 from malha.context.subscriptions import plane as subscriptions
 from malha.history.temporal import plane as temporal
+from malha.share.datahub import plane as datahub
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "health"})
+PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "health", "odata", "delta-sharing", "ogc", "hub"})
 
 
 async def health(_request: Request) -> PlainTextResponse:
@@ -32,7 +33,7 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health), *temporal.routes(), *subscriptions.routes(), *broker.routes(), *live.routes()]
+    return [Route("/health", health), *temporal.routes(), *subscriptions.routes(), *broker.routes(), *live.routes(), *datahub.routes()]
 
 
 @asynccontextmanager

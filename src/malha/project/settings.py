@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "malha.ingest.mapping",
     "malha.ingest.runs",
     "malha.ingest.guide",
+    "malha.share.datahub",
     "malha.share.opendata",
     "malha.share.received",
     "malha.ui",

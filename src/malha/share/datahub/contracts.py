@@ -1,0 +1,163 @@
+"""The data hub's words: tables that leave, their fields, who reads them, and what is refused.
+
+HubError
+├── BadFilter 400          the question cannot be read, or names what is not there
+├── NotSupported 501       the standard has it, this door does not
+├── TableMissing 404       no such table for this reader
+├── KeyNeeded 401          no key, or none that holds
+├── LinkGone 410           a signed link has expired
+└── NotReadyYet 503        a file is still being written; ask again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from malha.foundation.access.contracts import Principal
+from malha.kernel.errors import BadInput, MalhaError, NotFound, Unavailable
+
+
+class FieldType(StrEnum):
+    """What a field holds; GEOMETRY is shown as WKT text where the reader has no geometry of its own."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    DATE = "date"
+    GEOMETRY = "geometry"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `name` is an identifier in every feed; `attribute` what the entity calls it; `member` where its value lies."""
+
+    name: str
+    type: FieldType
+    attribute: str = ""
+    member: str = "value"
+    label: str = ""
+    unit: str = ""
+    description: str = ""
+    required: bool = False
+
+
+class TableKind(StrEnum):
+    """What the rows of a table are."""
+
+    CURRENT = "current"  # one row an entity, as it is now
+    HOURLY = "hourly"  # one row an hour (UTC) of a numeric series
+    DAILY = "daily"  # one row a day of the tenant's zone
+    SERIES = "series"  # one row a value observed
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of a tenant. `key` are the fields that tell rows apart, in the order in which pages walk."""
+
+    name: str
+    kind: TableKind
+    entity_type: str
+    fields: tuple[Field, ...]
+    key: tuple[str, ...]
+    label: str
+    description: str
+    hidden: frozenset[str] = frozenset()  # attributes about people that this reader does not get
+
+    def find(self, name: str) -> Field | None:
+        """The field called `name`."""
+        return next((one for one in self.fields if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: the tenant, the principal behind the key, and whether columns about people are in."""
+
+    tenant_id: int
+    slug: str
+    tenant_name: str
+    zone: str
+    principal: Principal
+    with_personal: bool = False
+    key_id: int | None = None
+    language: str = "pt-pt"
+    base: str = field(default="", compare=False)  # absolute address of the tenant, without a slash at its end
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One person's key for one tool; the secret itself is not kept."""
+
+    id: int
+    tool: str
+    hint: str
+    with_personal: bool
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class HubError(MalhaError):
+    """The data hub refuses."""
+
+    slug = "hub"
+
+
+class BadFilter(HubError, BadInput):
+    """The question cannot be read, or names what is not there."""
+
+    slug = "hub-bad-filter"
+    status = 400
+
+
+class NotSupported(HubError):
+    """The standard has it, this door does not."""
+
+    slug = "hub-not-supported"
+    status = 501
+
+
+class NotAcceptable(HubError):
+    """No form or version that the reader takes can be given."""
+
+    slug = "hub-not-acceptable"
+    status = 406
+
+
+class TableMissing(HubError, NotFound):
+    """No such table, row or file for this reader."""
+
+    slug = "hub-table-missing"
+    status = 404
+
+
+class KeyNeeded(HubError):
+    """No key, or none that holds."""
+
+    slug = "hub-key-needed"
+    status = 401
+
+
+class LinkRefused(HubError):
+    """A signed link was changed, or its key was revoked."""
+
+    slug = "hub-link-refused"
+    status = 403
+
+
+class LinkGone(HubError):
+    """A signed link has expired."""
+
+    slug = "hub-link-gone"
+    status = 410
+
+
+class NotReadyYet(HubError, Unavailable):
+    """A file is still being written; what is done stays done."""
+
+    slug = "hub-not-ready"
+    status = 503

@@ -1,0 +1,252 @@
+"""Rows of the current state: conditions and order in PostgreSQL over the stored documents, fields read out of them here.
+
+A value that is not what its model says (a text where a number is declared) is a missing value in a number's field;
+no cast can raise with somebody's value in its message (data-plane 1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+import psycopg
+import shapely
+
+from malha.context.store import service as store
+from malha.kernel.time import parse_instant
+from malha.share.datahub.compiling import Dialect, Statement
+from malha.share.datahub.contracts import Field, FieldType, Table
+from malha.share.datahub.expressions import Node, Spatial
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
+_COLUMNS = {
+    "id": "e.uri",
+    "createdAt": "e.created_at",
+    "modifiedAt": "e.modified_at",
+    "longitude": "CASE WHEN e.geom IS NULL THEN (e.bbox[1])[0] END",
+    "latitude": "CASE WHEN e.geom IS NULL THEN (e.bbox[1])[1] END",
+}
+ROW = "e.id, e.uri, e.doc::text, e.geom, (e.bbox[1])[0], (e.bbox[1])[1], e.created_at, e.modified_at"
+CHUNK = 500
+
+
+def sql_of(field: Field) -> str:
+    """The value of a field inside PostgreSQL; NULL where the document holds something else."""
+    if not field.attribute:
+        return _COLUMNS[field.name]
+    root = f"$.{_quoted(field.attribute)}.{_quoted(field.member)}".replace("'", "''").replace("%", "%%")
+    if field.type in {FieldType.NUMBER, FieldType.INTEGER}:
+        return f"""(jsonb_path_query_first(e.doc, '{root} ? (@.type() == "number").double()', '{{}}', true))::float8"""
+    if field.type is FieldType.BOOLEAN:
+        return f"""(jsonb_path_query_first(e.doc, '{root} ? (@.type() == "boolean")', '{{}}', true))::boolean"""
+    if field.type is FieldType.INSTANT:
+        either = f"""coalesce(jsonb_path_query_first_tz(e.doc, '{root}.timestamp_tz()', '{{}}', true), jsonb_path_query_first_tz(e.doc, '{root}."@value".timestamp_tz()', '{{}}', true))"""
+        return f"(({either}) #>> '{{}}')::timestamptz"
+    if field.type is FieldType.DATE:
+        return f"((jsonb_path_query_first_tz(e.doc, '{root}.date()', '{{}}', true)) #>> '{{}}')::date"
+    if field.member == "languageMap":
+        return f"((jsonb_path_query_first(e.doc, '{root}.pt', '{{}}', true)) #>> '{{}}')"
+    return f"((jsonb_path_query_first(e.doc, '{root}', '{{}}', true)) #>> '{{}}')"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in the order of the table's fields, and where the last of them stands (values of the order, entity id)."""
+
+    rows: list[list[object]]
+    last: list[object]
+    before_last: list[object]
+
+
+def page(
+    conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None, order: Sequence[tuple[str, bool]], *,
+    after: Sequence[object] = (), skip: int = 0, limit: int = 1000, fields: Sequence[Field] | None = None,
+) -> Page:  # fmt: skip
+    """A page of entities. `after` are the `last` of the page before."""
+    statement = Statement(Dialect.POSTGRES, table, sql_of)
+    parts = [_of_type(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
+    ordered = f"{statement.order(order)}, e.id" if order else "e.id"
+    if after:
+        parts.append(_after(statement, order, after))
+    keys = "".join(f", {statement.column(name)[0]}" for name, _ in order)
+    text = f"SELECT {ROW}{keys} FROM entities e WHERE {' AND '.join(parts)} ORDER BY {ordered} LIMIT %(limit)s OFFSET %(skip)s"
+    with conn.cursor(binary=True) as cursor:
+        found = cursor.execute(text, {**statement.given, "limit": limit, "skip": skip}).fetchall()
+    read = readers(tuple(fields if fields is not None else table.fields))
+    places = [[*row[8:], row[0]] for row in found[-2:]]
+    return Page([read(row) for row in found], places[-1] if places else [], places[-2] if len(places) > 1 else [])
+
+
+def _after(statement: Statement, order: Sequence[tuple[str, bool]], after: Sequence[object]) -> str:
+    place = statement.parameter(after[-1], FieldType.INTEGER).replace("float8", "bigint")
+    if not order:
+        return f"e.id > {place}"
+    same = []
+    for (name, _), value in zip(order, after[:-1], strict=True):
+        column, kind = statement.column(name)
+        same.append(f"{column} IS NULL" if value is None else f"{column} = {statement.parameter(value, kind)}")
+    return f"({statement.after(order, after[:-1])} OR ({' AND '.join(same)} AND e.id > {place}))"
+
+
+def count(conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None) -> int:
+    """How many rows there are."""
+    statement = Statement(Dialect.POSTGRES, table, sql_of)
+    parts = [_of_type(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
+    row = conn.execute(f"SELECT count(*) FROM entities e WHERE {' AND '.join(parts)}", statement.given).fetchone()
+    return int(row[0]) if row else 0
+
+
+def relation(conn: psycopg.Connection[Any], tenant_id: int, statement: Statement) -> str:
+    """The FROM and WHERE of the table, for statements that group."""
+    return f"FROM entities e WHERE {_of_type(conn, statement, tenant_id, statement.table)}"
+
+
+def _of_type(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> str:
+    """One tenant and one type, both said outright, so that the index serves (data-plane 2)."""
+    number = store.type_number(conn, table.entity_type)
+    statement.given |= {"tenant": tenant_id, "type": number if number is not None else -1}
+    return "e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types)))"
+
+
+def placed(
+    conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None, spatial: Sequence[Spatial],
+    box: tuple[float, float, float, float] | None, *, after: int = 0, skip: int = 0, limit: int = 1000,
+) -> list[tuple[int, list[object], shapely.Geometry | None]]:  # fmt: skip
+    """(id, row, place) of entities within a box and in these relations to shapes, in order of id; exact, chunk by chunk."""
+    shapes = [(one.relation, shapely.from_geojson(json.dumps(one.geojson))) for one in spatial]
+    boxes = ([box] if box else []) + [shape.bounds for relation, shape in shapes if relation != "disjoint"]
+    exact = [*shapes, *([("intersects", shapely.box(*box))] if box else [])]
+    found: list[tuple[int, list[object], shapely.Geometry | None]] = []
+    passed = 0
+    while True:
+        rows = _chunk(conn, tenant_id, table, where, boxes, after, max(CHUNK, limit) if not exact else CHUNK)
+        read = readers(table.fields)
+        for row in rows:
+            place = shape_of(row)
+            if exact and not all(place is not None and getattr(shapely, relation)(place, shape) for relation, shape in exact):
+                continue
+            passed += 1
+            if passed > skip:
+                found.append((row[0], read(row), place))
+            if len(found) >= limit:
+                return found
+        if len(rows) < CHUNK:
+            return found
+        after = rows[-1][0]
+
+
+def _chunk(
+    conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None, boxes: Sequence[Sequence[float]], after: int, limit: int
+) -> list[Any]:
+    statement = Statement(Dialect.POSTGRES, table, sql_of)
+    parts = [_of_type(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
+    for number, (west, south, east, north) in enumerate(boxes):
+        parts.append(f"e.bbox && box(point(%(e{number})s, %(n{number})s), point(%(w{number})s, %(s{number})s))")
+        statement.given |= {f"w{number}": west, f"s{number}": south, f"e{number}": east, f"n{number}": north}
+    text = f"SELECT {ROW} FROM entities e WHERE {' AND '.join(parts)} AND e.id > %(after)s ORDER BY e.id LIMIT %(limit)s"
+    with conn.cursor(binary=True) as cursor:
+        return cursor.execute(text, {**statement.given, "after": after, "limit": limit}).fetchall()
+
+
+def walk(conn: psycopg.Connection[Any], tenant_id: int, table: Table, *, size: int = 5000) -> Iterator[tuple[list[list[object]], list[bytes | None]]]:
+    """Everything of a table, (rows, places as WKB) at a time, in order of id."""
+    after = 0
+    while rows := _chunk(conn, tenant_id, table, None, (), after, size):
+        read = readers(table.fields)
+        yield [read(row) for row in rows], [place.wkb if (place := shape_of(row)) is not None else None for row in rows]
+        after = rows[-1][0]
+
+
+def shape_of(row: Sequence[Any]) -> shapely.Geometry | None:
+    """The place of a row of `ROW`."""
+    if row[3] is not None:
+        return shapely.from_wkb(bytes(row[3]))
+    return shapely.Point(row[4], row[5]) if row[4] is not None else None
+
+
+@cache
+def readers(fields: tuple[Field, ...]) -> Callable[[Sequence[Any]], list[object]]:
+    """What turns a row of `ROW` into the values of these fields."""
+    plan = [(_fixed(field), field.attribute, field.member, _CELL[field.type]) for field in fields]
+
+    def read(row: Sequence[Any]) -> list[object]:
+        document = _decode(row[2])
+        out: list[object] = []
+        for fixed, attribute, member, cell in plan:
+            if fixed is not None:
+                out.append(fixed(row))
+                continue
+            found = document.get(attribute)
+            if type(found) is list:
+                found = found[0] if found else None
+            out.append(None if found is None else cell(found.get(member)))
+        return out
+
+    return read
+
+
+def _fixed(field: Field) -> Callable[[Sequence[Any]], object] | None:
+    if field.attribute:
+        return None
+    return {
+        "id": lambda row: row[1],
+        "longitude": lambda row: row[4] if row[3] is None else None,
+        "latitude": lambda row: row[5] if row[3] is None else None,
+        "location": lambda row: place.wkt if (place := shape_of(row)) is not None else None,
+        "createdAt": lambda row: row[6],
+        "modifiedAt": lambda row: row[7],
+    }[field.name]
+
+
+def _text(value: object) -> object:
+    if value is None or type(value) is str:
+        return value
+    if type(value) is dict and "pt" in value and len(value) < 30:
+        return value["pt"]
+    if type(value) is bool:
+        return "true" if value else "false"
+    return _encode(value).decode()
+
+
+def _number(value: object) -> object:
+    return float(value) if type(value) in {int, float} else None  # type: ignore[arg-type]
+
+
+def _integer(value: object) -> object:
+    return int(value) if type(value) in {int, float} and abs(value) < 2**63 else None  # type: ignore[call-overload, arg-type]
+
+
+def _boolean(value: object) -> object:
+    return value if type(value) is bool else None
+
+
+def _instant(value: object) -> object:
+    text = value.get("@value") if type(value) is dict else value
+    try:
+        return parse_instant(text).astimezone(UTC) if type(text) is str else None
+    except ValueError:
+        return None
+
+
+def _date(value: object) -> object:
+    text = value.get("@value") if type(value) is dict else value
+    try:
+        return datetime.fromisoformat(text).date() if type(text) is str else None
+    except ValueError:
+        return None
+
+
+_CELL: dict[FieldType, Callable[[object], object]] = {
+    FieldType.TEXT: _text, FieldType.NUMBER: _number, FieldType.INTEGER: _integer, FieldType.BOOLEAN: _boolean,
+    FieldType.INSTANT: _instant, FieldType.DATE: _date, FieldType.GEOMETRY: _text,
+}  # fmt: skip

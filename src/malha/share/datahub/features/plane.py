@@ -1,0 +1,206 @@
+"""The routes of OGC API Features (parts 1, 2, 3) and of tiles, under `/ogc`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from malha.kernel.text import msg
+from malha.share.datahub import door, tables
+from malha.share.datahub.contracts import FieldType, Reader, Table, TableKind, TableMissing
+from malha.share.datahub.expressions import Binary, Literal, Name
+from malha.share.datahub.features import asking, systems, tiles
+from malha.share.datahub.odata import metadata
+
+GEOJSON, JSON = "application/geo+json", "application/json"
+_F = "http://www.opengis.net/spec/ogcapi-features"
+_CONFORMS = (
+    f"{_F}-1/1.0/conf/core", f"{_F}-1/1.0/conf/geojson", f"{_F}-1/1.0/conf/oas30", f"{_F}-2/1.0/conf/crs",
+    f"{_F}-3/1.0/conf/queryables", f"{_F}-3/1.0/conf/queryables-query-parameters", f"{_F}-3/1.0/conf/filter", f"{_F}-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text", "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json", "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
+    "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators", "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/accent-insensitive-comparison", "http://www.opengis.net/spec/cql2/1.0/conf/arithmetic",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core", "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tileset",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/mvt",
+)  # fmt: skip
+_SCHEMA = {FieldType.NUMBER: "number", FieldType.INTEGER: "integer", FieldType.BOOLEAN: "boolean"}
+_FORMATS = {FieldType.INSTANT: "date-time", FieldType.DATE: "date"}
+_encode = msgspec.json.Encoder().encode
+
+
+def routes() -> list[BaseRoute]:
+    """Everything under `/ogc`."""
+    guarded = partial(door.guarded, form=door.problem)
+    at = "/ogc/collections/{collection}"
+    return [
+        Route("/ogc", guarded(landing), methods=["GET"]),
+        Route("/ogc/", guarded(landing), methods=["GET"]),
+        Route("/ogc/conformance", guarded(conformance), methods=["GET"]),
+        Route("/ogc/api", guarded(api), methods=["GET"]),
+        Route("/ogc/collections", guarded(collections), methods=["GET"]),
+        Route(at, guarded(collection), methods=["GET"]),
+        Route(f"{at}/queryables", guarded(queryables), methods=["GET"]),
+        Route(f"{at}/items", guarded(items), methods=["GET"]),
+        Route(f"{at}/items/{{item:path}}", guarded(item), methods=["GET"]),
+        *tiles.routes(guarded, _table),
+    ]
+
+
+def _root(reader: Reader) -> str:
+    return f"{reader.base}/ogc"
+
+
+def _link(href: str, rel: str, kind: str = JSON, title: str = "", **more: object) -> dict[str, object]:
+    return {"href": href, "rel": rel, "type": kind, **({"title": title} if title else {}), **more}
+
+
+def _table(conn: psycopg.Connection[Any], reader: Reader, name: str) -> Table:
+    found = tables.find(conn, reader, name)
+    if found.kind is TableKind.SERIES:
+        raise TableMissing(msg("Não há nenhuma tabela “{name}” ao seu alcance."), name=name[:120])
+    return found
+
+
+async def landing(request: Request) -> Response:
+    """GET /ogc: where everything is."""
+
+    def work(_conn: psycopg.Connection[Any], reader: Reader) -> bytes:
+        root = _root(reader)
+        links = [
+            _link(f"{root}/", "self"), _link(f"{root}/api", "service-desc", "application/vnd.oai.openapi+json;version=3.0"),
+            _link(f"{root}/conformance", "conformance"), _link(f"{root}/collections", "data"),
+            _link(f"{root}/tileMatrixSets", "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes"),
+        ]  # fmt: skip
+        return _encode({"title": reader.tenant_name, "description": f"Malha · {reader.tenant_name}", "links": links})
+
+    return door.conditional(request, await door.read(request, work), JSON)
+
+
+async def conformance(request: Request) -> Response:
+    """GET /ogc/conformance: the classes that are kept, and no other."""
+    await door.read(request, lambda _conn, _reader: None)
+    return door.conditional(request, _encode({"conformsTo": _CONFORMS}), JSON)
+
+
+async def api(request: Request) -> Response:
+    """GET /ogc/api: OpenAPI 3.0."""
+
+    def work(_conn: psycopg.Connection[Any], reader: Reader) -> bytes:
+        parameters = [{"name": name, "in": "query", "required": False, "schema": {"type": kind}} for name, kind in (("limit", "integer"), ("bbox", "string"), ("bbox-crs", "string"), ("crs", "string"), ("datetime", "string"), ("filter", "string"), ("filter-lang", "string"), ("filter-crs", "string"), ("sortby", "string"), ("properties", "string"), ("token", "string"))]  # fmt: skip
+        in_path = {"name": "collection", "in": "path", "required": True, "schema": {"type": "string"}}
+
+        def answers(kind: str) -> dict[str, Any]:
+            return {"responses": {"200": {"description": "OK", "content": {kind: {}}}, "400": {"description": "RFC 9457"}, "401": {"description": "RFC 9457"}}}
+
+        paths = {
+            "/": {"get": {"operationId": "landing", **answers(JSON)}},
+            "/conformance": {"get": {"operationId": "conformance", **answers(JSON)}},
+            "/collections": {"get": {"operationId": "collections", **answers(JSON)}},
+            "/collections/{collection}": {"get": {"operationId": "collection", "parameters": [in_path], **answers(JSON)}},
+            "/collections/{collection}/queryables": {"get": {"operationId": "queryables", "parameters": [in_path], **answers("application/schema+json")}},
+            "/collections/{collection}/items": {"get": {"operationId": "items", "parameters": [in_path, *parameters], **answers(GEOJSON)}},
+        }  # fmt: skip
+        security = {"securitySchemes": {"basic": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"}}}
+        body = {"openapi": "3.0.3", "info": {"title": reader.tenant_name, "version": "1"}, "servers": [{"url": _root(reader)}], "paths": paths, "components": security, "security": [{"basic": []}, {"bearer": []}]}  # fmt: skip
+        return _encode(body)
+
+    return door.conditional(request, await door.read(request, work), "application/vnd.oai.openapi+json;version=3.0")
+
+
+def _describe(reader: Reader, table: Table) -> dict[str, Any]:
+    at = f"{_root(reader)}/collections/{table.name}"
+    links = [
+        _link(at, "self"), _link(f"{at}/items", "items", GEOJSON, table.label),
+        _link(f"{at}/queryables", "http://www.opengis.net/def/rel/ogc/1.0/queryables", "application/schema+json"),
+        *([_link(f"{at}/tiles", "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector")] if table.kind is TableKind.CURRENT else []),
+    ]  # fmt: skip
+    extent = {"spatial": {"bbox": [[-31.3, 30.0, -6.2, 42.2]], "crs": systems.CRS84}}
+    return {"id": table.name, "title": table.label, "description": table.description or table.label, "itemType": "feature", "extent": extent,
+            "crs": list(systems.SYSTEMS), "storageCrs": systems.CRS84, "links": links}  # fmt: skip
+
+
+async def collections(request: Request) -> Response:
+    """GET /ogc/collections."""
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> bytes:
+        found = [_describe(reader, table) for table in tables.known(conn, reader) if table.kind is not TableKind.SERIES]
+        return _encode({"links": [_link(f"{_root(reader)}/collections", "self")], "crs": list(systems.SYSTEMS), "collections": found})
+
+    return door.conditional(request, await door.read(request, work), JSON)
+
+
+async def collection(request: Request) -> Response:
+    """GET /ogc/collections/{collection}."""
+    name = str(request.path_params["collection"])
+    return door.conditional(request, await door.read(request, lambda conn, reader: _encode(_describe(reader, _table(conn, reader, name)))), JSON)
+
+
+async def queryables(request: Request) -> Response:
+    """GET …/queryables: JSON Schema 2020-12 of what a filter may name."""
+    name = str(request.path_params["collection"])
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> bytes:
+        table = _table(conn, reader, name)
+        properties: dict[str, Any] = {}
+        for field in table.fields:
+            if field.type is FieldType.GEOMETRY:
+                continue
+            properties[field.name] = {"type": _SCHEMA.get(field.type, "string"), "title": metadata.about(field) or field.name}
+            properties[field.name] |= {"format": _FORMATS[field.type]} if field.type in _FORMATS else {}
+        properties["location"] = {"format": "geometry-any", "x-ogc-role": "primary-geometry"}
+        at = f"{_root(reader)}/collections/{table.name}/queryables"
+        return _encode({"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": at, "type": "object", "title": table.label, "properties": properties, "additionalProperties": False})  # fmt: skip
+
+    return door.conditional(request, await door.read(request, work), "application/schema+json")
+
+
+async def items(request: Request) -> Response:
+    """GET …/items: a page of features as GeoJSON."""
+    name, query = str(request.path_params["collection"]), dict(request.query_params)
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[bytes, str]:
+        table = _table(conn, reader, name)
+        asked = asking.read(table, query)
+        found = asking.answer(conn, reader, table, asked)
+        at = f"{_root(reader)}/collections/{table.name}/items"
+        kept = {key: text for key, text in query.items() if key not in {"token", "offset"}}
+        links = [_link(f"{at}?{urlencode(query)}" if query else at, "self", GEOJSON), _link(f"{_root(reader)}/collections/{table.name}", "collection")]
+        if found.token:
+            links.append(_link(f"{at}?{urlencode({**kept, 'token': found.token})}", "next", GEOJSON))
+        body = {
+            "type": "FeatureCollection", "timeStamp": datetime.now(UTC).replace(microsecond=0), "numberReturned": len(found.features),
+            **({"numberMatched": found.matched} if found.matched is not None else {}), "links": links, "features": found.features,
+        }  # fmt: skip
+        return _encode(body), asked.crs
+
+    body, crs = await door.read(request, work)
+    return Response(body, media_type=GEOJSON, headers={"Content-Crs": f"<{crs}>", "Cache-Control": "private, no-cache"})
+
+
+async def item(request: Request) -> Response:
+    """GET …/items/{id}: one feature."""
+    name, wanted = str(request.path_params["collection"]), str(request.path_params["item"])
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[bytes, str]:
+        table = _table(conn, reader, name)
+        query = {key: text for key, text in request.query_params.items() if key in {"crs", "f"}}
+        if table.kind is not TableKind.CURRENT:
+            raise TableMissing(msg("Não há nenhuma linha com essa chave."))
+        asked = asking.read(table, {**query, "filter": ""})
+        found = asking.answer(conn, reader, table, asking.only(asked, Binary("eq", Name("id"), Literal(wanted))))
+        if not found.features:
+            raise TableMissing(msg("Não há nenhuma linha com essa chave."))
+        at = f"{_root(reader)}/collections/{table.name}"
+        links = [_link(f"{at}/items/{quote(wanted, safe='')}", "self", GEOJSON), _link(at, "collection")]
+        return _encode({**found.features[0], "links": links}), asked.crs
+
+    body, crs = await door.read(request, work)
+    return door.conditional(request, body, GEOJSON, {"Content-Crs": f"<{crs}>"})

@@ -1,0 +1,284 @@
+"""Vector tiles of a collection (OGC API Tiles, Mapbox Vector Tile 2.1).
+
+A square with few features is drawn from the database. One with many is cut from the whole layer, which this process
+keeps as arrays while nothing of it changes: each point's bytes are made once, a tile only picks and places them.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import shapely
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from malha.context.live import tiles as drawing
+from malha.context.store import service as store
+from malha.kernel.text import msg
+from malha.share.datahub import current, door
+from malha.share.datahub.contracts import BadFilter, Reader, Table, TableKind, TableMissing
+
+#: features that are drawn one by one; above it the layer is kept
+FEW = 2_000
+#: above this many features a tile carries no long texts, only what a layer is coloured by
+MANY = 10_000
+_MATRIX = "WebMercatorQuad"
+_SCHEME = "http://www.opengis.net/def/tilematrixset/OGC/1.0/WebMercatorQuad"
+_LAYERS_KEPT = 8
+_TILES_KEPT = 256
+_encode = msgspec.json.Encoder().encode
+type Bytes = npt.NDArray[np.uint8]
+type TableOf = Callable[[psycopg.Connection[Any], Reader, str], Table]
+type Guard = Callable[[door.Handler], door.Handler]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """All points of a collection: where (0 to 1 over the web map), the bytes of each before its geometry, how many of them count."""
+
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    prefix: Bytes
+    lengths: npt.NDArray[np.int64]
+    tail: bytes  # keys and values of the layer, and its extent
+    only_points: bool
+
+
+_layers: OrderedDict[tuple[object, ...], Layer] = OrderedDict()
+_tiles: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+_lock = threading.Lock()
+
+
+def routes(guarded: Guard, table_of: TableOf) -> list[BaseRoute]:
+    """Tile sets and tiles."""
+    at = "/ogc/collections/{collection}/tiles"
+
+    async def draw(request: Request) -> Response:
+        return await tile(request, table_of)
+
+    async def describe(request: Request) -> Response:
+        return await tileset(request, table_of)
+
+    return [
+        Route("/ogc/tileMatrixSets", guarded(matrix_sets), methods=["GET"]),
+        Route(f"/ogc/tileMatrixSets/{_MATRIX}", guarded(matrix_set), methods=["GET"]),
+        Route(at, guarded(describe), methods=["GET"]),
+        Route(f"{at}/{_MATRIX}", guarded(describe), methods=["GET"]),
+        Route(f"{at}/{_MATRIX}/{{z:int}}/{{y:int}}/{{x:int}}", guarded(draw), methods=["GET"]),
+    ]
+
+
+async def matrix_sets(request: Request) -> Response:
+    """GET /ogc/tileMatrixSets."""
+    base = await door.read(request, lambda _conn, reader: reader.base)
+    links = [{"href": f"{base}/ogc/tileMatrixSets/{_MATRIX}", "rel": "self", "type": "application/json"}]
+    return door.conditional(request, _encode({"tileMatrixSets": [{"id": _MATRIX, "uri": _SCHEME, "links": links}]}), "application/json")
+
+
+async def matrix_set(request: Request) -> Response:
+    """GET /ogc/tileMatrixSets/WebMercatorQuad (OGC 17-083r4, annex D)."""
+    await door.read(request, lambda _conn, _reader: None)
+    half = 20037508.3427892
+    levels = [
+        {"id": str(z), "scaleDenominator": 559082264.028717 / 2**z, "cellSize": 2 * half / 256 / 2**z, "cornerOfOrigin": "topLeft", "pointOfOrigin": [-half, half],
+         "tileWidth": 256, "tileHeight": 256, "matrixWidth": 2**z, "matrixHeight": 2**z} for z in range(drawing.DEEPEST + 1)
+    ]  # fmt: skip
+    body = {"id": _MATRIX, "uri": _SCHEME, "crs": "http://www.opengis.net/def/crs/EPSG/0/3857", "orderedAxes": ["X", "Y"], "tileMatrices": levels}
+    return door.conditional(request, _encode(body), "application/json")
+
+
+async def tileset(request: Request, table_of: TableOf) -> Response:
+    """GET …/tiles and …/tiles/WebMercatorQuad: where the tiles are, and the fields that they carry."""
+    name = str(request.path_params["collection"])
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> bytes:
+        table = _drawable(table_of(conn, reader, name))
+        at = f"{reader.base}/ogc/collections/{table.name}/tiles"
+        links = [
+            {"href": f"{at}/{_MATRIX}", "rel": "self", "type": "application/json"},
+            {"href": f"{at}/{_MATRIX}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "rel": "item", "type": drawing.MEDIA, "templated": True},
+            {"href": _SCHEME, "rel": "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme"},
+        ]  # fmt: skip
+        one = {"title": table.label, "dataType": "vector", "crs": "http://www.opengis.net/def/crs/EPSG/0/3857", "tileMatrixSetURI": _SCHEME, "links": links, "layers": [{"id": "entities", "dataType": "vector"}]}  # fmt: skip
+        return _encode(one if request.url.path.endswith(_MATRIX) else {"links": [{"href": at, "rel": "self", "type": "application/json"}], "tilesets": [one]})
+
+    return door.conditional(request, await door.read(request, work), "application/json")
+
+
+def _drawable(table: Table) -> Table:
+    if table.kind is not TableKind.CURRENT:
+        raise TableMissing(msg("Há mosaicos do estado atual; a história pede-se por linhas."))
+    return table
+
+
+async def tile(request: Request, table_of: TableOf) -> Response:
+    """GET …/tiles/WebMercatorQuad/{z}/{y}/{x}; 204 where the square is empty, 304 where it is as the reader has it."""
+    z, x, y = (int(request.path_params[name]) for name in ("z", "x", "y"))
+    if not (0 <= z <= drawing.DEEPEST and 0 <= x < 2**z and 0 <= y < 2**z):
+        raise BadFilter(msg("Esse quadrado do mapa não existe."))
+    name, known = str(request.path_params["collection"]), request.headers.get("if-none-match", "")
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[bytes | None, str]:
+        table = _drawable(table_of(conn, reader, name))
+        stamp = (conn.info.dbname, reader.tenant_id, table.entity_type, table.hidden, fingerprint(conn, reader.tenant_id, table))
+        tag = door.etag(*stamp, z, x, y)
+        if tag in known:
+            return None, tag
+        body = _kept(_tiles, (*stamp, z, x, y), lambda: make(conn, reader, table, stamp, z, x, y), _TILES_KEPT)
+        return body, tag
+
+    body, tag = await door.read(request, work)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if body is None:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=drawing.MEDIA, headers=headers) if body else Response(status_code=204, headers=headers)
+
+
+def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> str:
+    """A text that changes when any entity of the table does."""
+    row = conn.execute(
+        "SELECT count(*), sum(e.id %% 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE e.tenant_id = %s AND e.type_id = %s",
+        [tenant_id, store.type_number(conn, table.entity_type)],
+    ).fetchone()
+    return "-".join(str(part or 0) for part in row) if row else "0"
+
+
+def _kept[T](shelf: OrderedDict[tuple[object, ...], T], key: tuple[object, ...], make_it: Callable[[], T], most: int) -> T:
+    with _lock:
+        found = shelf.get(key)
+        if found is not None:
+            shelf.move_to_end(key)
+            return found
+    found = make_it()
+    with _lock:
+        shelf[key] = found
+        while len(shelf) > most:
+            shelf.popitem(last=False)
+    return found
+
+
+def make(conn: psycopg.Connection[Any], reader: Reader, table: Table, stamp: tuple[object, ...], z: int, x: int, y: int) -> bytes:
+    """The bytes of a tile, by the road that its number of features asks for."""
+    square = drawing.bounds(z, x, y, drawing.BUFFER)
+    placed = store.placed(conn, reader.tenant_id, table.entity_type, square, limit=FEW + 1)
+    if len(placed) > FEW:
+        layer = _kept(_layers, stamp, lambda: read_layer(conn, reader, table), _LAYERS_KEPT)
+        if layer.only_points:
+            return cut(layer, z, x, y)
+        placed = store.placed(conn, reader.tenant_id, table.entity_type, square, limit=drawing.FEATURES)
+    return drawing.draw(placed, z, x, y, table.hidden)
+
+
+def read_layer(conn: psycopg.Connection[Any], reader: Reader, table: Table) -> Layer:
+    """Every point of the table as arrays; `only_points` is False where something else was among them."""
+    fields = [(at, field.name) for at, field in enumerate(table.fields) if field.name not in {"longitude", "latitude", "location", "createdAt", "modifiedAt"}]
+    rows: list[list[object]] = []
+    places: list[bytes] = []
+    for some, wkb in current.walk(conn, reader.tenant_id, table):
+        for row, place in zip(some, wkb, strict=True):
+            if place is not None:
+                rows.append(row)
+                places.append(place)
+    shapes = shapely.from_wkb(places)
+    if len(rows) == 0 or not bool(np.all(shapely.get_type_id(shapes) == 0)):
+        return Layer(np.empty(0), np.empty(0), np.empty((0, 0), np.uint8), np.empty(0, np.int64), b"", only_points=False)
+    points = shapely.get_coordinates(shapes)
+    lat = np.radians(np.clip(points[:, 1], -85.06, 85.06))
+    right, down = (points[:, 0] + 180.0) / 360.0, (1.0 - np.arcsinh(np.tan(lat)) / np.pi) / 2.0
+    prefix, lengths, tail = _described(rows, [pair for pair in fields if len(rows) <= MANY or pair[1] != "id"])
+    return Layer(right, down, prefix, lengths, tail, only_points=True)
+
+
+def _described(rows: list[list[object]], fields: list[tuple[int, str]]) -> tuple[Bytes, npt.NDArray[np.int64], bytes]:
+    """Feature number, tags and type of each row as bytes, and the layer's tables of keys and values. Numbers take three bytes always."""
+    values: dict[tuple[type, object], int] = {}
+    tags = np.zeros((len(rows), len(fields) * 4), np.uint8)
+    there = np.zeros((len(rows), len(fields)), bool)
+    for column, (at, _) in enumerate(fields):
+        codes = np.zeros(len(rows), np.int64)
+        for line, row in enumerate(rows):
+            value = row[at]
+            if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= drawing.TEXT_LENGTH):
+                there[line, column] = True
+                codes[line] = values.setdefault((type(value), value), len(values))
+        tags[:, column * 4] = column
+        tags[:, column * 4 + 1 : column * 4 + 4] = _three(codes)
+    kept = np.repeat(there, 4, axis=1)
+    count = kept.sum(axis=1)
+    order = np.argsort(~kept, axis=1, kind="stable")
+    packed = np.take_along_axis(tags, order, axis=1)
+    lengths = count.astype(np.int64)
+    head = np.zeros((len(rows), 6), np.uint8)  # 18 01: a point; 12 len: packed tags
+    head[:, 0], head[:, 1], head[:, 2] = 0x18, 0x01, 0x12
+    head[:, 3:6] = _three(lengths)
+    tail = b"".join(b"\x1a" + _sized(name.encode()) for _, name in fields)
+    tail += b"".join(b"\x22" + _sized(_value(value)) for _, value in values)
+    return np.hstack([head, packed]), lengths + 6, tail + b"\x28" + _varint(drawing.EXTENT) + b"\x78\x02"
+
+
+def _three(numbers: npt.NDArray[np.int64]) -> Bytes:
+    """Each number (below 2²¹) as a varint of three bytes, which readers take as they take shorter ones."""
+    return np.column_stack((numbers & 0x7F | 0x80, numbers >> 7 & 0x7F | 0x80, numbers >> 14 & 0x7F)).astype(np.uint8)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _sized(data: bytes) -> bytes:
+    return _varint(len(data)) + data
+
+
+def _value(value: object) -> bytes:
+    if isinstance(value, bool):
+        return b"\x38" + (b"\x01" if value else b"\x00")
+    if isinstance(value, int) and value >= 0:
+        return b"\x28" + _varint(value)
+    if isinstance(value, int | float):
+        return b"\x19" + struct.pack("<d", float(value))
+    return b"\x0a" + _sized(str(value).encode())
+
+
+def cut(layer: Layer, z: int, x: int, y: int) -> bytes:
+    """The tile of a layer: its points within the square and its margin, each at a whole unit of the tile."""
+    size = 2.0**z
+    margin = drawing.BUFFER
+    across, down = layer.x * size - x, layer.y * size - y
+    chosen = np.flatnonzero((across >= -margin) & (across <= 1 + margin) & (down >= -margin) & (down <= 1 + margin))
+    if not chosen.size:
+        return b""
+    column = np.rint(across[chosen] * drawing.EXTENT).astype(np.int64)
+    line = np.rint(down[chosen] * drawing.EXTENT).astype(np.int64)
+    prefix, lengths = layer.prefix[chosen], layer.lengths[chosen]
+    width = prefix.shape[1]
+    whole = np.zeros((chosen.size, 4 + width + 9), np.uint8)
+    whole[:, 0] = 0x12
+    whole[:, 1:4] = _three(lengths + 9)
+    whole[:, 4 : 4 + width] = prefix
+    whole[:, 4 + width : 7 + width] = (0x22, 0x07, 0x09)  # a packed geometry of seven bytes: one MoveTo
+    whole[:, 7 + width : 10 + width] = _three(column << 1 ^ column >> 63)
+    whole[:, 10 + width : 13 + width] = _three(line << 1 ^ line >> 63)
+    if bool(np.all(lengths == width)):
+        features = whole.tobytes()
+    else:
+        places = np.arange(width)
+        keep = np.ones(whole.shape, bool)
+        keep[:, 4 : 4 + width] = places < lengths[:, None]
+        features = whole[keep].tobytes()
+    body = b"\x0a" + _sized(b"entities") + features + layer.tail
+    return b"\x1a" + _sized(body)

@@ -1,0 +1,182 @@
+"""Which tables a reader gets, from the tenant's data models: declared once, the fields of every feed follow."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from malha.context.store import service as store
+from malha.context.store.contracts import MEMBER
+from malha.foundation.access.contracts import Capability
+from malha.kernel import units
+from malha.kernel.text import msg
+from malha.share.datahub.contracts import Field, FieldType, Reader, Table, TableKind, TableMissing
+from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import AttributeKind, DataModel, ModelProperty, ValueType
+
+_TYPES = {
+    ValueType.NUMBER: FieldType.NUMBER,
+    ValueType.INTEGER: FieldType.INTEGER,
+    ValueType.BOOLEAN: FieldType.BOOLEAN,
+    ValueType.INSTANT: FieldType.INSTANT,
+    ValueType.DATE: FieldType.DATE,
+}
+_TAKEN = ("id", "longitude", "latitude", "location", "createdAt", "modifiedAt")
+SUFFIX = {TableKind.HOURLY: "_hourly", TableKind.DAILY: "_daily", TableKind.SERIES: "_series"}
+_F, _T = Field, FieldType
+
+_SUMS = (
+    _F("count", _T.INTEGER, label="Quantos valores", required=True),
+    _F("sum", _T.NUMBER, label="Soma"),
+    _F("average", _T.NUMBER, label="Média"),
+    _F("minimum", _T.NUMBER, label="Mínimo"),
+    _F("maximum", _T.NUMBER, label="Máximo"),
+    _F("first", _T.NUMBER, label="Primeiro valor"),
+    _F("last", _T.NUMBER, label="Último valor"),
+)
+_WHOSE = (
+    _F("entity", _T.TEXT, label="Entidade", description="Identificador: o campo id do estado atual", required=True),
+    _F("attribute", _T.TEXT, label="Propriedade", required=True),
+)
+_WHICH = (_F("instance", _T.TEXT, label="Instância", description="datasetId; vazio na instância comum", required=True),)
+_UNIT = (_F("unit", _T.TEXT, label="Unidade (código UN/CEFACT)", required=True),)
+
+
+def known(conn: psycopg.Connection[Any], reader: Reader) -> list[Table]:
+    """Every table that the reader gets, in order of name. In the tenant's scope."""
+    found: list[Table] = []
+    for name in store.type_names(conn, reader.tenant_id):
+        if within_reach(reader, name):
+            found += of_type(conn, reader, name)
+    return sorted(found, key=lambda table: table.name)
+
+
+def find(conn: psycopg.Connection[Any], reader: Reader, name: str) -> Table:
+    """The table called `name`. Raises TableMissing, also where it is there and not for this reader."""
+    for entity_type in store.type_names(conn, reader.tenant_id):
+        base = identifier(entity_type)
+        if name.startswith(base) and name[len(base) :] in {"", *SUFFIX.values()} and within_reach(reader, entity_type):
+            found = next((one for one in of_type(conn, reader, entity_type) if one.name == name), None)
+            if found is not None:
+                return found
+    raise TableMissing(msg("Não há nenhuma tabela “{name}” ao seu alcance."), name=name[:120])
+
+
+def within_reach(reader: Reader, entity_type: str) -> bool:
+    """Whether the reader may have this type."""
+    return reader.principal.types is None or entity_type in reader.principal.types
+
+
+def of_type(conn: psycopg.Connection[Any], reader: Reader, entity_type: str) -> list[Table]:
+    """The tables of one type: its current state, then its history by hour, by day and value by value."""
+    model = models.find(entity_type, reader.tenant_id)
+    hidden = frozenset() if reader.with_personal and reader.principal.may(Capability.PERSONAL_READ) else personal(model)
+    base = identifier(entity_type)
+    label = (model.label.in_language(reader.language) if model else "") or entity_type
+    about = model.description.in_language(reader.language) if model else ""
+    fields = _current_fields([*(model.properties if model else ()), *_beyond(conn, reader.tenant_id, entity_type, model)], hidden, reader.language)
+    now = Table(base, TableKind.CURRENT, entity_type, fields, ("id",), label, about, hidden)
+    return [now, *(_past(base, kind, entity_type, label, hidden) for kind in SUFFIX)]
+
+
+def personal(model: DataModel | None) -> frozenset[str]:
+    """The attributes of a model that are about people."""
+    return frozenset(p.name for p in model.properties if p.personal) if model else frozenset()
+
+
+def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: frozenset[str]) -> Table:
+    words = {
+        TableKind.HOURLY: ("por hora", "Somas por hora (UTC) de cada série de números."),
+        TableKind.DAILY: ("por dia", "Somas por dia, na hora do município, de cada série de números."),
+        TableKind.SERIES: ("valor a valor", "Cada valor observado, com o instante em UTC."),
+    }[kind]
+    if kind is TableKind.SERIES:
+        when = (_F("observedAt", _T.INSTANT, label="Instante", required=True),)
+        fields: tuple[Field, ...] = (
+            *_WHOSE,
+            *_WHICH,
+            *when,
+            _F("value", _T.NUMBER, label="Valor"),
+            _F("text", _T.TEXT, label="Valor em texto"),
+            _F("unit", _T.TEXT, label="Unidade"),
+        )
+        key: tuple[str, ...] = ("attribute", "entity", "instance", "observedAt")
+    else:
+        when = (_F("start", _T.INSTANT, label="Início", required=True),)
+        fields = (*_WHOSE, *_WHICH, *when, *_UNIT, *_SUMS)
+        key = ("attribute", "entity", "instance", "start", "unit")
+    return Table(base + SUFFIX[kind], kind, entity_type, fields, key, f"{label}, {words[0]}", words[1], hidden)
+
+
+def _beyond(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, model: DataModel | None) -> tuple[ModelProperty, ...]:
+    """What the data has beyond its model, with the type that all of its values share; looked at once in two minutes."""
+    key = (conn.info.dbname, tenant_id, entity_type)
+    until, found = _seen.get(key, (0.0, ()))
+    if time.monotonic() < until:
+        return found
+    declared = [p.name for p in model.properties] if model else []
+    given = {"tenant": tenant_id, "type": store.type_number(conn, entity_type), "declared": declared, "limit": BEYOND}
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(_BEYOND, given).fetchall()
+    found = tuple(ModelProperty(name, AttributeKind(kinds[0]) if kinds[0] in set(AttributeKind) else AttributeKind.PROPERTY, _GUESS.get(shapes[0], ValueType.TEXT) if len(shapes) == 1 else ValueType.TEXT) for name, kinds, shapes in rows)  # fmt: skip
+    if len(_seen) > 10_000:
+        _seen.clear()
+    _seen[key] = (time.monotonic() + SEEN_SECONDS, found)
+    return found
+
+
+def forget() -> None:
+    """Forget what was seen beyond the models: for tests."""
+    _seen.clear()
+
+
+_seen: dict[tuple[str, int, str], tuple[float, tuple[ModelProperty, ...]]] = {}
+SEEN_SECONDS = 120.0
+BEYOND = 200
+_GUESS = {"number": ValueType.NUMBER, "boolean": ValueType.BOOLEAN}
+_BEYOND = """
+SELECT k, array_agg(DISTINCT coalesce(v->>'type', 'Property')), array_agg(DISTINCT coalesce(jsonb_typeof(v->'value'), 'none'))
+FROM entities e, jsonb_each(e.doc) AS a (k, v)
+WHERE e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types))) AND NOT k = ANY (%(declared)s::text[])
+GROUP BY k ORDER BY k LIMIT %(limit)s"""
+
+
+def _current_fields(every: Sequence[ModelProperty], hidden: frozenset[str], language: str) -> tuple[Field, ...]:
+    properties = [p for p in every if p.name not in _TAKEN and p.name not in hidden]
+    fields, names = [_F("id", _T.TEXT, label="Identificador", required=True)], {name.lower() for name in _TAKEN}
+    for one in properties:
+        name = identifier(one.name)
+        while name.lower() in names:
+            name += "_"
+        names.add(name.lower())
+        fields.append(_field(one, name, language))
+    return (
+        *fields,
+        _F("longitude", _T.NUMBER, label="Longitude", unit="°", description="EPSG:4326, só de pontos"),
+        _F("latitude", _T.NUMBER, label="Latitude", unit="°", description="EPSG:4326, só de pontos"),
+        _F("location", _T.GEOMETRY, label="Lugar", description="WKT em EPSG:4326"),
+        _F("createdAt", _T.INSTANT, label="Criado", required=True),
+        _F("modifiedAt", _T.INSTANT, label="Alterado", required=True),
+    )
+
+
+def _field(one: ModelProperty, name: str, language: str) -> Field:
+    geometry = one.kind is AttributeKind.GEO_PROPERTY or one.type is ValueType.GEOMETRY
+    several = one.kind is not AttributeKind.PROPERTY or one.also
+    kind = _T.TEXT if geometry or several else _TYPES.get(one.type, _T.TEXT)
+    unit = units.find(one.unit) if one.unit else None
+    return Field(
+        name, kind, one.name, MEMBER.get(one.kind, "value"), one.label.in_language(language) or one.name,
+        unit.symbol if unit else one.unit, one.description.in_language(language),
+    )  # fmt: skip
+
+
+def identifier(name: str) -> str:
+    """`name` as OData, SQL and Delta Sharing take it: letters, digits and `_`, at most 128."""
+    plain = re.sub(r"\W", "_", name.rpartition("/")[2] if "://" in name else name, flags=re.ASCII)[:128]
+    return plain if plain and not plain[0].isdigit() else f"_{plain}"
