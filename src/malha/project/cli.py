@@ -31,6 +31,7 @@ COMMANDS = {
     "territory": ("malha.project.commands.territory", "Território: limites por edição, ruas e portas"),
     "demo": ("malha.project.commands.demo", "A vila de demonstração: fazer, mostrar, tirar"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
+    "hub": ("malha.project.commands.hub", "Dados para as ferramentas: dar e tirar o acesso por SQL de um município"),
 }
 
 
