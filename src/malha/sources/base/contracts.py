@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from malha.context.store.contracts import EntityDocument, EntityTable
+from malha.foundation.outgoing import contracts as outgoing
 from malha.kernel.errors import BadInput, MalhaError, Unavailable
 from malha.vocabulary.models.contracts import Label
 
@@ -39,7 +40,7 @@ class SourceChanged(SourceError, BadInput):
     slug = "source-changed"
 
 
-class RefusedAddress(SourceError, BadInput):
+class RefusedAddress(SourceError, outgoing.RefusedAddress):
     """The address may not be fetched."""
 
     slug = "refused-address"

@@ -1,96 +1,34 @@
-"""The only way out: an HTTP client that refuses private networks, follows few redirects and stops at limits."""
+"""What connectors fetch: JSON and files, through the guarded way out, with few redirects and limits."""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-import httpcore
 import httpx
 
-from malha.foundation.settings import service as settings
+from malha.foundation.outgoing import contracts as outgoing
+from malha.foundation.outgoing.service import check_url, client
 from malha.kernel.text import msg
 from malha.kernel.time import now
 from malha.sources.base.contracts import NotReady, RefusedAddress, SourceChanged
 
-USER_AGENT = "Malha/0.1 (+https://territoriosinteligentes.gov.pt)"
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0
 TOTAL_SECONDS = 600.0
 JSON_BYTES = 64 * 2**20
 FILE_BYTES = 4 * 2**30
 REDIRECTS = 5
 
 
-def check_url(url: str) -> None:
-    """Raise RefusedAddress unless `url` is http(s) without credentials."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise RefusedAddress(msg("O endereço {url} tem de começar por http:// ou https://."), url=url)
-    if parts.username or parts.password:
-        raise RefusedAddress(msg("O endereço traz um nome ou uma senha; escreva-os nos campos próprios."))
-
-
-def public_addresses(host: str, port: int) -> list[str]:
-    """The addresses of `host` that may be reached. Raises RefusedAddress when one of them lies in a private network.
-
-    All are checked, so that a name with a public and a private address gets nowhere.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as reason:
-        raise NotReady(msg("Não há nenhum computador com o nome {host}."), host=host) from reason
-    addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
-    if not settings.current().fetch_private:
-        for address in addresses:
-            if not _is_public(address):
-                raise RefusedAddress(msg("{host} fica numa rede privada; só se vai buscar à Internet."), host=host)
-    return addresses
-
-
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return ip.is_global and not ip.is_multicast
-
-
-class _GuardedNetwork(httpcore.SyncBackend):
-    """Connect to the very address that was checked, so that a name cannot change in between."""
-
-    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):  # type: ignore[no-untyped-def]
-        failure: Exception | None = None
-        for address in public_addresses(host, port):
-            try:
-                return super().connect_tcp(address, port, timeout=timeout, local_address=local_address, socket_options=socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as reason:
-                failure = reason
-        raise failure or httpcore.ConnectError("no address")
-
-
-@contextmanager
-def client() -> Iterator[httpx.Client]:
-    """An HTTP client that only reaches what `public_addresses` allows. Proxies of the environment are honoured."""
-    transport = httpx.HTTPTransport(retries=0)
-    transport._pool._network_backend = _GuardedNetwork()  # noqa: SLF001 -- httpx has no public door to it
-    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    with httpx.Client(transport=transport, timeout=timeout, follow_redirects=False, headers={"User-Agent": USER_AGENT}) as made:
-        yield made
-
-
 def _stream(made: httpx.Client, url: str, limit_bytes: int) -> Iterator[bytes]:
     deadline = time.monotonic() + TOTAL_SECONDS
     for _ in range(REDIRECTS + 1):
-        check_url(url)
         try:
+            check_url(url)
             with made.stream("GET", url) as answer:
                 if answer.is_redirect:
                     url = urljoin(url, answer.headers["location"])
@@ -105,6 +43,10 @@ def _stream(made: httpx.Client, url: str, limit_bytes: int) -> Iterator[bytes]:
                         raise NotReady(msg("{url} demorou demais."), url=url)
                     yield piece
                 return
+        except outgoing.RefusedAddress as reason:
+            raise RefusedAddress(reason.message, **reason.params) from reason
+        except outgoing.NoAnswer as reason:
+            raise NotReady(reason.message, **reason.params) from reason
         except httpx.TransportError as reason:
             raise NotReady(msg("{url} não responde ({reason})."), url=url, reason=type(reason).__name__) from reason
     raise RefusedAddress(msg("{url} manda de endereço em endereço sem parar."), url=url)

@@ -8,6 +8,8 @@ import threading
 import httpx
 import pytest
 
+from malha.foundation.outgoing import service as outgoing
+from malha.foundation.outgoing.contracts import RefusedAddress as Refused
 from malha.sources.base import http as guarded
 from malha.sources.base import quality
 from malha.sources.base.contracts import NotReady, RefusedAddress, SourceChanged
@@ -41,7 +43,7 @@ def server(monkeypatch):
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     thread = threading.Thread(target=made.serve_forever)
     thread.start()
-    monkeypatch.setattr(guarded, "_is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(outgoing, "_is_public", lambda address: address == "127.0.0.1")
     yield f"http://127.0.0.1:{made.server_port}"
     made.shutdown()
     thread.join()
@@ -94,17 +96,17 @@ def test_too_much_is_not_kept(server, tmp_path):
     ],
 )
 def test_private_addresses_are_refused(address):
-    assert not guarded._is_public(address)
+    assert not outgoing._is_public(address)
 
 
 def test_public_addresses_pass():
-    assert guarded._is_public("193.137.20.123")
-    assert guarded._is_public("2001:690::1")
+    assert outgoing._is_public("193.137.20.123")
+    assert outgoing._is_public("2001:690::1")
 
 
 @pytest.mark.parametrize("url", ["ftp://x.pt/a", "file:///etc/passwd", "http://", "https://nome:senha@x.pt/"])
 def test_other_schemes_and_credentials_are_refused(url):
-    with pytest.raises(RefusedAddress):
+    with pytest.raises(Refused):
         guarded.check_url(url)
 
 
