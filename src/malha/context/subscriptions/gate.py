@@ -6,7 +6,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from malha.foundation.outgoing import service as outgoing
+from malha.foundation.outgoing import internal as outgoing
 
 REMEMBER_SECONDS = 30.0
 LOOKUPS = 8

@@ -17,8 +17,8 @@ from malha.context.subscriptions.contracts import MethodNotAllowed, RefusedEndpo
 from malha.context.subscriptions.reading import is_uri
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
-from malha.foundation.outgoing import service as outgoing
-from malha.foundation.outgoing.contracts import RefusedAddress, UnknownHost
+from malha.foundation.outgoing import internal as outgoing
+from malha.foundation.outgoing.contracts import NoAnswer, RefusedAddress
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
@@ -66,7 +66,7 @@ def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> 
     slug = conn.execute("SELECT slug FROM organisation WHERE id = %s", [who.tenant_id]).fetchone()
     try:
         outgoing.addresses(str(parts.hostname), parts.port or _PORTS[parts.scheme], str(slug[0]) if slug else "")
-    except UnknownHost:
+    except NoAnswer:
         return
     except RefusedAddress as refused:
         raise RefusedEndpoint(refused.message, **refused.params) from refused

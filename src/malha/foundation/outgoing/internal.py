@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from functools import lru_cache
 
-from malha.foundation.outgoing.contracts import RefusedAddress, UnknownHost
+from malha.foundation.outgoing.contracts import NoAnswer, RefusedAddress
 from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 
@@ -21,12 +21,12 @@ def addresses(host: str, port: int, tenant: str = "") -> list[str]:
     """The addresses of `host` that may be reached for `tenant` (its slug). Looks the name up; may take seconds.
 
     Raises RefusedAddress when one of them is internal and not listed in MALHA_INTERNAL_HOSTS for the tenant (all are
-    checked, so that a name with a public and a private address gets nowhere); UnknownHost without an address.
+    checked, so that a name with a public and a private address gets nowhere); NoAnswer without an address.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as reason:
-        raise UnknownHost(msg("Não há nenhum computador com o nome {host}."), host=host[:253]) from reason
+        raise NoAnswer(msg("Não há nenhum computador com o nome {host}."), host=host[:253]) from reason
     known = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in known:
         check(host, address, tenant)

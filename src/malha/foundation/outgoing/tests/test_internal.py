@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from malha.foundation.outgoing import service
-from malha.foundation.outgoing.contracts import RefusedAddress, UnknownHost
+from malha.foundation.outgoing import internal
+from malha.foundation.outgoing.contracts import NoAnswer, RefusedAddress
 from malha.foundation.settings import service as settings
 
 
@@ -31,31 +31,31 @@ def listing(monkeypatch, *entries):
 )
 def test_internal_addresses_are_refused(address):
     with pytest.raises(RefusedAddress, match="MALHA_INTERNAL_HOSTS"):
-        service.check("example.org", address)
+        internal.check("example.org", address)
 
 
 @pytest.mark.parametrize("address", ["193.137.0.1", "2001:690::1"])
 def test_public_addresses_pass(address):
-    service.check("example.org", address)
+    internal.check("example.org", address)
 
 
 def test_the_operator_lists_hosts_and_networks_by_tenant(monkeypatch):
     listing(monkeypatch, "vila=10.1.0.0/16", "vila=broker.local", "*=127.0.0.1")
-    service.check("x", "10.1.2.3", "vila")
-    service.check("Broker.local.", "192.168.0.9", "vila")
-    service.check("x", "127.0.0.1", "outra")
+    internal.check("x", "10.1.2.3", "vila")
+    internal.check("Broker.local.", "192.168.0.9", "vila")
+    internal.check("x", "127.0.0.1", "outra")
     for host, address in (("x", "10.1.2.3"), ("broker.local", "192.168.0.9")):
         with pytest.raises(RefusedAddress):
-            service.check(host, address, "outra")
+            internal.check(host, address, "outra")
 
 
 def test_a_name_with_one_internal_address_gets_nowhere(monkeypatch):
     found = [(2, 1, 6, "", ("193.137.0.1", 80)), (2, 1, 6, "", ("10.0.0.1", 80))]
-    monkeypatch.setattr(service.socket, "getaddrinfo", lambda *_a, **_k: found)
+    monkeypatch.setattr(internal.socket, "getaddrinfo", lambda *_a, **_k: found)
     with pytest.raises(RefusedAddress):
-        service.addresses("rebind.example", 80)
+        internal.addresses("rebind.example", 80)
 
 
 def test_a_name_that_nobody_has():
-    with pytest.raises(UnknownHost):
-        service.addresses("nao-existe.invalid", 80)
+    with pytest.raises(NoAnswer):
+        internal.addresses("nao-existe.invalid", 80)
