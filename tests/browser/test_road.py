@@ -1,4 +1,4 @@
-"""The whole road as somebody walks it who only reads the screen: a file, the map, an export, an open dataset, and back."""
+"""The whole road as somebody walks it who only reads the screen: sign in, a file, the map, an alarm, an export, an open dataset, and back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
+from uuid import uuid4
 
 import pytest
+from playwright.sync_api import expect
+
+from malha.context.store import service as store
+from malha.context.store.contracts import Column, EntityQuery, EntityTable, WriteOptions
+from malha.foundation.access.contracts import RoleName
+from malha.foundation.database import service as database
+from malha.foundation.identity import invitations
+from malha.foundation.tenancy import service as tenancy
+from malha.kernel import time
 
 ROWS = 30
 QUESTIONS = 12  # more than there are: nobody answers for ever
@@ -56,21 +67,95 @@ def load(page, address, file):
     page.get_by_text(re.compile(rf"{ROWS} linhas entraram")).wait_for(timeout=60_000)
 
 
+def sign_in_by_passkey(page, server, town, passkeys):
+    """Invited, a passkey made; gone, and back by that passkey."""
+    passkeys(page)
+    with tenancy.scope(town.id):
+        _, link = invitations.invite(town, email=f"ana-{uuid4().hex[:8]}@exemplo.pt", role=RoleName.TENANT_MANAGER, name="Ana Ensaio")
+    page.goto(server + urllib.parse.urlsplit(link).path)
+    page.get_by_role("button", name="Com chave de acesso").click()
+    page.get_by_role("button", name="Criar chave neste aparelho").click()
+    page.get_by_role("link", name="Já os guardei, continuar").click()
+    page.get_by_label("Conta de Ana Ensaio").click()
+    page.get_by_role("link", name="Sair ou mudar de pessoa").click()
+    page.get_by_role("button", name="Sair", exact=True).click()
+    page.get_by_role("button", name="Entrar com chave de acesso").click()
+    page.wait_for_url(lambda url: "/conta/login/" not in url)
+
+
+def an_alarm(page, address, town, entity_type, assert_accessible):
+    """Who is to be told, what to watch; a value comes by itself; the notice is read, the alarm taken and ended."""
+    email = f"piquete-{uuid4().hex[:8]}@exemplo.pt"
+    page.goto(f"{address}/agir/alarmes/avisos/")
+    page.get_by_label("Nome").fill("Piquete")
+    page.get_by_label("Endereço").fill(email)
+    page.get_by_role("button", name="Juntar canal").click()
+    page.goto(f"{address}/dados/entidades/{entity_type}/")
+    page.get_by_role("link", name="Contentor da Praça 7", exact=True).click()
+    page.get_by_role("link", name="Criar alarme").click()
+    page.get_by_label("Nome do alarme").fill("Capacidade")
+    page.locator("#id_bound").fill("100")
+    page.get_by_label("Gravidade").select_option(label="Crítico")
+    page.get_by_label("O que fazer").fill("Ir lá ver.")
+    page.get_by_label("A quem ligar").fill("Piquete")
+    page.get_by_label(re.compile("^Piquete")).check()
+    watched = page.get_by_label("Medida").input_value()
+    assert_accessible(page)
+    page.get_by_role("button", name="Guardar alarme").click()
+    expect(page.get_by_role("link", name="Capacidade", exact=True)).to_be_visible()
+
+    page.goto(f"{address}/agir/alarmes/")
+    speaks(town, entity_type, watched, 120.5)
+    expect(page.locator("#alarmes .alarm-title")).to_have_text("Capacidade — Contentor da Praça 7", timeout=45_000)
+    post = page.context.new_page()
+    subject = post.get_by_text(re.compile(r"\[Crítico\] Capacidade 120,50.* > 100,00.* — Contentor da Praça 7 — desde \d\d:\d\d")).first
+    for _ in range(30):
+        post.goto(f"{address.rsplit('/', 1)[0]}/correio/?para={email}")
+        if subject.count():
+            break
+        post.wait_for_timeout(1000)
+    expect(subject).to_be_visible()
+    post.close()
+    page.locator("#alarmes").get_by_role("link", name="Capacidade", exact=True).click()
+    page.get_by_role("button", name="Fico com isto").click()
+    expect(page.get_by_text("Ana Ensaio ficou com isto às")).to_be_visible()
+    page.get_by_role("button", name="Terminar alarme").click()
+    expect(page.locator("section[aria-labelledby=o-que] p").first).to_contain_text("Terminado")
+    assert_accessible(page)
+
+
+def speaks(town, entity_type, attribute, value):
+    """The container itself says something new, as a device does."""
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        (thing,) = store.query(conn, [town.id], EntityQuery(types=(entity_type,), text="Contentor da Praça 7", limit=1)).entities
+        store.upsert_table(
+            conn, town.id, EntityTable(entity_type, [thing.uri], [Column(attribute, [value])], observed_at=[time.now()]), WriteOptions(live=True)
+        )
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_it_works(server, worker, page, phone, town, file, sign_in, assert_accessible, shoot):
+@pytest.mark.timeout(420)
+def test_it_works(server, worker, page, phone, town, file, passkeys, assert_accessible, shoot):
     address = f"{server}/{town.slug}"
-    sign_in(page, town)
+    sign_in_by_passkey(page, server, town, passkeys)
     load(page, address, file)
     assert_accessible(page)
     shoot(page, "carga")
     run = page.url
+
+    page.get_by_role("navigation", name="Salas").get_by_role("link", name="Mapa").click()
+    expect(page.locator("malha-map[data-state=drawn]")).to_be_visible(timeout=45_000)
+    page.locator("malha-map [data-map-table] summary").click()
+    expect(page.locator("malha-map").get_by_role("link", name="Contentor da Praça 7", exact=True)).to_be_visible()
+    assert_accessible(page)
 
     page.goto(f"{address}/dados/entidades/")
     page.locator("main a", has_text=re.compile("contentores", re.IGNORECASE)).first.click()
     page.get_by_text("Contentor da Praça 7", exact=True).wait_for()
     entity_type = page.url.rstrip("/").rsplit("/", 1)[1].partition("?")[0]
     assert_accessible(page)
+
+    an_alarm(page, address, town, entity_type, assert_accessible)
 
     page.goto(f"{address}/dados/exportar/?type={entity_type}")
     assert_accessible(page)

@@ -69,7 +69,7 @@ def test_a_new_tenant_sees_five_steps(page, server, new_tenant, sign_in, shoot, 
     shoot(page, "pacotes")
     assert_accessible(page)
     page.goto(f"{server}/{tenant.slug}/primeiro-dia/")
-    expect(page.get_by_text("2 de 5 passos feitos")).to_be_visible()  # the pack brought its alarms too
+    expect(page.get_by_text("1 de 5 passos feitos")).to_be_visible()  # its alarms are not one's own yet
 
 
 def test_without_a_sign_of_life_a_band_says_so(page, server, town, sign_in):

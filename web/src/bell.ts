@@ -101,8 +101,7 @@ class MalhaBell extends HTMLElement {
     if (now.newest > this.newest) {
       announce(now.text);
       if (localStorage.getItem(SOUND_KEY) === "on") beep();
-    }
-    else if (now.count > this.count) announce(now.label);
+    } else if (now.count > this.count) announce(now.label);
     this.count = now.count;
     this.newest = Math.max(this.newest, now.newest);
     this.title();

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from malha.foundation.access.contracts import Capability
 from malha.foundation.administration import contracts as administration
+from malha.foundation.settings import service as settings
 from malha.ui import navigation
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ProjectConfig(AppConfig):
         navigation.register_tenants(tenant_links)
         administration.provide_types(entity_types)
         navigation.register_ribbon(fictitious)
+        navigation.register_operator(settings.current().operator_name, settings.current().operator_url)
         self._register_search()
         navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
         for label, name, capability, text in (

@@ -94,6 +94,7 @@ class Registry:
     bell: Callable[[HttpRequest], Alarms] | None = None
     notices: list[Callable[[HttpRequest], Iterable[Notice]]] = field(default_factory=list)
     tenants: Callable[[HttpRequest], Iterable[TenantLink]] | None = None
+    operator: tuple[str, str] = ("", "")
     ribbons: list[Callable[[HttpRequest], str | Promise | None]] = field(default_factory=list)
 
 
@@ -149,6 +150,11 @@ def bell_label(alarms: int, waiting: int) -> str:
 def register_tenants(tenants: Callable[[HttpRequest], Iterable[TenantLink]]) -> None:
     """`tenants(request)` lists the municipalities that the person may move between."""
     registry.tenants = tenants
+
+
+def register_operator(name: str, url: str) -> None:
+    """Who operates the programme that this installation belongs to: named at the foot of every page."""
+    registry.operator = (name, url)
 
 
 def register_ribbon(ribbon: Callable[[HttpRequest], str | Promise | None]) -> None:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from django import forms
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from malha.insight.alerts.contracts import Channel, ChannelKind, Operator, Rule, RuleKind, Severity
 from malha.kernel import formats
@@ -80,8 +80,8 @@ class RuleForm(forms.Form):
         found = self.model.find(name) if self.model else None
         if found is None:
             return name
-        symbol = formats.unit(found.unit)
-        return f"{found.label.pt} ({symbol})" if symbol else found.label.pt
+        label, symbol = found.label.in_language(get_language() or "pt-pt"), formats.unit(found.unit)
+        return f"{label} ({symbol})" if symbol else label
 
     def _number(self, name: str) -> float | None:
         text = str(self.cleaned_data.get(name) or "").strip().replace("\u00a0", "").replace(" ", "")

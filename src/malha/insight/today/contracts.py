@@ -16,8 +16,9 @@ class Step:
     href: str
     minutes: int
     done: bool
-    extra_href: str = ""
-    extra_label: str = ""
+    #: something that the page offers beside it: where it is sent, and what the button says
+    offer_href: str = ""
+    offer_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

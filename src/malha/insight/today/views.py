@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -60,7 +60,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
         "chart_spec": presentation.chart(chosen, points, tenant, language) if chosen and points is not None else None,
         "map_spec": maps.spec_of(request, declared_only=True), "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(rules),
         "may_handle": principal.may(Capability.ALERTS_HANDLE), "latest": service.latest(conn, tenant, language), "health": _health(tenant, language),
-        "steps_left": sum(not step.done for step in _steps(request, declared, rules)) if principal.may(Capability.TENANT_MANAGE) else 0,
+        "steps_left": sum(not step.done for step in _steps(request, declared, rules)) if principal.may(Capability.TENANT_MANAGE) and not tenant.is_demo else 0,
     }  # fmt: skip
     values["late"] = [one for one in values["health"] if one.late]  # type: ignore[attr-defined]  # a list of Health
     return render(request, "today/home.html", values)
@@ -115,25 +115,16 @@ def first_day(request: HttpRequest) -> HttpResponse:
     return render(request, "today/first_day.html", values)
 
 
-def _address(name: str, path: str, request: HttpRequest) -> str:
-    """The address of another room's page, by its name where it has one."""
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return f"{request.META.get('SCRIPT_NAME', '')}/{path}"
-
-
 def _steps(request: HttpRequest, declared: Sequence[Metric], rules: Sequence[Rule]) -> list[Step]:
     conn, tenant = database.current(), tenant_of(request)
     managers = {one.person_id for one in access_service.members(tenant.id) if one.role == RoleName.TENANT_MANAGER}
-    load = _address("tabular:start", "dados/carregar/", request)
     return [
-        Step("arms", _("Nome e brasão"), _("Como o município aparece no topo de cada página."), _address("identity:brand", "gestao/identidade/", request), 3, bool((tenant.theme or {}).get("arms"))),
+        Step("arms", _("Nome e brasão"), _("Como o município aparece no topo de cada página."), reverse("administration:identity"), 3, bool((tenant.theme or {}).get("arms"))),
         Step(
             "file", _("Um primeiro ficheiro"), _("Uma folha de cálculo que já tenha: contentores, escolas, sensores. Se não tiver nenhuma à mão, há um exemplo pronto."),
-            load, 10, store.holds_anything(conn, tenant.id), f"{load}?exemplo=1", _("Usar o exemplo"),
+            reverse("guide:upload"), 10, store.holds_anything(conn, tenant.id), reverse("guide:example"), _("Usar o exemplo"),
         ),
-        Step("pack", _("Um pacote"), _("Indicadores, mapa e alarmes prontos sobre um assunto. Liga-se com um clique."), _address("packs:list", "gestao/pacotes/", request), 2, any(one.pack for one in declared)),
-        Step("people", _("Um segundo gestor e os colegas"), _("Quem perder o telemóvel entra pela mão do outro gestor."), _address("identity:people", "gestao/pessoas/", request), 5, len(managers) > 1),
-        Step("alarm", _("Um alarme"), _("O que vigiar, o que fazer, a quem ligar."), reverse("alerts:rule_new"), 5, any(one.enabled for one in rules)),
+        Step("pack", _("Um pacote"), _("Indicadores, mapa e alarmes prontos sobre um assunto. Liga-se com um clique."), reverse("packs:list"), 2, any(one.pack for one in declared)),
+        Step("people", _("Um segundo gestor e os colegas"), _("Quem perder o telemóvel entra pela mão do outro gestor."), reverse("identity:people"), 5, len(managers) > 1),
+        Step("alarm", _("Um alarme"), _("O que vigiar, o que fazer, a quem ligar."), reverse("alerts:rule_new"), 5, any(one.enabled and not one.pack for one in rules)),
     ]  # fmt: skip

@@ -38,7 +38,7 @@ def command(inputs: Path | None, *, as_json: bool) -> None:
 
 def _tell(console: Console, step: Step) -> None:
     mark = "[green]✓[/green]" if step.holds else "[red]✗[/red]"
-    console.print(f"{mark} {say(step.title)} ({step.seconds} s, {say(msg('{count} comparações'), count=len(step.comparisons))}) — {step.input}")
+    console.print(f"{mark} {step.title} ({step.seconds} s, {say(msg('{count} comparações'), count=len(step.comparisons))}) — {step.input}")
     for one in step.comparisons:
         if not one.holds:
             console.print(say(msg("    {what}: devia ser {expected!r}, é {found!r}"), what=one.what, expected=one.expected, found=one.found))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from malha.foundation.language.service import say
+from malha.kernel.text import msg
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -42,7 +45,7 @@ class Step:
 
     def at_least(self, what: str, expected: float, found: float) -> None:
         """Compare a figure with the least that it should be."""
-        self.comparisons.append(Comparison(f"{what} (pelo menos)", expected, found, found >= expected))
+        self.comparisons.append(Comparison(say(msg("{what} (pelo menos)"), what=what), expected, found, found >= expected))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from malha.foundation.language.service import of_terminal, say
+from malha.kernel.text import msg
 from malha.project.verification.contracts import Step
 from malha.project.verification.road import Road
 
@@ -69,24 +71,24 @@ def source(road: Road, step: Step) -> None:
     from malha.vocabulary.models.contracts import Aggregation
 
     owner, raw = road.known["tenant"], raw_temperatures(road.inputs.weather)
-    step.input = f"{road.inputs.origin}: {road.inputs.weather.name}, pelo conector do IPMA (só observações)"
+    step.input = say(msg("{origin}: {file}, pelo conector do IPMA (só observações)"), origin=road.inputs.origin, file=road.inputs.weather.name)
     with recording(road.inputs.weather) as base, database.connect() as conn:
         settings = {"base": base, "reach": "all", "observations": "1", "forecast": "0", "warnings": "0", "fire_risk": "0"}
         with database.tenant_transaction(conn, [owner.id]):
             made = fetching.set_up(conn, owner.id, "ipma", settings, "verify")
         result = fetching.fetch(owner.id, made.id)
-    step.equal("o conector acabou bem", "", result.error)
+    step.equal(say(msg("o conector acabou bem")), "", result.error)
     start_at, end_at = min(at for _, at in raw), max(at for _, at in raw) + timedelta(seconds=1)
     values = temporal.series(owner.id, SeriesQuery("WeatherObserved", "temperature", start_at, end_at, grain=Grain.RAW, group_by_entity=True))
     found = {(one.uri.rsplit(":", 1)[1], at): float(value or 0) for one in values for at, value, _ in one.points}
-    step.equal("temperaturas na história", len(raw), len(found))
-    step.equal("temperaturas diferentes do ficheiro", 0, sum(abs(found.get(key, MISSING) - value) > 1e-9 for key, value in raw.items()))
+    step.equal(say(msg("temperaturas na história")), len(raw), len(found))
+    step.equal(say(msg("temperaturas diferentes do ficheiro")), 0, sum(abs(found.get(key, MISSING) - value) > 1e-9 for key, value in raw.items()))
     hourly = temporal.series(owner.id, SeriesQuery("WeatherObserved", "temperature", start_at, end_at, grain=Grain.HOUR, aggregation=Aggregation.AVERAGE))[
         0
     ].points
     last, mean, _ = hourly[-1]
     expected = [value for (_, at), value in raw.items() if last <= at < last + timedelta(hours=1)]
-    step.close("média da última hora", sum(expected) / len(expected), float(mean or 0), within=1e-9)
+    step.close(say(msg("média da última hora")), sum(expected) / len(expected), float(mean or 0), within=1e-9)
 
 
 def card(road: Road, step: Step) -> None:
@@ -108,8 +110,16 @@ def card(road: Road, step: Step) -> None:
     )
     latest = {station: temperature for _, station, temperature in within}.values()
     by_hand = {"average": sum(latest) / len(latest), "maximum": max(latest), "minimum": min(latest)}
-    step.input = f"{road.inputs.origin}: {road.inputs.weather.name}; cartão “{metric.label.pt}” às {at:%Y-%m-%d %H:%M} UTC"
-    step.close(f"{metric.aggregation.value} de temperature", by_hand[metric.aggregation.value], value.value, within=1e-6)
+    step.input = say(
+        msg("{origin}: {file}; cartão “{card}” às {at} UTC"),
+        origin=road.inputs.origin, file=road.inputs.weather.name, card=metric.label.in_language(of_terminal()), at=f"{at:%Y-%m-%d %H:%M}",
+    )  # fmt: skip
+    step.close(
+        say(msg("{aggregation} de {attribute}"), aggregation=metric.aggregation.value, attribute="temperature"),
+        by_hand[metric.aggregation.value],
+        value.value,
+        within=1e-6,
+    )
 
 
 def alarm(road: Road, step: Step) -> None:
@@ -147,13 +157,13 @@ def alarm(road: Road, step: Step) -> None:
         deadline = time.monotonic() + WEBHOOK_SECONDS
         while not calls and time.monotonic() < deadline:
             time.sleep(0.1)
-    step.input = "quatro leituras por NGSI-LD, de três em três minutos de tempo do acontecimento"
-    step.equal("avisos recebidos", 1, len(calls))
+    step.input = say(msg("quatro leituras por NGSI-LD, de três em três minutos de tempo do acontecimento"))
+    step.equal(say(msg("avisos recebidos")), 1, len(calls))
     if calls:
-        step.equal("assinatura", True, calls[0][1])
-        step.equal("o aviso traz o valor", True, "2.31" in json.dumps(calls[0][0]) or "2,31" in json.dumps(calls[0][0]))
+        step.equal(say(msg("assinatura")), True, calls[0][1])
+        step.equal(say(msg("o aviso traz o valor")), True, "2.31" in json.dumps(calls[0][0]) or "2,31" in json.dumps(calls[0][0]))
     with database.connect() as conn, database.tenant_transaction(conn, [owner.id]):
-        step.equal("alarmes abertos por esta regra", 1, sum(one.rule_id == rule_id for one in alerts.alarms(conn, owner.id)))
+        step.equal(say(msg("alarmes abertos por esta regra")), 1, sum(one.rule_id == rule_id for one in alerts.alarms(conn, owner.id)))
 
 
 def _rise(road: Road, levels: list[float]) -> None:

@@ -8,9 +8,11 @@ import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from malha.foundation.language.service import say
+from malha.kernel.text import msg
 from malha.project.verification.contracts import Inputs
 
-OWN = "escritos pelo projeto"
+OWN = msg("escritos pelo projeto")
 STATIONS = 6
 HOURS = 24
 
@@ -47,7 +49,7 @@ def _write(into: Path) -> Inputs:
     places.write_text(_places(), encoding="utf-8")
     table.write_text(_table(), encoding="utf-8")
     weather.write_text(json.dumps(_weather()), encoding="utf-8")
-    return Inputs(OWN, models, places, table, weather)
+    return Inputs(say(OWN), models, places, table, weather)
 
 
 def _schema() -> dict[str, object]:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from malha.foundation.language.service import say
+from malha.kernel.text import msg
 from malha.project.verification.contracts import Step
 from malha.project.verification.road import Road
 
@@ -24,9 +26,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def start(road: Road, step: Step) -> None:
     """The platform starts from an empty folder."""
     seconds = road.start()
-    step.equal("responde em /health", 200, road.status("/health"))
-    step.equal("a página inicial abre", 200, road.status("/"))
-    step.input = f"pasta vazia, pronta em {seconds:.1f} s"
+    step.equal(say(msg("responde em /health")), 200, road.status("/health"))
+    step.equal(say(msg("a página inicial abre")), 200, road.status("/"))
+    step.input = say(msg("pasta vazia, pronta em {seconds} s"), seconds=round(seconds, 1))
 
 
 def tenant(road: Road, step: Step) -> None:
@@ -35,11 +37,11 @@ def tenant(road: Road, step: Step) -> None:
 
     began = time.monotonic()
     road.known["tenant"] = tenancy.create_municipality(MUNICIPALITY)
-    step.at_least("menos de um segundo", 0.0, 1.0 - (time.monotonic() - began))
+    step.at_least(say(msg("menos de um segundo")), 0.0, 1.0 - (time.monotonic() - began))
     road.known["other"] = tenancy.create_municipality(OTHER_MUNICIPALITY)
-    step.equal("nome do município", "Lisboa", road.known["tenant"].name)
-    step.equal("o endereço próprio abre", 200, road.status(f"/{road.known['tenant'].slug}/dados-abertos/"))
-    step.input = "factos dos 308 municípios"
+    step.equal(say(msg("nome do município")), "Lisboa", road.known["tenant"].name)
+    step.equal(say(msg("o endereço próprio abre")), 200, road.status(f"/{road.known['tenant'].slug}/dados-abertos/"))
+    step.input = say(msg("factos dos 308 municípios"))
 
 
 def models(road: Road, step: Step) -> None:
@@ -54,10 +56,12 @@ def models(road: Road, step: Step) -> None:
     with database.connect() as conn, database.tenant_transaction(conn, [owner.id]):
         kept = importing.save(conn, owner.id, report, origin=road.inputs.models.name)
     step.input = f"{road.inputs.origin}: {road.inputs.models.name}"
-    step.equal("esquemas lidos", len(schemas), len(report.schemas))
-    step.equal("aceites ou recusados com razão", len(schemas), kept + sum(bool(one.reason) or one.is_metadata for one in report.schemas if one.model is None))
+    step.equal(say(msg("esquemas lidos")), len(schemas), len(report.schemas))
+    step.equal(
+        say(msg("aceites ou recusados com razão")), len(schemas), kept + sum(bool(one.reason) or one.is_metadata for one in report.schemas if one.model is None)
+    )
     known = {model.type for model in vocabulary.all_models(owner.id)}
-    step.equal("tipos que ficaram por conhecer", [], sorted({model.type for model in report.models} - known))
+    step.equal(say(msg("tipos que ficaram por conhecer")), [], sorted({model.type for model in report.models} - known))
 
 
 def files(road: Road, step: Step) -> None:
@@ -70,10 +74,12 @@ def files(road: Road, step: Step) -> None:
     for path, given in answers.items():
         result = runs.load_file(owner.id, path, given)
         counts = result.counts
-        step.equal(f"{path.name}: linhas lidas", len(rows_of(path)), counts.read)
-        step.equal(f"{path.name}: entram, esperam ou repetem", counts.read, counts.entered + counts.held + counts.repeated + counts.left_out)
+        step.equal(say(msg("{file}: linhas lidas"), file=path.name), len(rows_of(path)), counts.read)
+        step.equal(
+            say(msg("{file}: entram, esperam ou repetem"), file=path.name), counts.read, counts.entered + counts.held + counts.repeated + counts.left_out
+        )
         again = runs.load_file(owner.id, path, given)
-        step.equal(f"{path.name}: alterações à segunda vez", 0, again.counts.changes)
+        step.equal(say(msg("{file}: alterações à segunda vez"), file=path.name), 0, again.counts.changes)
         road.known[path.name] = counts
 
 
@@ -90,17 +96,17 @@ def programs(road: Road, step: Step) -> None:
     road.known["token"] = answer["token"]
     rows = {row["id"]: row for row in rows_of(road.inputs.places)}
     found = {uri.rsplit(":", 1)[1]: entity for uri, entity in answer["entities"].items()}
-    step.input = f"{road.inputs.origin}: {road.inputs.places.name}, lido por outro processo"
-    step.equal("entidades", road.known[road.inputs.places.name].created, len(found))
+    step.input = say(msg("{origin}: {file}, lido por outro processo"), origin=road.inputs.origin, file=road.inputs.places.name)
+    step.equal(say(msg("entidades")), road.known[road.inputs.places.name].created, len(found))
     names = {key: rows[key]["name"].strip() for key in found if rows[key]["name"].strip()}
-    step.equal("nomes iguais aos do ficheiro", len(names), sum(found[key].get("name") == name for key, name in names.items()))
+    step.equal(say(msg("nomes iguais aos do ficheiro")), len(names), sum(found[key].get("name") == name for key, name in names.items()))
     places = sum(
         abs(entity["location"]["coordinates"][0] - float(rows[key]["lon"])) < 1e-6
         and abs(entity["location"]["coordinates"][1] - float(rows[key]["lat"])) < 1e-6
         for key, entity in found.items()
         if "location" in entity
     )
-    step.equal("lugares iguais aos do ficheiro", sum("location" in entity for entity in found.values()), places)
+    step.equal(say(msg("lugares iguais aos do ficheiro")), sum("location" in entity for entity in found.values()), places)
 
 
 def history(road: Road, step: Step) -> None:
@@ -122,9 +128,16 @@ def history(road: Road, step: Step) -> None:
     one = SeriesQuery("LinePerformance", "total_trip_count", start_at, end_at, uris=(f"urn:{owner.slug}:LinePerformance:{line}",), grain=Grain.RAW)
     all_days = SeriesQuery("LinePerformance", "total_trip_count", start_at, end_at, grain=Grain.DAY, aggregation=Aggregation.SUM)
     step.input = f"{road.inputs.origin}: {road.inputs.table.name}"
-    for moment in ("antes de compactar", "depois de compactar"):
-        for what, query, expected in ((f"valores da linha {line}", one, days), ("somas por dia de todas as linhas", all_days, sums)):
+    for moment in (say(msg("antes de compactar")), say(msg("depois de compactar"))):
+        for what, query, expected in (
+            (say(msg("valores da linha {line}"), line=line), one, days),
+            (say(msg("somas por dia de todas as linhas")), all_days, sums),
+        ):
             found = {at.astimezone(owner.zone): int(float(value or 0)) for at, value, _ in temporal.series(owner.id, query)[0].points}
-            step.equal(f"{what}, {moment}: quantos e quanto", [len(expected), sum(expected.values())], [len(found), sum(found.values())])
-            step.equal(f"{what}, {moment}: diferentes", 0, sum(found.get(day) != value for day, value in expected.items()))
+            step.equal(
+                say(msg("{what}, {moment}: quantos e quanto"), what=what, moment=moment),
+                [len(expected), sum(expected.values())],
+                [len(found), sum(found.values())],
+            )
+            step.equal(say(msg("{what}, {moment}: diferentes"), what=what, moment=moment), 0, sum(found.get(day) != value for day, value in expected.items()))
         lake.compact(owner.id)

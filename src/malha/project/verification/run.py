@@ -9,7 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from malha.foundation.language.service import explain, of_terminal, say
 from malha.kernel.errors import MalhaError
+from malha.kernel.text import msg
 from malha.project import supervisor
 from malha.project.verification import deciding, inputs, loading, sharing
 from malha.project.verification.contracts import Step
@@ -18,18 +20,18 @@ from malha.project.verification.road import Road, throw_away_folder
 type Walk = Callable[[Road, Step], None]
 
 STEPS: tuple[tuple[str, str, Walk], ...] = (
-    ("start", "Arrancar numa pasta vazia", loading.start),
-    ("tenant", "Criar um município", loading.tenant),
-    ("models", "Importar modelos de dados", loading.models),
-    ("files", "Carregar ficheiros", loading.files),
-    ("programs", "Ler por NGSI-LD noutro processo", loading.programs),
-    ("history", "Ler a história e as somas", loading.history),
-    ("source", "Ligar uma fonte", deciding.source),
-    ("card", "Comparar um cartão com as contas feitas à mão", deciding.card),
-    ("alarm", "Receber um alarme num webhook", deciding.alarm),
-    ("export", "Exportar e comparar linha a linha", sharing.export),
-    ("catalogue", "Publicar no catálogo aberto", sharing.catalogue),
-    ("walls", "Confirmar que outro município não vê nada", sharing.walls),
+    ("start", msg("Arrancar numa pasta vazia"), loading.start),
+    ("tenant", msg("Criar um município"), loading.tenant),
+    ("models", msg("Importar modelos de dados"), loading.models),
+    ("files", msg("Carregar ficheiros"), loading.files),
+    ("programs", msg("Ler por NGSI-LD noutro processo"), loading.programs),
+    ("history", msg("Ler a história e as somas"), loading.history),
+    ("source", msg("Ligar uma fonte"), deciding.source),
+    ("card", msg("Comparar um cartão com as contas feitas à mão"), deciding.card),
+    ("alarm", msg("Receber um alarme num webhook"), deciding.alarm),
+    ("export", msg("Exportar e comparar linha a linha"), sharing.export),
+    ("catalogue", msg("Publicar no catálogo aberto"), sharing.catalogue),
+    ("walls", msg("Confirmar que outro município não vê nada"), sharing.walls),
 )
 
 
@@ -42,7 +44,7 @@ def run(named: Path | None, *, told: Callable[[Step], None] = lambda _: None) ->
     platform: AbstractContextManager[None] = nullcontext()
     try:
         for name, title, walk in STEPS:
-            step = Step(name, title)
+            step = Step(name, say(title))
             steps.append(step)
             began = time.monotonic()
             try:
@@ -51,7 +53,7 @@ def run(named: Path | None, *, told: Callable[[Step], None] = lambda _: None) ->
                     platform = _attach()
                     platform.__enter__()
             except (MalhaError, OSError, AssertionError, LookupError, ValueError) as error:
-                step.error = f"{type(error).__name__}: {error}"
+                step.error = f"{type(error).__name__}: {explain(error, of_terminal()) if isinstance(error, MalhaError) else error}"
             step.seconds = round(time.monotonic() - began, 2)
             told(step)
             if not step.holds:

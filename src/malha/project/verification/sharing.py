@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from malha.foundation.language.service import say
+from malha.kernel.text import msg
 from malha.project.verification.contracts import Comparison, Step
 from malha.project.verification.loading import rows_of
 from malha.project.verification.road import Road
@@ -48,15 +50,15 @@ def export(road: Road, step: Step) -> None:
     lines = [line for line in io.StringIO(text) if not line.startswith("#")]
     exported = {row["id"].rsplit(":", 1)[1]: row for row in csv.DictReader(lines)}
     rows = {row["id"]: row for row in rows_of(road.inputs.places)}
-    step.input = f"{road.inputs.origin}: {road.inputs.places.name}, exportado em CSV por uma pessoa com sessão"
-    step.equal("linhas", road.known[road.inputs.places.name].created, len(exported))
+    step.input = say(msg("{origin}: {file}, exportado em CSV por uma pessoa com sessão"), origin=road.inputs.origin, file=road.inputs.places.name)
+    step.equal(say(msg("linhas")), road.known[road.inputs.places.name].created, len(exported))
     unlike = [
         key
         for key, row in exported.items()
         if row["name"].lstrip("'") != rows[key]["name"].strip() or (row["latitude"] and abs(float(row["latitude"]) - float(rows[key]["lat"])) > 1e-6)
     ]
-    step.equal("linhas diferentes do ficheiro", [], unlike[:5])
-    step.equal("o ficheiro diz o filtro, o momento e a zona", [True] * 3, [word in text for word in ("# Filtro:", "# Extraído em", "Europe/Lisbon")])
+    step.equal(say(msg("linhas diferentes do ficheiro")), [], unlike[:5])
+    step.equal(say(msg("o ficheiro diz o filtro, o momento e a zona")), [True] * 3, [word in text for word in ("# Filtro:", "# Extraído em", "Europe/Lisbon")])
 
 
 def catalogue(road: Road, step: Step) -> None:
@@ -73,11 +75,11 @@ def catalogue(road: Road, step: Step) -> None:
         opendata.publish(owner, row, person_id=None, actor="verify")
     road.known["dataset"] = row.slug
     listed = json.loads(road.get(f"/{owner.slug}/catalog.jsonld"))["dcat:dataset"]
-    step.input = "o mesmo conjunto, sem sessão"
-    step.equal("no catálogo", [f"{road.tenant_url()}/dados-abertos/{row.slug}/"], [dataset["@id"] for dataset in listed])
+    step.input = say(msg("o mesmo conjunto, sem sessão"))
+    step.equal(say(msg("no catálogo")), [f"{road.tenant_url()}/dados-abertos/{row.slug}/"], [dataset["@id"] for dataset in listed])
     distributions = {d["dcterms:title"][0]["@value"]: d["dcat:downloadURL"]["@id"] for d in listed[0]["dcat:distribution"]}
     features = json.loads(road.get(distributions["GeoJSON"].removeprefix(road.url)))["features"]
-    step.equal("elementos no GeoJSON público", road.known[road.inputs.places.name].created, len(features))
+    step.equal(say(msg("elementos no GeoJSON público")), road.known[road.inputs.places.name].created, len(features))
 
 
 def walls(road: Road, step: Step) -> None:
@@ -96,29 +98,29 @@ def walls(road: Road, step: Step) -> None:
     own, foreign = f"/{other.slug}", f"/{owner.slug}"
     weather = SeriesQuery("WeatherObserved", "temperature", datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC), grain=Grain.RAW)
     refused = [401, 403, 404]
-    step.input = "o segundo município, com token e com pessoa"
+    step.input = say(msg("o segundo município, com token e com pessoa"))
     doors: list[tuple[str, object, Callable[[], object]]] = [
-        ("NGSI-LD: entidades suas", [], lambda: json.loads(road.get(f"{own}/ngsi-ld/v1/entities?type=Facility", token=token))),
-        ("NGSI-LD: o endereço do outro", refused, lambda: road.status(f"{foreign}/ngsi-ld/v1/entities?type=Facility", token=token)),
-        ("história", 0, lambda: sum(len(one.points) for one in temporal.series(other.id, weather))),
+        (msg("NGSI-LD: entidades suas"), [], lambda: json.loads(road.get(f"{own}/ngsi-ld/v1/entities?type=Facility", token=token))),
+        (msg("NGSI-LD: o endereço do outro"), refused, lambda: road.status(f"{foreign}/ngsi-ld/v1/entities?type=Facility", token=token)),
+        (msg("história"), 0, lambda: sum(len(one.points) for one in temporal.series(other.id, weather))),
         (
-            "história: o endereço do outro",
+            msg("história: o endereço do outro"),
             refused,
             lambda: road.status(
                 f"{foreign}/ngsi-ld/v1/temporal/entities/urn:vila:FloodMonitoring:PonteVelha?timerel=before&timeAt=2100-01-01T00:00:00Z", token=token
             ),
         ),
-        ("mosaico do outro", refused, lambda: road.status(f"{foreign}/tiles/entities/Facility/0/0/0.mvt", token=token)),
-        ("mosaico seu", 0, lambda: len(road.get(f"{own}/tiles/entities/Facility/0/0/0.mvt", token=token))),
-        ("catálogo", [], lambda: json.loads(road.get(f"{own}/catalog.jsonld"))["dcat:dataset"]),
-        ("página do conjunto", 404, lambda: road.status(f"{own}/dados-abertos/{road.known['dataset']}/")),
-        ("lista de registos", False, lambda: b"Facility" in _page(f"{road.url}{own}/dados/entidades/", cookie)),
-        ("lista do outro", refused, lambda: _status(f"{road.url}{foreign}/dados/entidades/", cookie)),
-        ("exportação", 0, lambda: _rows(_page(f"{road.url}{own}/dados/exportar/ficheiro.csv?type=Facility", cookie))),
-        ("exportação do outro", refused, lambda: _status(f"{road.url}{foreign}/dados/exportar/ficheiro.csv?type=Facility", cookie)),
+        (msg("mosaico do outro"), refused, lambda: road.status(f"{foreign}/tiles/entities/Facility/0/0/0.mvt", token=token)),
+        (msg("mosaico seu"), 0, lambda: len(road.get(f"{own}/tiles/entities/Facility/0/0/0.mvt", token=token))),
+        (msg("catálogo"), [], lambda: json.loads(road.get(f"{own}/catalog.jsonld"))["dcat:dataset"]),
+        (msg("página do conjunto"), 404, lambda: road.status(f"{own}/dados-abertos/{road.known['dataset']}/")),
+        (msg("lista de registos"), False, lambda: b"Facility" in _page(f"{road.url}{own}/dados/entidades/", cookie)),
+        (msg("lista do outro"), refused, lambda: _status(f"{road.url}{foreign}/dados/entidades/", cookie)),
+        (msg("exportação"), 0, lambda: _rows(_page(f"{road.url}{own}/dados/exportar/ficheiro.csv?type=Facility", cookie))),
+        (msg("exportação do outro"), refused, lambda: _status(f"{road.url}{foreign}/dados/exportar/ficheiro.csv?type=Facility", cookie)),
     ]
-    for what, expected, ask in doors:
-        found = ask()
+    for door, expected, ask in doors:
+        what, found = say(door), ask()
         if expected is refused:
             step.comparisons.append(Comparison(what, refused, found, found in refused))
         else:

@@ -204,6 +204,7 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
         "bell": {"alarms": alarms, "notices": waiting, "count": alarms.count + len(waiting), "label": navigation.bell_label(alarms.count, len(waiting))}
         if alarms
         else None,
+        "operator": {"name": registry.operator[0], "url": registry.operator[1]},
         "ribbons": [text for ribbon in registry.ribbons if (text := ribbon(request))],
         "signed_in": signed_in,
         "tenant": tenant,

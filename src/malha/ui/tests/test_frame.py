@@ -37,6 +37,12 @@ def test_no_page_has_inline_script_or_style(client: Client) -> None:
     assert page.count("<script") == page.count('<script type="module" src=')
 
 
+def test_the_foot_names_who_operates_the_programme(client: Client, new_tenant) -> None:
+    tenant = new_tenant()
+    for path in ("/ajuda/", f"/{tenant.slug}/acessibilidade/", f"/{tenant.slug}/privacidade/"):
+        assert '<a href="https://territoriosinteligentes.gov.pt">ARTE</a>' in client.get(path).content.decode(), path
+
+
 def test_an_error_page_is_friendly(client: Client) -> None:
     answer = client.get("/nao-ha/")
     assert answer.status_code == 404
