@@ -143,7 +143,7 @@ def test_it_works(server, worker, page, phone, town, file, passkeys, assert_acce
     shoot(page, "carga")
     run = page.url
 
-    page.get_by_role("navigation", name="Salas").get_by_role("link", name="Mapa").click()
+    page.get_by_role("link", name="Ver no mapa").click()
     expect(page.locator("malha-map[data-state=drawn]")).to_be_visible(timeout=45_000)
     page.locator("malha-map [data-map-table] summary").click()
     expect(page.locator("malha-map").get_by_role("link", name="Contentor da Praça 7", exact=True)).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from a2wsgi import WSGIMiddleware
@@ -52,6 +53,7 @@ class OnePort:
         if scope["type"] == "lifespan":
             from malha.insight.metrics import keeper  # once the apps are ready: it reads their tables
 
+            await asyncio.to_thread(lifeline.wait_at_gate)
             boards = keeper.start()
             try:
                 await self.plane(scope, receive, send)

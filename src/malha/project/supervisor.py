@@ -131,9 +131,17 @@ class Processes:
         self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.children: dict[str, Child] = {}
         self._lifeline, self._ours = os.pipe()
+        self._gate, key = os.pipe()
+        self._key: int | None = key
+
+    def open_gate(self) -> None:
+        """Let the children that wait at the gate begin."""
+        if self._key is not None:
+            os.close(self._key)
+            self._key = None
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start `python -m …` as a child called `name`; what it says goes to a log of that name."""
+        """Start `python -m …` as a child called `name`; what it says goes to a log of that name. It may wait at the gate."""
         log = self.logs / f"{name}.log"
         self.children[name] = Child(arguments, log, self._spawn(arguments, log), [time.monotonic()])
 
@@ -145,8 +153,8 @@ class Processes:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=[self._lifeline],
-                env={**os.environ, lifeline.VARIABLE: str(self._lifeline)},
+                pass_fds=[self._lifeline, self._gate],
+                env={**os.environ, lifeline.VARIABLE: str(self._lifeline), lifeline.GATE: str(self._gate)},
             )
 
     def check(self) -> list[str]:
@@ -168,7 +176,7 @@ class Processes:
         running = [child.process for child in self.children.values()]
         for process in running:
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGTERM if self._key is None else signal.SIGKILL)  # what waits at the gate has nothing to end
         deadline = time.monotonic() + STOP_SECONDS
         for process in running:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -29,12 +30,13 @@ def run(*, demo: bool) -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     conf = _on_a_free_port(console)
     with console.status(say(msg("A arrancar a base de dados…"))), supervisor.running_database() as keep_database:
-        _bring_up_to_date(console, conf)
-        check_settings()
-        if demo:
-            _make_demo(console, conf)
         processes = supervisor.Processes(conf.data / "log")
         try:
+            _start_web(processes, conf)
+            _bring_up_to_date(console, conf)
+            check_settings()
+            if demo:
+                _make_demo(console, conf)
             _start(processes, conf)
             _announce(console, conf)
             _watch(console, processes, keep_database)
@@ -85,11 +87,18 @@ def _make_demo(console: Console, conf: Settings) -> None:
     console.print(say(msg("Vila de Malha pronta, com {count} observações. Para a tirar: ./malha demo remove"), count=made["observations"]))
 
 
-def _start(processes: supervisor.Processes, conf: Settings) -> None:
+def _start_web(processes: supervisor.Processes, conf: Settings) -> None:
+    """Let the server read its code while the tables are made; it answers nobody before the gate is opened."""
+    importlib.import_module("malha.project.settings")  # makes the installation's key, once, before two processes look for it
     processes.start(
         "web", "uvicorn", "malha.project.oneport:application", "--host", conf.host, "--port", str(conf.port),
         "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-server-header",
     )  # fmt: skip
+
+
+def _start(processes: supervisor.Processes, conf: Settings) -> None:
+    """Open the gate, and start what works behind."""
+    processes.open_gate()
     processes.start("worker", "malha.project.worker")
     _start_simulator(processes)
     supervisor.wait_until_ready(f"http://{'localhost' if conf.host in {'127.0.0.1', '0.0.0.0'} else conf.host}:{conf.port}", processes)  # noqa: S104 -- compared, not bound

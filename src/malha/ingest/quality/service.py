@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import xlsxwriter
 from psycopg.types.json import Jsonb
 
 from malha.ingest.quality.contracts import Group, HeldRow, UnknownGroup
@@ -92,6 +91,8 @@ def write_workbook(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, t
     """
     written = 0
     columns = list(headers)
+    import xlsxwriter  # noqa: PLC0415 -- slow to read, and few processes write workbooks
+
     with xlsxwriter.Workbook(
         str(target), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     ) as book:

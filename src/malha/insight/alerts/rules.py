@@ -11,14 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import cel
 from shapely.geometry import Point, shape
 from shapely.geometry.base import BaseGeometry
 from shapely.prepared import PreparedGeometry, prep
 
 from malha.insight.alerts.contracts import Change, Firing, Heard, Operator, Phase, Rule, RuleKind, State, UnusableRule
 from malha.kernel.text import msg
+
+if TYPE_CHECKING:
+    import cel
 
 MAX_GAP = timedelta(hours=1)
 _OPPOSITE = {Operator.ABOVE: "<=", Operator.AT_LEAST: "<", Operator.BELOW: ">=", Operator.AT_MOST: ">", Operator.EQUALS: "!="}
@@ -67,6 +70,8 @@ def _literal(rule: Rule, bound: float | None) -> str:
 
 @lru_cache(maxsize=4096)
 def _program(expression: str) -> cel.Program:
+    import cel  # noqa: PLC0415 -- it brings a terminal with it: only whoever weighs a value pays for that
+
     return cel.compile(expression)
 
 

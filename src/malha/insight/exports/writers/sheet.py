@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from datetime import datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from zoneinfo import ZoneInfo
 
 import msgspec
-import xlsxwriter
-from xlsxwriter.worksheet import Worksheet
 
 from malha.insight.exports.contracts import CellType, Export, ExportColumn
 from malha.insight.exports.writers.cells import naive_local
+
+if TYPE_CHECKING:
+    import xlsxwriter
+    from xlsxwriter.worksheet import Worksheet
 
 #: rows that one sheet holds, the header among them
 SHEET_ROWS = 1_048_576
@@ -22,6 +24,8 @@ CELL_CHARACTERS = 32_767
 
 def xlsx(export: Export, out: BinaryIO, *, sheet_rows: int = SHEET_ROWS) -> None:
     """Write `export` to `out`. Instants are wall clock of the municipality's zone, as the first sheet says."""
+    import xlsxwriter  # noqa: PLC0415 -- slow to read, and few processes write workbooks
+
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "nan_inf_to_errors": True}
     with xlsxwriter.Workbook(out, options) as book:
         bold = book.add_format({"bold": True, "bg_color": "#e5eeff"})
