@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -37,6 +38,7 @@ def writing() -> Iterator[Connection]:
         lake = engines.writer()
         try:
             _prepare(lake, session)
+            _upgrade(lake, session)
             yield lake
         finally:
             lake.close()
@@ -65,6 +67,23 @@ def ensure_tenant(lake: Connection, tenant_id: int) -> str:
 def schemas(lake: Connection) -> list[str]:
     """The schemas of the lake, one a tenant and the book-keeping's own."""
     return [row[0] for row in lake.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' ORDER BY 1").fetchall()]
+
+
+def _upgrade(lake: Connection, session: psycopg.Connection) -> None:
+    """Make the sums of tenants anew whose tables are of an older version: each tenant in a commit of its own."""
+    if not session.execute((SQL / "parts_known.sql").read_text(encoding="utf-8")).fetchone():
+        lake.execute("ALTER TABLE lake.main.bulk_run ADD COLUMN part INTEGER")
+    for (schema,) in session.execute((SQL / "older_sums.sql").read_text(encoding="utf-8")).fetchall():
+        lake.execute("BEGIN")
+        rollups.rebuild(lake, schema, zone_of(int(schema.removeprefix("t"))))
+        lake.execute("COMMIT")
+
+
+def zone_of(tenant_id: int) -> ZoneInfo:
+    """The time zone in which the tenant's days and months begin."""
+    with database.connect(Role.APP, autocommit=True) as connection:
+        row = connection.execute("SELECT time_zone FROM organisation WHERE id = %s", [tenant_id]).fetchone()
+    return ZoneInfo(row[0] if row else "Europe/Lisbon")
 
 
 def has_schema(lake: Connection, schema: str) -> bool:
@@ -108,7 +127,7 @@ def _prepare(lake: Connection, session: psycopg.Connection) -> None:
     # Only the lake's own book-keeping is kept inline in the catalogue: a row a tenant, nothing that anybody observed.
     for name, columns in (
         ("watermark", "tenant_id BIGINT, xid BIGINT, seq BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
-        ("bulk_run", "tenant_id BIGINT, run_id BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
+        ("bulk_run", "tenant_id BIGINT, run_id BIGINT, rows BIGINT, written_at TIMESTAMPTZ, part INTEGER"),
         ("upkeep", "tidied_at TIMESTAMPTZ"),
     ):
         lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}({columns})")

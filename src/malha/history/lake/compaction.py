@@ -46,13 +46,12 @@ def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> Non
     lake.execute("CREATE TEMP VIEW batch AS SELECT * FROM batch_rows")
 
 
-def overlaps(lake: Connection, schema: str, source: str) -> bool:
-    """Whether the lake holds any of these attributes from the first to the last day of the rows, two days more on each side."""
-    row = lake.execute(f"SELECT min(observed_at) - INTERVAL 2 DAY, max(observed_at) + INTERVAL 2 DAY FROM {source}").fetchone()
-    assert row is not None
+def overlaps(lake: Connection, schema: str, series: str, first: datetime, last: datetime) -> bool:
+    """Whether the lake holds any value of the relation `series` (attribute, entity_id) in the hours from the first to the last instant."""
     found = lake.execute(
-        f"SELECT 1 FROM lake.{schema}.observation WHERE observed_at BETWEEN ? AND ? AND attribute IN (SELECT DISTINCT attribute FROM {source}) LIMIT 1",
-        [row[0], row[1]],
+        f"""SELECT 1 FROM lake.{schema}.observation AS o SEMI JOIN {series} AS s ON s.attribute = o.attribute AND s.entity_id = o.entity_id
+            WHERE o.observed_at >= date_trunc('hour', ?::TIMESTAMPTZ) AND o.observed_at < date_trunc('hour', ?::TIMESTAMPTZ) + INTERVAL 1 HOUR LIMIT 1""",
+        [first, last],
     )
     return bool(found.fetchone())
 

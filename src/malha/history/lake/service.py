@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -47,21 +48,29 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
     `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
     Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
     """
-    zone, seq = _zone(tenant_id), _next_seq()
-    with catalogue.writing() as lake:
-        engines.attach_hot(lake)
-        schema = catalogue.ensure_tenant(lake, tenant_id)
-        if lake.execute("SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id]).fetchone():
-            return 0
-        _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
+
+    def given(lake: Connection) -> Iterator[str]:
         numbered = _with_ids(lake, tenant_id, table)
+        for month in _by_month(numbered) if numbered.num_rows else ():
+            lake.register("bulk_month", month)
+            yield _bulk(tenant_id, month.column_names, run_id, "bulk_month")
 
-        def write() -> int:
-            rows = _write_bulk(lake, schema, zone, tenant_id, numbered, run_id, seq)
-            lake.execute("INSERT INTO lake.main.bulk_run VALUES (?, ?, ?, now())", [tenant_id, run_id, rows])
-            return rows
+    return _load(tenant_id, run_id, 0, given)
 
-        return _commit(lake, schema, write)
+
+def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
+    """Load Parquet files of one month (UTC), checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`.
+
+    Once per run and part, in one lake commit; returns the rows loaded, 0 when the part was loaded before.
+    """
+
+    def given(lake: Connection) -> Iterator[str]:
+        names = ", ".join(f"'{str(file).replace(chr(39), chr(39) * 2)}'" for file in files)
+        lake.execute(f"CREATE OR REPLACE TEMP VIEW bulk_month AS SELECT * FROM read_parquet([{names}])")
+        columns = [row[0] for row in lake.execute("DESCRIBE bulk_month").fetchall()]
+        yield _bulk(tenant_id, columns, run_id, "bulk_month")
+
+    return _load(tenant_id, run_id, part, given)
 
 
 def remove_run(tenant_id: int, run_id: int) -> int:
@@ -83,7 +92,7 @@ def drop_tenant(tenant_id: int) -> None:
 
 
 def _compact(lake: Connection, tenant_id: int) -> Compacted:
-    schema, zone = catalogue.ensure_tenant(lake, tenant_id), _zone(tenant_id)
+    schema, zone = catalogue.ensure_tenant(lake, tenant_id), catalogue.zone_of(tenant_id)
     rows = corrected = commits = 0
     while True:
         count, reached = compaction.read_hot_tail(lake, tenant_id, catalogue.watermark(lake, tenant_id), BATCH_ROWS)
@@ -137,7 +146,7 @@ def _remove_undone(lake: Connection, tenant_id: int) -> None:
 
 
 def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
-    zone, schema = _zone(tenant_id), engines.tenant_schema(tenant_id)
+    zone, schema = catalogue.zone_of(tenant_id), engines.tenant_schema(tenant_id)
 
     def write() -> int:
         lake.execute("DELETE FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id])
@@ -161,24 +170,42 @@ def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
     return table.drop_columns("uri").append_column("entity_id", ids.take(named.indices))
 
 
-def _write_bulk(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, table: pa.Table, run_id: int, seq: int) -> int:
-    """Write month by month: a month fits the memory limit, and its sums do not cross into the next."""
-    if not table.num_rows:
+def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], Iterator[str]]) -> int:
+    """Load relations of a month each in one lake commit, unless that part of the run is in the lake already."""
+    zone = catalogue.zone_of(tenant_id)
+    with catalogue.writing() as lake:
+        engines.attach_hot(lake)
+        schema = catalogue.ensure_tenant(lake, tenant_id)
+        known = "SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ? AND coalesce(part, 0) = ?"
+        if lake.execute(known, [tenant_id, run_id, part]).fetchone():
+            return 0
+        _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
+
+        def write() -> int:
+            rows = sum(_write_month(lake, schema, zone, tenant_id, source) for source in given(lake))
+            lake.execute(
+                "INSERT INTO lake.main.bulk_run (tenant_id, run_id, rows, written_at, part) VALUES (?, ?, ?, now(), ?)", [tenant_id, run_id, rows, part]
+            )
+            return rows
+
+        return _commit(lake, schema, write)
+
+
+def _write_month(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, source: str) -> int:
+    """Write one month: it fits the memory limit. Where the lake has nothing of those series and hours, nothing is looked for."""
+    lake.execute(f"CREATE OR REPLACE TEMP TABLE bulk_series AS SELECT DISTINCT attribute, entity_id FROM {source}")
+    span = lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {source}").fetchone()
+    if span is None or span[0] is None:
         return 0
-    span = pc.min_max(table.column("observed_at")).as_py()
-    lake.register("bulk_given", table)
-    replaces = compaction.overlaps(lake, schema, "bulk_given")
-    rows = 0
-    for month in _by_month(table):
-        lake.register("bulk_given", month)
-        compaction.keep_newest(lake, _bulk(tenant_id, table.column_names, run_id, seq), in_place=not replaces)
-        if replaces:
-            compaction.write_batch(lake, schema, zone)
-        rows += compaction.count_batch(lake) if replaces else compaction.insert_new(lake, schema)
-    lake.register("bulk_given", table)
-    compaction.name_entities(lake, schema, tenant_id, "bulk_given")
-    if not replaces:
-        rollups.add_days(lake, schema, zone, span["min"], span["max"], "bulk_given")
+    replaces = compaction.overlaps(lake, schema, "bulk_series", *span)
+    compaction.keep_newest(lake, source, in_place=not replaces)
+    if replaces:
+        compaction.write_batch(lake, schema, zone)
+        rows = compaction.count_batch(lake)
+    else:
+        rows = compaction.insert_new(lake, schema)
+        rollups.add_days(lake, schema, zone, *span, "bulk_series")
+    compaction.name_entities(lake, schema, tenant_id, "bulk_series")
     return rows
 
 
@@ -188,21 +215,16 @@ def _by_month(table: pa.Table) -> Iterator[pa.Table]:
         yield table.filter(pa.array(months == month))
 
 
-def _bulk(tenant_id: int, columns: list[str], run_id: int, seq: int) -> str:
+def _bulk(tenant_id: int, columns: Sequence[str], run_id: int, source: str) -> str:
     """What was given, as rows of the lake."""
+    seq = _next_seq()
     given = {field.name: f"g.{field.name}" if field.name in columns else "NULL" for field in BULK_SCHEMA}
-    kind = f"CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END"
+    kind = "g.kind" if "kind" in columns else f"CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END"
     return f"""(SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
         g.entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
         {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
         {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
-    FROM bulk_given AS g)"""
-
-
-def _zone(tenant_id: int) -> ZoneInfo:
-    with database.connect(Role.APP, autocommit=True) as connection:
-        row = connection.execute("SELECT time_zone FROM organisation WHERE id = %s", [tenant_id]).fetchone()
-    return ZoneInfo(row[0] if row else "Europe/Lisbon")
+    FROM {source} AS g)"""
 
 
 def _next_seq() -> int:

@@ -1,26 +1,46 @@
-"""Keep the hourly and daily sums right inside a lake transaction that somebody else began."""
+"""Keep the sums of quarters of an hour, hours, days and months right inside a lake transaction that somebody else began.
+
+A row sums the values of one series (attribute, entity, data set, unit) in one bucket. A quarter of an hour is kept only in
+hours of `DENSE` values or more: sparser ones are as quickly read from the observations themselves, and cost no disk.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pyarrow as pa
 
 from malha.history.engines.service import Connection
-from malha.history.rollups import rules
+from malha.history.rollups import rules, sketch
 
 SQL = Path(__file__).parent / "sql"
 HOUR = timedelta(hours=1)
+#: values in an hour from which its quarters are kept too (one every two minutes)
+DENSE = 30
 COLUMNS = """tenant_id BIGINT, type VARCHAR, attribute VARCHAR, entity_id BIGINT, dataset_id INTEGER, unit VARCHAR, bucket TIMESTAMPTZ,
     count BIGINT, sum DOUBLE, minimum DOUBLE, maximum DOUBLE, first DOUBLE, last DOUBLE"""
+#: tables, how they are kept apart, and what more they have; the fine ones know their month by a number
+TABLES = {
+    "rollup_quarter": ("month", ", month INTEGER"),
+    "rollup_hour": ("month", ", month INTEGER"),
+    "rollup_day": ("year(bucket)", ""),
+    "rollup_month": ("", ""),
+}
 _SERIES = "x.attribute = t.attribute AND x.entity_id = t.entity_id AND x.dataset_id = t.dataset_id"
 
 
 def hour_of(column: str) -> str:
     """The start of the hour (UTC) of an instant: arithmetic, where `date_trunc` would ask a calendar for each row."""
-    return f"make_timestamptz(epoch_us({column}) // 3600000000 * 3600000000)"
+    return bucket_of(column, 3600)
+
+
+def bucket_of(column: str, seconds: int) -> str:
+    """The start of the bucket of so many seconds (UTC) of an instant."""
+    return f"make_timestamptz(epoch_us({column}) // {seconds}000000 * {seconds}000000)"
 
 
 def month_of(column: str) -> str:
@@ -30,11 +50,36 @@ def month_of(column: str) -> str:
 
 
 def create(lake: Connection, schema: str) -> None:
-    """Make the two tables of a tenant where they are missing."""
-    for name, month, parts in (("rollup_hour", ", month INTEGER", "month"), ("rollup_day", "", "year(bucket)")):
-        lake.execute(f"CREATE TABLE lake.{schema}.{name}({COLUMNS}{month})")
-        lake.execute(f"ALTER TABLE lake.{schema}.{name} SET PARTITIONED BY ({parts})")
+    """Make the tables of a tenant."""
+    for name, (parts, more) in TABLES.items():
+        lake.execute(f"CREATE TABLE lake.{schema}.{name}({COLUMNS}{more}, sketch {sketch.COLUMN_TYPE})")
+        if parts:
+            lake.execute(f"ALTER TABLE lake.{schema}.{name} SET PARTITIONED BY ({parts})")
         lake.execute(f"ALTER TABLE lake.{schema}.{name} SET SORTED BY (type ASC, attribute ASC, entity_id ASC, bucket ASC)")
+
+
+def is_current(lake: Connection, schema: str) -> bool:
+    """Whether the tenant's sums are of today's make. (A list of all tables would ask the catalogue for the size of each.)"""
+    try:
+        lake.execute(f"EXPLAIN SELECT sketch FROM lake.{schema}.rollup_month")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
+    """Make the sums of a tenant anew from its observations, month by month (after an upgrade, or when they are in doubt)."""
+    for name in TABLES:
+        lake.execute(f"DROP TABLE IF EXISTS lake.{schema}.{name}")
+    create(lake, schema)
+    source = f"lake.{schema}.observation"
+    months = lake.execute(f"SELECT DISTINCT month FROM {source} WHERE num IS NOT NULL ORDER BY 1").fetchall()
+    for (month,) in months:
+        add_hours(lake, schema, f"(SELECT * FROM {source} WHERE month = {int(month)})")
+    span = lake.execute(f"SELECT min(bucket), max(bucket) FROM lake.{schema}.rollup_hour").fetchone()
+    if span and span[0] is not None:
+        lake.execute(f"CREATE OR REPLACE TEMP TABLE summed_series AS SELECT DISTINCT attribute, entity_id FROM lake.{schema}.rollup_hour")
+        add_days(lake, schema, zone, span[0], span[1], "summed_series")
 
 
 def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None:
@@ -45,75 +90,129 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None
                 FROM {touched} WHERE observed_at BETWEEN $first AND $last""",
             {"first": first, "last": last},
         )
-        start, end = _hour(first), _hour(last) + HOUR
-        _delete(lake, f"lake.{schema}.rollup_hour", "touched_hours", start, end)
+        span = _Span(_hour(first), _hour(last) + HOUR)
+        _delete(lake, f"lake.{schema}.rollup_quarter", "touched_hours", span, hour_of("x.bucket"))
+        _delete(lake, f"lake.{schema}.rollup_hour", "touched_hours", span)
         only = f"SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket".replace("x.", "o.")
-        _insert(lake, "refresh_hours.sql", schema, f"lake.{schema}.observation", only, start, end)
-        _refresh_days(lake, schema, zone, start, end)
+        _sum_values(lake, schema, f"lake.{schema}.observation", only, span)
+        days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
+        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days))
+        months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
+        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone))
 
 
 def add_hours(lake: Connection, schema: str, source: str) -> None:
-    """Sum the rows of the relation `source` by the hour, where the lake holds nothing of theirs yet."""
+    """Sum the rows of the relation `source` by the hour (and its quarters), where the lake holds nothing of theirs yet."""
     first, last = lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {source}").fetchone() or (None, None)
     if first is not None:
-        _insert(lake, "refresh_hours.sql", schema, source, "", _hour(first), _hour(last) + HOUR)
+        _sum_values(lake, schema, source, "", _Span(_hour(first), _hour(last) + HOUR))
 
 
-def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, source: str) -> None:
-    """Sum the hours that `add_hours` made between two instants by the day, for the attributes of the relation `source`."""
-    days = rules.local_days(first, last, zone)
-    _know_days(lake, days)
-    only = f"SEMI JOIN (SELECT DISTINCT attribute FROM {source}) AS t ON h.attribute = t.attribute"
-    _insert(lake, "refresh_days.sql", schema, "", only, days[0][0], days[-1][1])
+def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str) -> None:
+    """Sum the hours that `add_hours` made between two instants by day and month, for the relation `series` (attribute, entity_id).
+
+    Its first and last day, and its months, may have had values before: they are summed again whole.
+    """
+    days, months = rules.local_days(first, last, zone), rules.local_months(first, last, zone)
+    only = f"SEMI JOIN {series} AS t ON h.attribute = t.attribute AND h.entity_id = t.entity_id"
+    for source, table, periods, fine in (
+        ("rollup_hour", "rollup_day", days, _hours_of(days)),
+        ("rollup_day", "rollup_month", months, _days_of(months, zone)),
+    ):
+        span = _Span(periods[0][0], periods[-1][1])
+        known = f"FROM lake.{schema}.{table} AS x WHERE x.bucket >= $start AND x.bucket < $end AND EXISTS (SELECT 1 FROM {series} AS t WHERE t.attribute = x.attribute AND t.entity_id = x.entity_id)"
+        given = {"start": span.start, "end": span.end}
+        if lake.execute(f"SELECT 1 {known} LIMIT 1", given).fetchone():
+            lake.execute(f"DELETE {known}", given)
+        _know(lake, fine)
+        _sum_buckets(lake, schema, source, table, only, span)
 
 
-def _refresh_days(lake: Connection, schema: str, zone: ZoneInfo, start: datetime, end: datetime) -> None:
-    days = rules.local_days(start, end - timedelta(microseconds=1), zone)
-    _know_days(lake, days)
-    lake.execute(
-        """CREATE OR REPLACE TEMP TABLE touched_days AS SELECT DISTINCT h.attribute, h.entity_id, h.dataset_id, d.starts AS bucket
-           FROM touched_hours AS h JOIN local_hours AS d ON h.bucket = d.hour"""
+@dataclass(frozen=True, slots=True)
+class _Span:
+    start: datetime
+    end: datetime
+
+
+type _Periods = list[tuple[datetime, datetime]]
+
+
+def _sum_values(lake: Connection, schema: str, source: str, only_touched: str, span: _Span) -> None:
+    given = {"schema": schema, "source": source, "month": month_of("o.observed_at"), "sketch": sketch.of_values("o.num")}
+    _insert(lake, "sum_values.sql", span, table="rollup_hour", bucket=hour_of("o.observed_at"), only_touched=only_touched, **given)
+    among = (
+        f"SEMI JOIN touched_hours AS t ON {_SERIES} AND x.bucket = t.bucket"
+        if only_touched
+        else f"SEMI JOIN (SELECT DISTINCT attribute, entity_id FROM {source}) AS t ON x.attribute = t.attribute AND x.entity_id = t.entity_id"
     )
-    _delete(lake, f"lake.{schema}.rollup_day", "touched_days", days[0][0], days[-1][1])
-    only = f"SEMI JOIN touched_days AS t ON {_SERIES} AND d.starts = t.bucket".replace("x.", "h.")
-    _insert(lake, "refresh_days.sql", schema, "", only, days[0][0], days[-1][1])
+    lake.execute(
+        f"""CREATE OR REPLACE TEMP TABLE dense_hours AS SELECT DISTINCT x.attribute, x.entity_id, x.dataset_id, x.unit, x.bucket
+            FROM lake.{schema}.rollup_hour AS x {among} WHERE x.count >= {DENSE} AND x.bucket >= $first AND x.bucket < $last""",
+        {"first": span.start, "last": span.end},
+    )
+    if lake.execute("SELECT 1 FROM dense_hours LIMIT 1").fetchone():
+        only = f"SEMI JOIN dense_hours AS t ON {_SERIES} AND x.unit IS NOT DISTINCT FROM t.unit AND {hour_of('x.observed_at')} = t.bucket".replace("x.", "o.")
+        _insert(lake, "sum_values.sql", span, table="rollup_quarter", bucket=bucket_of("o.observed_at", 900), only_touched=only, **given)
 
 
-def _delete(lake: Connection, table: str, touched: str, start: datetime, end: datetime) -> None:
+def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods) -> None:
+    """Sum again the coarse buckets of `touched_hours`."""
+    span = _Span(periods[0][0], periods[-1][1])
+    lake.register("given_periods", _table(periods, "starts", "ends"))
+    lake.execute(
+        """CREATE OR REPLACE TEMP TABLE touched_coarse AS SELECT DISTINCT h.attribute, h.entity_id, h.dataset_id, d.starts AS bucket
+           FROM touched_hours AS h JOIN given_periods AS d ON h.bucket >= d.starts AND h.bucket < d.ends"""
+    )
+    lake.unregister("given_periods")
+    _delete(lake, f"lake.{schema}.{table}", "touched_coarse", span)
+    _know(lake, fine)
+    only = f"SEMI JOIN touched_coarse AS t ON {_SERIES} AND d.starts = t.bucket".replace("x.", "h.")
+    _sum_buckets(lake, schema, source, table, only, span)
+
+
+def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span) -> None:
+    _insert(lake, "sum_buckets.sql", span, schema=schema, source=source, table=table, only_touched=only_touched)
+
+
+def _delete(lake: Connection, table: str, touched: str, span: _Span, bucket: str = "x.bucket") -> None:
+    given = {"start": span.start, "end": span.end}
     found = lake.execute(
-        f"SELECT 1 FROM {table} AS x SEMI JOIN {touched} AS t ON {_SERIES} AND x.bucket = t.bucket WHERE x.bucket >= $start AND x.bucket < $end LIMIT 1",
-        {"start": start, "end": end},
+        f"SELECT 1 FROM {table} AS x SEMI JOIN {touched} AS t ON {_SERIES} AND {bucket} = t.bucket WHERE x.bucket >= $start AND x.bucket < $end LIMIT 1", given
     ).fetchone()
     if found:  # a delete that finds nothing would still read every file
         lake.execute(
-            f"DELETE FROM {table} AS x WHERE x.bucket >= $start AND x.bucket < $end AND EXISTS (SELECT 1 FROM {touched} AS t WHERE {_SERIES} AND x.bucket = t.bucket)",
-            {"start": start, "end": end},
+            f"DELETE FROM {table} AS x WHERE x.bucket >= $start AND x.bucket < $end AND EXISTS (SELECT 1 FROM {touched} AS t WHERE {_SERIES} AND {bucket} = t.bucket)",
+            given,
         )
 
 
-def _insert(lake: Connection, name: str, schema: str, source: str, only_touched: str, first: datetime, last: datetime) -> None:
-    statement = (
-        (SQL / name)
-        .read_text(encoding="utf-8")
-        .format(schema=schema, source=source, only_touched=only_touched, hour=hour_of("o.observed_at"), month=month_of("o.observed_at"))
-    )
-    lake.execute(statement, {"first": first, "last": last})
+def _insert(lake: Connection, statement: str, span: _Span, **names: str) -> None:
+    lake.execute((SQL / statement).read_text(encoding="utf-8").format(**names), {"first": span.start, "last": span.end})
 
 
-def _know_days(lake: Connection, days: list[tuple[datetime, datetime]]) -> None:
-    """Make `local_hours`, the hours of each day: joining on equal hours is much cheaper than on ranges."""
+def _know(lake: Connection, fine: _Periods) -> None:
+    """Make `local_buckets`, the coarse bucket of each fine one: joining on equal instants is much cheaper than on ranges."""
+    lake.register("given_buckets", _table(fine, "bucket", "starts"))
+    lake.execute("CREATE OR REPLACE TEMP TABLE local_buckets AS SELECT * FROM given_buckets")
+    lake.unregister("given_buckets")
+
+
+def _table(pairs: _Periods, *names: str) -> pa.Table:
     instant = pa.timestamp("us", "UTC")
-    hours = [(hour, start) for start, end in days for hour in _hours(start, end)]
-    lake.register("given_hours", pa.table({"hour": pa.array([h[0] for h in hours], instant), "starts": pa.array([h[1] for h in hours], instant)}))
-    lake.execute("CREATE OR REPLACE TEMP TABLE local_hours AS SELECT * FROM given_hours")
-    lake.unregister("given_hours")
+    return pa.table({name: pa.array([pair[at] for pair in pairs], instant) for at, name in enumerate(names)})
 
 
-def _hours(start: datetime, end: datetime) -> list[datetime]:
-    return [start + HOUR * n for n in range((end - start) // HOUR)]
+def _hours_of(days: _Periods) -> _Periods:
+    """(hour, start of its day). Days of zones with half an hour more or less than UTC are not served."""
+    return [(start + HOUR * n, start) for start, end in days for n in range((end - start) // HOUR)]
 
 
-def _months(lake: Connection, touched: str) -> list[tuple[datetime, datetime]]:
+def _days_of(months: _Periods, zone: ZoneInfo) -> _Periods:
+    """(start of a day, start of its month)."""
+    return [(day, start) for start, end in months for day, _ in rules.local_days(start, end - timedelta(microseconds=1), zone)]
+
+
+def _months(lake: Connection, touched: str) -> _Periods:
     """First and last instant of `touched` in each month that it reaches: far apart late rows do not read the years between."""
     return lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {touched} GROUP BY date_trunc('month', observed_at) ORDER BY 1").fetchall()
 

@@ -24,7 +24,8 @@ class Grain(StrEnum):
 class SeriesQuery:
     """One attribute of one type over [start, end), aware instants. No `uris`: all entities of the type.
 
-    Buckets that touch the period are given whole. `limit` keeps the newest points.
+    Buckets that touch the period are given whole. `limit` keeps the newest points. `quantile` (0 to 1) takes the place of
+    `aggregation`, within 1 % of the value of that rank (`history.rollups.sketch`).
     """
 
     type: str
@@ -36,6 +37,7 @@ class SeriesQuery:
     aggregation: Aggregation = Aggregation.AVERAGE
     group_by_entity: bool = False
     limit: int = 50_000
+    quantile: float | None = None
 
 
 #: (start of the bucket or instant of the value in UTC, value, how many observations it stands for)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from malha.history.rollups.service import hour_of
+from malha.history.rollups import sketch
+from malha.history.rollups.service import DENSE, bucket_of, hour_of
 from malha.history.temporal.contracts import Grain, SeriesQuery
 from malha.vocabulary.models.contracts import Aggregation
 
@@ -29,7 +30,8 @@ HOT_OF_TYPE = " AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)
 
 _NOTHING = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at,
     NULL::TIMESTAMPTZ AS bucket, NULL::SMALLINT AS kind, NULL::DOUBLE AS num, NULL::VARCHAR AS txt, NULL::VARCHAR AS unit, 0 AS op, NULL::BIGINT AS run_id,
-    NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last WHERE false)"""
+    NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last,
+    NULL::MAP(SMALLINT, INTEGER) AS sketch WHERE false)"""
 _NEWEST_HOT = (
     "newest AS MATERIALIZED (SELECT * FROM hot QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC) = 1)"
 )
@@ -37,7 +39,8 @@ _PARTS = (
     """count(num) AS count, sum(num) AS sum, min(num) AS minimum, max(num) AS maximum, arg_min(num, observed_at) AS first, arg_max(num, observed_at) AS last"""
 )
 _MORE_PARTS = (
-    "sum(count) AS count, sum(sum) AS sum, min(minimum) AS minimum, max(maximum) AS maximum, arg_min(first, bucket) AS first, arg_max(last, bucket) AS last"
+    "sum(h.count) AS count, sum(h.sum) AS sum, min(h.minimum) AS minimum, max(h.maximum) AS maximum, "
+    "arg_min(h.first, h.bucket) AS first, arg_max(h.last, h.bucket) AS last"
 )
 
 
@@ -87,12 +90,12 @@ def raw(schema: str, entities: str) -> str:
 
 
 def from_rows(schema: str, query: SeriesQuery, entities: str) -> str:
-    """Buckets summed from every value: for quarters of an hour, and while an undone load is still in the sums."""
+    """Buckets summed from every value: while an undone load is still in the sums, and where sums are of an older version."""
     if query.grain in {Grain.QUARTER, Grain.HOUR}:
-        width = "15 MINUTE" if query.grain is Grain.QUARTER else "1 HOUR"
-        parts = f"SELECT entity_id, time_bucket(INTERVAL {width}, observed_at) AS bucket, {_PARTS} FROM observed WHERE num IS NOT NULL GROUP BY ALL"
+        bucket, source = bucket_of("observed_at", 900 if query.grain is Grain.QUARTER else 3600), "observed"
     else:
-        parts = f"SELECT entity_id, p.starts AS bucket, {_PARTS} FROM observed JOIN {_BUCKETS} AS p ON observed_at >= p.starts AND observed_at < p.ends WHERE num IS NOT NULL GROUP BY ALL"
+        bucket, source = "p.starts", f"observed JOIN {_BUCKETS} AS p ON observed_at >= p.starts AND observed_at < p.ends"
+    parts = f"SELECT entity_id, {bucket} AS bucket, {_of_values(query)} FROM {source} WHERE num IS NOT NULL GROUP BY ALL"
     return f"{rows(schema, entities)}, parts AS ({parts}) {_answer(query)}"
 
 
@@ -101,27 +104,59 @@ def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
 
     `$since` is the start of the day of the earliest hot row: nothing older is read finer than asked.
     """
-    series = "t.entity_id = x.entity_id AND t.dataset_id = x.dataset_id AND t.bucket"
-    hours = f"""{rows(schema, entities, "since")},
-    touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, {hour_of("observed_at")} AS bucket FROM newest),
-    fresh AS (SELECT x.entity_id, x.dataset_id, {hour_of("x.observed_at")} AS bucket, {_PARTS} FROM observed AS x
-        SEMI JOIN touched AS t ON {series} = {hour_of("x.observed_at")} WHERE x.num IS NOT NULL GROUP BY ALL),
-    hours AS (SELECT x.entity_id, x.dataset_id, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last FROM {table(schema, "rollup_hour")} AS x
-        ANTI JOIN touched AS t ON {series} = x.bucket WHERE {wanted("bucket", entities, "start" if query.grain is Grain.HOUR else "since")}
-        UNION ALL SELECT * FROM fresh)"""
+    touched = f"""{rows(schema, entities, "since")},
+    touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, {hour_of("observed_at")} AS bucket FROM newest)"""
+    if query.grain is Grain.QUARTER:
+        return f"{touched}, {_quarters(schema, query, entities)} {_answer(query)}"
+    known = f"{touched}, {_hours(schema, query, entities)}"
     if query.grain is Grain.HOUR:
-        return f"{hours}, parts AS (SELECT * FROM hours) {_answer(query)}"
-    days = f"""{hours},
-    touched_days AS MATERIALIZED (SELECT DISTINCT t.entity_id, t.dataset_id, d.starts AS bucket, d.ends FROM touched AS t JOIN {_DAYS} AS d ON t.bucket >= d.starts AND t.bucket < d.ends),
-    new_days AS (SELECT h.entity_id, h.dataset_id, t.bucket, sum(h.count) AS count, sum(h.sum) AS sum, min(h.minimum) AS minimum, max(h.maximum) AS maximum,
-            arg_min(h.first, h.bucket) AS first, arg_max(h.last, h.bucket) AS last
-        FROM hours AS h JOIN touched_days AS t ON t.entity_id = h.entity_id AND t.dataset_id = h.dataset_id AND h.bucket >= t.bucket AND h.bucket < t.ends GROUP BY ALL),
-    all_days AS (SELECT x.entity_id, x.dataset_id, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last FROM {table(schema, "rollup_day")} AS x
-        ANTI JOIN touched_days AS t ON {series} = x.bucket WHERE {wanted("bucket", entities)} UNION ALL SELECT * FROM new_days)"""
+        return f"{known}, parts AS (SELECT * FROM hours) {_answer(query)}"
+    known += f", {_coarser(schema, query, entities, _DAYS, 'hours', 'day')}"
     if query.grain is Grain.DAY:
-        return f"{days}, parts AS (SELECT * FROM all_days) {_answer(query)}"
-    months = f"SELECT x.entity_id, p.starts AS bucket, {_MORE_PARTS.replace('bucket', 'x.bucket')} FROM all_days AS x JOIN {_BUCKETS} AS p ON x.bucket >= p.starts AND x.bucket < p.ends GROUP BY ALL"
-    return f"{days}, parts AS ({months}) {_answer(query)}"
+        return f"{known}, parts AS (SELECT * FROM days) {_answer(query)}"
+    return f"{known}, {_coarser(schema, query, entities, _BUCKETS, 'days', 'month')}, parts AS (SELECT * FROM months) {_answer(query)}"
+
+
+_SAME = "t.entity_id = x.entity_id AND t.dataset_id = x.dataset_id AND t.bucket"
+
+
+def _quarters(schema: str, query: SeriesQuery, entities: str) -> str:
+    """Quarters of dense hours are kept; those of sparse and of touched hours are summed from values."""
+    quarter, hour, value_hour = bucket_of("x.observed_at", 900), hour_of("x.bucket"), hour_of("x.observed_at")
+    of_values = f"x.entity_id, x.dataset_id, {quarter} AS bucket, {_of_values(query)}"
+    return f"""sparse AS MATERIALIZED (SELECT x.entity_id, x.dataset_id, x.unit, x.bucket FROM {table(schema, "rollup_hour")} AS x
+        ANTI JOIN touched AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities, "hour")} AND x.count < {DENSE}),
+    parts AS (SELECT {_columns(query)} FROM {table(schema, "rollup_quarter")} AS x
+        ANTI JOIN touched AS t ON {_SAME} = {hour} WHERE {wanted("bucket", entities)}
+        UNION ALL SELECT {of_values} FROM {table(schema, "observation")} AS x
+        SEMI JOIN sparse AS t ON {_SAME} = {value_hour} AND t.unit IS NOT DISTINCT FROM x.unit WHERE {wanted("observed_at", entities)} AND x.num IS NOT NULL GROUP BY ALL
+        UNION ALL SELECT {of_values} FROM observed AS x SEMI JOIN touched AS t ON {_SAME} = {value_hour} WHERE x.num IS NOT NULL GROUP BY ALL)"""
+
+
+def _hours(schema: str, query: SeriesQuery, entities: str) -> str:
+    hour = hour_of("x.observed_at")
+    return f"""hours AS (SELECT {_columns(query)} FROM {table(schema, "rollup_hour")} AS x
+        ANTI JOIN touched AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities, "start" if query.grain is Grain.HOUR else "since")}
+        UNION ALL SELECT x.entity_id, x.dataset_id, {hour} AS bucket, {_of_values(query)} FROM observed AS x
+        SEMI JOIN touched AS t ON {_SAME} = {hour} WHERE x.num IS NOT NULL GROUP BY ALL)"""
+
+
+def _coarser(schema: str, query: SeriesQuery, entities: str, periods: str, fine: str, name: str) -> str:
+    """`days` from the sums of days but the touched ones, which come from `hours`; `months` from `days` likewise."""
+    merged, group = ("h.sketch", "") if query.quantile is not None else (_MORE_PARTS, "GROUP BY ALL")
+    return f"""touched_{name} AS MATERIALIZED (SELECT DISTINCT t.entity_id, t.dataset_id, d.starts AS bucket, d.ends FROM touched AS t JOIN {periods} AS d ON t.bucket >= d.starts AND t.bucket < d.ends),
+    {name}s AS (SELECT {_columns(query)} FROM {table(schema, f"rollup_{name}")} AS x ANTI JOIN touched_{name} AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities)}
+        UNION ALL SELECT h.entity_id, h.dataset_id, t.bucket, {merged}
+        FROM {fine} AS h JOIN touched_{name} AS t ON t.entity_id = h.entity_id AND t.dataset_id = h.dataset_id AND h.bucket >= t.bucket AND h.bucket < t.ends {group})"""
+
+
+def _of_values(query: SeriesQuery) -> str:
+    return f"{sketch.of_values('num')} AS sketch" if query.quantile is not None else _PARTS
+
+
+def _columns(query: SeriesQuery) -> str:
+    parts = "x.sketch" if query.quantile is not None else "x.count, x.sum, x.minimum, x.maximum, x.first, x.last"
+    return f"x.entity_id, x.dataset_id, x.bucket, {parts}"
 
 
 def last(schema: str, entities: str) -> str:
@@ -136,4 +171,6 @@ def _numbers(ids: Sequence[int]) -> str:
 
 def _answer(query: SeriesQuery) -> str:
     entity, group = ("entity_id", "entity_id, bucket") if query.group_by_entity else ("NULL::BIGINT", "bucket")
+    if query.quantile is not None:
+        return f"SELECT {entity}, bucket, value, NULL, count FROM ({sketch.quantile('parts', group, query.quantile)}) ORDER BY bucket DESC LIMIT $limit"
     return f"SELECT {entity}, bucket, {FORMULA[query.aggregation]}, NULL, sum(count)::BIGINT FROM parts GROUP BY {group} HAVING sum(count) > 0 ORDER BY bucket DESC LIMIT $limit"

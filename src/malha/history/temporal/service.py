@@ -29,6 +29,7 @@ from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
+from malha.history.rollups import service as rollups
 from malha.history.temporal import queries
 from malha.history.temporal.contracts import Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
 from malha.kernel.text import msg
@@ -71,7 +72,7 @@ def series(tenant_id: int, query: SeriesQuery) -> list[Series]:
         if frame.ids == []:
             return []
         query = _whole_buckets(query, frame.zone)
-        rows = _ask(connection, tenant_id, query, frame, lambda schema: _statement(schema, query, frame), [query.attribute])
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, current: _statement(schema, query, frame, current), [query.attribute])
         names = _names(connection, tenant_id, frame, {row[0] for row in rows}) if per_entity else {}
     points: dict[str, list[Point]] = {}
     for entity_id, at, number, text, count in reversed(rows):
@@ -89,7 +90,7 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
         frame = _frame(connection, tenant_id, type, query.uris)
         if frame.ids == []:
             return []
-        rows = _ask(connection, tenant_id, query, frame, lambda schema: queries.last(schema, frame.entities), [attribute])
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, _: queries.last(schema, frame.entities), [attribute])
         names = _names(connection, tenant_id, frame, {row[0] for row in rows})
     return [LastValue(names[row[0]], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for row in rows if row[0] in names]
 
@@ -107,36 +108,36 @@ def _pool() -> ConnectionPool:
     return ConnectionPool(database.dsn(Role.APP), min_size=0, max_size=4, max_idle=120, open=True, name="history")
 
 
-def _statement(schema: str, query: SeriesQuery, frame: _Frame) -> str:
+def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool) -> str:
     if query.grain is Grain.RAW:
         return queries.raw(schema, frame.entities)
-    if query.grain is Grain.QUARTER or frame.undone:
+    if frame.undone or not current:
         return queries.from_rows(schema, query, frame.entities)
     return queries.from_sums(schema, query, frame.entities)
 
 
 def _ask(
-    connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str], str], attributes: Sequence[str]
+    connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str, bool], str], attributes: Sequence[str]
 ) -> list[Any]:
-    """The rows of `statement` in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
+    """The rows of `statement` (given the schema, and whether its sums are of today's make) in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
 
     def work(reader: Connection) -> list[Any]:
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
         try:
             known = engines.tenant_schema(tenant_id) if catalogue.has_schema(reader, engines.tenant_schema(tenant_id)) else ""
             after = catalogue.watermark(reader, tenant_id) if known else Watermark()
-            return answer(reader, known, after)
+            return answer(reader, known, after, not known or rollups.is_current(reader, known))
         finally:
             reader.execute("ROLLBACK")
 
-    def answer(reader: Connection, schema: str, after: Watermark) -> list[Any]:
+    def answer(reader: Connection, schema: str, after: Watermark, current: bool = True) -> list[Any]:
         hot = _hot(connection, tenant_id, query, frame, after, attributes)
         if hot.num_rows:
             reader.register("hot", hot)
-        text = statement(schema) if hot.num_rows else queries.without_hot(statement(schema))
+        text = statement(schema, current) if hot.num_rows else queries.without_hot(statement(schema, current))
         given = {
             "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
-            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), **_periods(query, frame.zone),
+            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "hour": query.start.replace(minute=0, second=0, microsecond=0), **_periods(query, frame.zone),
         }  # fmt: skip
         used = set(_PARAMETER.findall(text))
         return reader.execute(text, {name: value for name, value in given.items() if name in used}).fetchall()
