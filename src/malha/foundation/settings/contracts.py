@@ -110,6 +110,7 @@ class Settings:
     )
     worker_concurrency: int = _setting(_positive, 4, "Trabalhos em paralelo")
     duckdb_memory_mb: int = _setting(_positive, 256, "Memória do DuckDB por processo, em MB")
+    engine: str = _setting(str, "duckdb", "Motor do histórico: duckdb, ou sc://servidor:porto de um Spark Connect")
     duckdb_threads: int = _setting(_positive, 2, "Linhas de execução do DuckDB por processo")
     operator_name: str = _setting(str, "ARTE", "Nome do operador do programa")
     operator_url: str = _setting(str, "https://territoriosinteligentes.gov.pt", "Endereço do operador do programa")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from malha.kernel.errors import MalhaError, Misconfigured, Unavailable
+from malha.kernel.errors import BadInput, MalhaError, Misconfigured, Unavailable
 
 
 class EngineError(MalhaError):
@@ -33,3 +33,15 @@ class LakePlaceUnusable(EngineError, Misconfigured):
     """The place that was set for the lake cannot be used as things stand."""
 
     slug = "lake-place-unusable"
+
+
+class ReadOnly(EngineError, BadInput):
+    """A reader was told to do something other than read."""
+
+    slug = "engine-read-only"
+
+
+class EngineUnreachable(EngineError, Unavailable):
+    """The engine of another machine does not answer."""
+
+    slug = "engine-unreachable"

@@ -172,7 +172,7 @@ class _Compiler:
         conditions = [exp.EQ(this=_column("tenant_id"), expression=_number(tenant_id)), *self._period(), *(self._condition(each) for each in asked.filters)]
         if asked.entities is not None:
             conditions.append(exp.In(this=_column("entity_id"), expressions=[_number(int(id_)) for id_ in asked.entities] or [exp.Null()]))
-        query = query.where(*conditions)
+        query = query.where(*conditions, *self._hidden())
         if asked.measures:
             query = query.group_by(*(each.this.copy() if isinstance(each, exp.Alias) else each.copy() for each in self._keys()))
         names = asked.order or tuple(key.alias_or_name for key in self._keys())
@@ -243,6 +243,15 @@ class _Compiler:
             found.append(exp.LT(this=_column(TIME[asked.table]), expression=self._value(asked.end)))
         return found
 
+    def _hidden(self) -> list[Expression]:
+        asked, found = self.question, list[Expression]()
+        if asked.without_entities:
+            found.append(exp.Not(this=exp.In(this=_column("entity_id"), expressions=[_number(int(id_)) for id_ in asked.without_entities])))
+        if asked.without_runs and asked.table is Table.OBSERVATION:
+            mine = exp.In(this=_column("run_id"), expressions=[_number(int(id_)) for id_ in asked.without_runs])
+            found.append(exp.or_(exp.Is(this=_column("run_id"), expression=exp.Null()), exp.Not(this=mine)))
+        return found
+
     def _condition(self, each: Filter) -> Expression:
         column = _column(each.column)
         simple: dict[Comparison, type[exp.Binary]] = {
@@ -301,8 +310,3 @@ class _Compiler:
 
 def _column(name: str) -> Expression:
     return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier("t", quoted=True))
-
-
-def tables_of(question: Question) -> frozenset[Table]:
-    """The tables that a question reads."""
-    return frozenset({question.table})

@@ -12,13 +12,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import duckdb
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.settings import service as settings
-from malha.history.engines import storage
+from malha.history.engines import guard, storage
 from malha.history.engines.contracts import Busy, LakeMissing, TooSlow
 from malha.kernel.text import msg
 
@@ -161,7 +162,7 @@ class _Readers:
         alarm = threading.Timer(timeout_seconds, cursor.interrupt)
         alarm.start()
         try:
-            return work(cursor)
+            return work(cast("Connection", guard.Reader(cursor)))
         except duckdb.InterruptException as reason:
             raise TooSlow(msg("A pergunta ao histórico demorou mais de {seconds} s. Peça um período menor."), seconds=round(timeout_seconds)) from reason
         finally:

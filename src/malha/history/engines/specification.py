@@ -124,21 +124,12 @@ class Pivot:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """Only entities that lie in these degrees (WGS 84)."""
-
-    west: float
-    south: float
-    east: float
-    north: float
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
     """What is asked. The period is [start, end), aware; without measures the answer is the rows themselves.
 
     `by` are columns to group by, `bucket` a piece of time (called `bucket` in the answer; a local date for days and months).
-    `entities` are those that a search found (of a place, a name): None is all.
+    `entities` are those that a search found (of a place, a name): None is all. What was deleted, and loads undone but not
+    yet taken out, are `without_entities` and `without_runs`.
     """
 
     table: Table
@@ -150,8 +141,9 @@ class Question:
     end: datetime | None = None
     filters: tuple[Filter, ...] = ()
     pivot: Pivot | None = None
-    within: Box | None = None
     entities: tuple[int, ...] | None = None
+    without_entities: tuple[int, ...] = ()
+    without_runs: tuple[int, ...] = ()
     columns: tuple[str, ...] = field(default=())
     order: tuple[str, ...] = ()
     descending: bool = False

@@ -23,9 +23,11 @@ from malha.project import supervisor
 @click.option("--answers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Respostas em JSON; as que faltarem são sugeridas.")
 @click.option("--show-answers", is_flag=True, help="Mostra as respostas sugeridas e não carrega nada.")
 @click.option("--undo", type=int, help="Desfaz a carga com este número.")
+@click.option("--history", is_flag=True, help="Anos de medidas (CSV ou Parquet) diretos ao histórico, sem mexer no estado atual.")
+@click.option("--resume", type=int, help="Com --history: continua a carga com este número.")
 @click.option("--live", is_flag=True, help="Os valores são de agora: os alarmes podem tocar.")
 @click.option("--json", "as_json", is_flag=True, help="Resultado em JSON.")
-def command(file: Path | None, tenant: str, answers: Path | None, show_answers: bool, undo: int | None, live: bool, as_json: bool) -> None:
+def command(file: Path | None, tenant: str, answers: Path | None, show_answers: bool, undo: int | None, history: bool, resume: int | None, live: bool, as_json: bool) -> None:  # fmt: skip
     """Carrega um ficheiro (CSV, XLSX, XLS, ODS, Parquet, GeoJSON, GeoPackage, shapefile em ZIP) para um município."""
     with supervisor.platform():
         from malha.foundation.tenancy import service as tenancy
@@ -36,11 +38,32 @@ def command(file: Path | None, tenant: str, answers: Path | None, show_answers: 
             return
         if file is None:
             raise click.UsageError(language.say(msg("Falta o ficheiro.")))
+        if history:
+            _load_history(tenant_id, file, resume, as_json=as_json)
+            return
         given = json.loads(answers.read_text(encoding="utf-8")) if answers else None
         if show_answers:
             _show(tenant_id, file, given)
             return
         _load(tenant_id, file, given, live=live, as_json=as_json)
+
+
+def _load_history(tenant_id: int, file: Path, resume: int | None, *, as_json: bool) -> None:
+    from malha.ingest.bulk import service as bulk
+    from malha.ingest.runs.contracts import Counts
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=as_json) as bar:
+        task = bar.add_task(file.name, total=None)
+
+        def show(counts: Counts, expected: int) -> None:
+            bar.update(task, completed=counts.read, total=max(expected, counts.read))
+
+        result = bulk.load_history(tenant_id, file, run_id=resume, actor="command", on_progress=show)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(result), default=str, ensure_ascii=False))
+    else:
+        _say(result)
 
 
 def _load(tenant_id: int, file: Path, given: dict[str, Any] | None, *, live: bool, as_json: bool) -> None:

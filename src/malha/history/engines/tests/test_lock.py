@@ -9,7 +9,7 @@ import pytest
 
 from malha.history.engines import service as engines
 from malha.history.engines import storage
-from malha.history.engines.contracts import TooSlow
+from malha.history.engines.contracts import ReadOnly, TooSlow
 from malha.history.lake import catalogue
 
 
@@ -43,13 +43,21 @@ def test_it_works(new_tenant: Any) -> None:
         "SET lock_configuration = false",
         "SET enable_external_access = true",
         "SET allowed_directories = ['/']",
+        "COPY (SELECT 1 AS x) TO '{lake}/t{one}/observation/stolen.parquet'",
+        "CREATE TABLE lake.t{one}.other AS SELECT 1 AS x",
+        "CREATE TEMP TABLE other AS SELECT 1 AS x",
+        "SELECT 1; COPY (SELECT 1 AS x) TO '{lake}/t{one}/stolen.csv'",
+        "EXPORT DATABASE '{lake}/t{one}/stolen'",
+        "CALL ducklake_expire_snapshots('lake', older_than => now())",
+        "SELECT * FROM postgres_query('__ducklake_metadata_lake', 'SELECT 1')",
+        "PRAGMA database_list",
         "INSTALL httpfs",
         "LOAD httpfs",
     ],
 )
 def test_the_lock_holds(new_tenant: Any, statement: str) -> None:
     one, other = two_tenants(new_tenant)
-    with pytest.raises(duckdb.Error):
+    with pytest.raises((duckdb.Error, ReadOnly)):
         engines.run([one], lambda reader: reader.execute(statement.format(one=one, other=other, lake=storage.folder())).fetchall())
 
 

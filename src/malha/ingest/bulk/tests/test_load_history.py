@@ -45,7 +45,7 @@ def write(path: Path, rows: list[tuple[str, ...]], head: str = "entity,attribute
 
 
 def total(tenant: int, table: str, column: str = "num") -> tuple[int, float]:
-    query = f"SELECT count(*), coalesce(round(sum({column}), 2), 0) FROM lake.{engines.tenant_schema(tenant)}.{table}"
+    query = f"SELECT count({column}), coalesce(round(sum({column}), 2), 0) FROM lake.{engines.tenant_schema(tenant)}.{table}"
     return engines.run([tenant], lambda reader: reader.execute(query).fetchone())
 
 
