@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.foundation.mail.urls")),
     *ALLAUTH,
     path("", include("malha.foundation.administration.urls")),
+    path("", include("malha.context.subscriptions.urls")),
     path("", include("malha.insight.today.urls")),
     path("", include("malha.insight.metrics.urls")),
     path("", include("malha.insight.maps.urls")),
