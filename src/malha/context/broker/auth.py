@@ -1,17 +1,21 @@
-"""Who asks: a Bearer token or the page's cookie, verified once and remembered for at most a minute. No Django."""
+"""Who asks: a Bearer token or the page's cookie, verified once and remembered for at most a minute; revoked, refused within a second. No Django."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
-from malha.context.broker import tenants
+from malha.context.broker import scopes, tenants
 from malha.context.broker.contracts import NonexistentTenant, NotPermitted, NotSignedIn
+from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability, Principal
+from malha.foundation.agreements import service as agreements
+from malha.foundation.database import service as database
 from malha.foundation.tokens import service as tokens
 from malha.foundation.tokens.contracts import Claims, TokenRefused
 from malha.kernel.text import msg
@@ -21,21 +25,23 @@ COOKIE = "malha_plane"
 REMEMBER_SECONDS = 60.0
 _SAFE = frozenset({"GET", "HEAD"})
 _CAPABILITIES = {capability.value: capability for capability in Capability}
+_STRANGER = msg("O seu token não dá acesso a este município.")
 _verified: dict[bytes, tuple[float, Claims]] = {}
 
 
 def principal(
-    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET"
+    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET", limited: bool = False
 ) -> Principal:  # fmt: skip
     """Who asks, in the tenant of the path (`slug`), of the header NGSILD-Tenant, or the token's only one.
 
-    Raises NotSignedIn without a token that holds, NonexistentTenant, NotPermitted for a tenant that the token does not name.
+    With `limited`, readers by agreement and people who may see a part of the tenant are let in too: the door keeps
+    them to `Principal.reach`. Raises NotSignedIn without a token that holds, NonexistentTenant, NotPermitted.
     """
-    return identify(conn, headers, cookies, slug, method=method)[0]
+    return identify(conn, headers, cookies, slug, method=method, limited=limited)[0]
 
 
 def identify(
-    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET"
+    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET", limited: bool = False
 ) -> tuple[Principal, Claims]:  # fmt: skip
     """As `principal`, with what the token says."""
     claims = _claims(conn, _token(headers, cookies, method))
@@ -45,7 +51,24 @@ def identify(
         tenant_id=tenant_id, capabilities=frozenset(_CAPABILITIES[c] for c in claims.capabilities if c in _CAPABILITIES), types=claims.types, name=claims.name,
         person_id=int(number) if kind == "person" and number.isdigit() else None, client_id=number if kind == "client" else "",
     )  # fmt: skip
+    if tenant_id not in claims.tenants:
+        who = _by_agreement(conn, who, claims)
+    elif claims.scoped:
+        who = replace(who, reach=scopes.of(conn, who))
+    if not limited and not reach.only_types(who.reach):
+        raise NotPermitted(msg("O seu acesso é limitado, e esta porta ainda não o sabe respeitar.") if tenant_id in claims.tenants else _STRANGER)
     return who, claims
+
+
+def _by_agreement(conn: psycopg.Connection[Any], who: Principal, claims: Claims) -> Principal:
+    """A reader of another tenant: what the agreements in force with its own tenants name, and nothing else."""
+    assert who.tenant_id is not None
+    with database.tenant_transaction(conn, claims.tenants):
+        named = agreements.reach(conn, claims.tenants, who.tenant_id) if claims.tenants and not claims.scoped else ()
+    parts = reach.within(named, claims.types)
+    if not parts:
+        raise NotPermitted(_STRANGER)
+    return replace(who, capabilities=who.capabilities & {Capability.DATA_READ}, types=reach.types_of(parts), reach=parts)
 
 
 def revoked(conn: psycopg.Connection[Any], claims: Claims) -> bool:
@@ -65,7 +88,7 @@ def _token(headers: Mapping[str, str], cookies: Mapping[str, str], method: str) 
 def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
     key = hashlib.sha256(f"{conn.info.dbname}\n{token}".encode()).digest()
     until, claims = _verified.get(key, (0.0, None))
-    if claims is not None and time.monotonic() < until:
+    if claims is not None and time.monotonic() < until and tokens.lately_revoked(conn).get(claims.subject, 0) <= claims.generation:
         return claims
     try:
         claims = tokens.verify(conn, token)
@@ -92,10 +115,7 @@ def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: st
         found.add(claims.tenants[0])
     if len(found) != 1:
         raise NotPermitted(msg("Diga de que município são os dados: no caminho (/municipio/ngsi-ld/…) ou no cabeçalho NGSILD-Tenant."))
-    tenant_id = found.pop()
-    if tenant_id not in claims.tenants:
-        raise NotPermitted(msg("O seu token não dá acesso a este município."))
-    return tenant_id
+    return found.pop()
 
 
 def forget() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,9 @@ from starlette.responses import Response
 from malha.context.broker import auth, pool, reading, tenants
 from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BrokerError, InvalidRequest, NotPermitted
 from malha.context.store.contracts import StoredEntity
-from malha.foundation.access.contracts import Capability
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import Capability, Principal
+from malha.foundation.agreements import service as agreements
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
 from malha.kernel.errors import MalhaError
@@ -43,12 +45,21 @@ def problem(error: MalhaError, request: Request) -> Response:
     return Response(msgspec.json.encode(body), status_code=error.status, media_type="application/problem+json", headers=headers)
 
 
-def guarded(handler: Handler) -> Handler:
-    """The handler with known errors turned into problems and the header NGSILD-Tenant echoed (§6.3.14)."""
+def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) -> Handler:
+    """The handler with known errors turned into problems and the header NGSILD-Tenant echoed (§6.3.14).
+
+    `limited` says that it reads through the store and the history alone, which keep to a reader's reach: readers by
+    agreement and people who may see a part of the tenant are let in, and what they read under an agreement is noted
+    before it is handed over. `averages` says that it also answers to a reader who may have averages only.
+    """
 
     async def answer(request: Request) -> Response:
         try:
-            response = await handler(request)
+            with reach.limited(averages=averages) as limits:
+                request.scope["malha.limited"] = limited
+                response = await handler(request)
+                if limits.used:
+                    await _note(request, limits.used)
         except MalhaError as error:
             response = problem(error, request)
         except psycopg.errors.QueryCanceled:
@@ -63,11 +74,29 @@ def guarded(handler: Handler) -> Handler:
     return answer
 
 
+async def _note(request: Request, used: Mapping[int, Iterable[str]]) -> None:
+    """Write down, where the giver sees it, what was read under which agreement. Raises NoAgreement when one ended meanwhile."""
+    who: Principal = request.scope["malha.principal"]
+    path = request.url.path.removeprefix(str(request.scope.get("root_path", "")))
+    what = {number: f"{', '.join(sorted(types))} · {request.method} {path}"[:500] for number, types in used.items()}
+    reader = f"client:{who.client_id}" if who.client_id else f"person:{who.person_id}"
+
+    def inside() -> None:
+        assert who.tenant_id is not None
+        with pool.connection() as conn, database.tenant_transaction(conn, [who.tenant_id]):
+            agreements.note(conn, who.tenant_id, what, reader=reader)
+
+    await pool.run(inside)
+
+
 def asked(conn: psycopg.Connection[Any], request: Request, context: Context | None = None) -> Asked:
     """Who asks, of which tenant, in which words."""
     slug = str(request.scope.get("malha.slug", "")) or by_host(conn, request)
-    who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method)
+    limited = bool(request.scope.get("malha.limited"))
+    who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method, limited=limited)
     assert who.tenant_id is not None
+    request.scope["malha.principal"] = who
+    reach.narrow(None if reach.only_types(who.reach) else who.reach)
     words = context if context is not None else reading.linked(request) or contexts.CORE
     return Asked(who.tenant_id, who, words, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""))
 

@@ -35,4 +35,4 @@ def routes() -> list[BaseRoute]:
         ("GET", "/attributes", discovery.attributes),
     ]
     longest_first = sorted(table, key=lambda row: -row[1].count("/"))  # an id may hold a slash
-    return [Route(ROOT + path.replace("{id}", "{id:path}"), guarded(handler), methods=[method]) for method, path, handler in longest_first]
+    return [Route(ROOT + path.replace("{id}", "{id:path}"), guarded(handler, limited=True), methods=[method]) for method, path, handler in longest_first]

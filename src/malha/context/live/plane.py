@@ -12,6 +12,6 @@ def routes() -> list[BaseRoute]:
     """Streams and tiles, each guarded."""
     return [
         Route("/events/stream", guarded(streams.stream), methods=["GET"]),
-        Route("/tiles/entities/{type}/{z:int}/{x:int}/{y:int}.mvt", guarded(tiles.tile), methods=["GET"]),
-        Route("/tiles/entities/{z:int}/{x:int}/{y:int}", guarded(tiles.tile), methods=["GET"]),
+        Route("/tiles/entities/{type}/{z:int}/{x:int}/{y:int}.mvt", guarded(tiles.tile, limited=True), methods=["GET"]),
+        Route("/tiles/entities/{z:int}/{x:int}/{y:int}", guarded(tiles.tile, limited=True), methods=["GET"]),
     ]

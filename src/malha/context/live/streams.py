@@ -11,10 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from malha.context.broker import auth, door, pool
+from malha.context.broker.contracts import NotPermitted
 from malha.context.live import hub as hubs
+from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.events.contracts import Event, Position
 from malha.foundation.tokens.contracts import Claims
+from malha.kernel.text import msg
 from malha.kernel.time import format_instant
 
 PING_SECONDS = 5.0  # pages say that they lost the line after fifteen
@@ -29,10 +32,12 @@ async def stream(request: Request) -> Response:
     def who() -> tuple[Principal, Claims]:
         with pool.connection() as conn:
             slug = str(request.scope.get("malha.slug", "")) or door.by_host(conn, request)
-            return auth.identify(conn, request.headers, request.cookies, slug)
+            return auth.identify(conn, request.headers, request.cookies, slug, limited=True)
 
     principal, claims = await pool.run(who)
     principal.require(Capability.DATA_READ)
+    if any(part.agreement_id is not None for part in principal.reach or ()):
+        raise NotPermitted(msg("Um acordo não abrange o que acontece ao minuto: pergunte pelos dados quando precisar deles."))
     wish = frozenset(part for part in request.query_params.get("types", "").split(",") if part)
     start = position(request.headers.get("last-event-id", ""))
     return StreamingResponse(_body(principal, claims, wish, start), media_type="text/event-stream", headers=_HEADERS)
@@ -54,9 +59,12 @@ def passes(event: Event, principal: Principal, wish: frozenset[str]) -> bool:
     return (principal.types is None or not types.isdisjoint(principal.types)) and (not wish or not types.isdisjoint(wish))
 
 
-def written(event: Event) -> bytes:
-    """An event as the stream says it."""
-    data: dict[str, Any] = {"name": event.name, "at": format_instant(event.at), "payload": event.payload}
+def written(event: Event, principal: Principal | None = None) -> bytes:
+    """An event as the stream says it; to somebody who may see a part of the tenant, only that something of a type changed."""
+    payload = event.payload
+    if principal is not None and not reach.only_types(principal.reach):
+        payload = {name: payload[name] for name in ("type", "types") if name in payload}
+    data: dict[str, Any] = {"name": event.name, "at": format_instant(event.at), "payload": payload}
     return f"id: {event.xid}-{event.seq}\nevent: {event.name}\ndata: {msgspec.json.encode(data).decode()}\n\n".encode()
 
 
@@ -69,7 +77,7 @@ async def _body(principal: Principal, claims: Claims, wish: frozenset[str], star
         async for event in _missed(principal.tenant_id, start):
             last = event.position
             if passes(event, principal, wish):
-                yield written(event)
+                yield written(event, principal)
         stopping = asyncio.create_task(hub.stopping.wait())
         try:
             while not stopping.done() and not listener.lost:
@@ -81,7 +89,7 @@ async def _body(principal: Principal, claims: Claims, wish: frozenset[str], star
                         return
                     yield b"event: ping\ndata: {}\n\n"
                 elif found.position > last and passes(found, principal, wish):
-                    yield written(found)
+                    yield written(found, principal)
         finally:
             stopping.cancel()
 

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from malha.context.store import names, predicate, q, shapes, state
+from malha.context.store import limits, names, predicate, q, shapes, state
 from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, PlacedEntity, StoredEntity, UnusableQuery
+from malha.foundation.access import reach
 from malha.kernel.text import msg, normalise
 
 COLUMNS = "e.id, e.tenant_id, e.uri, e.types, e.doc::text, e.geom, e.scopes, e.created_at, e.modified_at"
@@ -27,6 +28,7 @@ class _Condition:
     parts: list[str] = field(default_factory=list)
     params: list[object] = field(default_factory=list)
     empty: bool = False
+    within: limits.Parts | None = None  # the reader's reach, where it is limited
 
     def add(self, part: str, *params: object) -> None:
         self.parts.append(part)
@@ -40,9 +42,10 @@ class _Condition:
 def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
     """The entity with that URI. Raises EntityNotFound."""
     row = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = %s", [tenant_id, uri]).fetchone()
-    if row is None:
+    found = _seen(_entities(conn, [row])) if row is not None else []
+    if not found:
         raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
-    return _entities(conn, [row])[0]
+    return found[0]
 
 
 def exists(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> bool:
@@ -58,7 +61,18 @@ def existing(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str])
 def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> dict[str, StoredEntity]:
     """The entities with those URIs that are there."""
     rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[])", [tenant_id, list(uris)]).fetchall()
-    return {entity.uri: entity for entity in _entities(conn, rows)}
+    return {entity.uri: entity for entity in _seen(_entities(conn, rows))}
+
+
+def _seen(entities: list[StoredEntity]) -> list[StoredEntity]:
+    """Those within the reader's reach, as they may be seen, and noted as read."""
+    within = reach.parts()
+    if within is None:
+        return entities
+    found = [entity for one in entities if (entity := limits.seen(one, within)) is not None]
+    for entity in found:
+        reach.note((part for part in within if part.types is None or not part.types.isdisjoint(entity.types)), entity.types)
+    return found
 
 
 def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
@@ -67,7 +81,7 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     if condition.empty:
         return EntityPage([], 0 if question.count else None)
     exact = shapes.filters(question)
-    if exact:
+    if exact or limits.exact(condition.within):
         return _refined(conn, question, condition, exact)
     total = None
     if question.count:
@@ -78,7 +92,7 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     after = " AND e.id > %s" if question.after_id else ""
     params = [*condition.params, *([question.after_id] if question.after_id else []), question.limit, question.offset]
     rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY e.id LIMIT %s OFFSET %s", params).fetchall()
-    return EntityPage(_entities(conn, rows), total)
+    return EntityPage([seen for one in _entities(conn, rows) if (seen := limits.seen(one, condition.within)) is not None], total)
 
 
 def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> _Condition:
@@ -108,7 +122,18 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
         if box is not None:
             west, south, east, north = box
             condition.add("e.bbox && box(point(%s, %s), point(%s, %s))", east, north, west, south)
+    condition.within = limits.narrow(conn, condition, question, _asked(question))
     return condition
+
+
+def _asked(question: EntityQuery) -> set[str]:
+    """The attributes that a question is about."""
+    asked = set(question.attrs) | (q.names(q.parse(question.q)) if question.q else set())
+    if question.bbox is not None or question.near is not None or question.within is not None:
+        asked.add("location")
+    if question.geo is not None:
+        asked.add(question.geo.attribute)
+    return asked | ({"name"} if question.text.strip() else set())
 
 
 def _by_type(conn: psycopg.Connection[Any], question: EntityQuery, condition: _Condition) -> None:
@@ -143,9 +168,12 @@ def _refined(conn: psycopg.Connection[Any], question: EntityQuery, condition: _C
         for entity in _entities(conn, rows):
             if not all((shape := shapes.shape_of(entity.attributes, one.relation.attribute)) is not None and one.holds(shape) for one in exact):
                 continue
+            shown = limits.seen(entity, condition.within)
+            if shown is None:
+                continue
             matched += 1
             if matched > question.offset and len(found) < question.limit:
-                found.append(entity)
+                found.append(shown)
         if len(rows) < CHUNK or (len(found) >= question.limit and not question.count):
             return EntityPage(found, matched if question.count else None)
         after = rows[-1][0]
@@ -176,7 +204,8 @@ def placed(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box:
     corners = "(e.bbox[1])[0], (e.bbox[1])[1], (e.bbox[0])[0], (e.bbox[0])[1]"
     statement = f"SELECT e.id, e.uri, e.doc::text, e.geom, {corners} FROM entities e WHERE {condition.text} LIMIT %s"
     rows = state.execute(conn, statement, [*condition.params, limit])
-    return [PlacedEntity(row[0], row[1], state.decode(row[2]), (row[4], row[5], row[6], row[7]), row[3]) for row in rows]
+    found = [PlacedEntity(row[0], row[1], state.decode(row[2]), (row[4], row[5], row[6], row[7]), row[3]) for row in rows]
+    return [seen for one in found if (seen := limits.placed(one, (entity_type,), condition.within)) is not None]
 
 
 def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float]) -> str:
@@ -186,13 +215,18 @@ def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str,
         return "0"
     statement = f"SELECT count(*), sum(e.id % 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE {condition.text}".replace("% 1", "%% 1")
     row = state.execute(conn, statement, condition.params).fetchone()
-    return "-".join(str(part or 0) for part in row) if row else "0"
+    return "-".join(str(part or 0) for part in (*row, *limits.mark(condition.within))) if row else "0"
 
 
 def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:
     """Each type that the tenant has entities of: (type, how many, last change)."""
     statement = "SELECT t.name, count(*), max(e.modified_at) FROM entities e JOIN entity_type t ON t.id = ANY (e.types) WHERE e.tenant_id = %s GROUP BY t.name ORDER BY t.name"
-    return [(row[0], row[1], row[2]) for row in state.execute(conn, statement, [tenant_id])]
+    within = reach.parts()
+    if within is None:
+        return [(row[0], row[1], row[2]) for row in state.execute(conn, statement, [tenant_id])]
+    found = [(row[0], row[2]) for row in state.execute(conn, statement, [tenant_id]) if reach.parts((row[0],))]
+    counted = [(name, query(conn, [tenant_id], EntityQuery(types=(name,), limit=0, count=True)).total or 0, changed) for name, changed in found]
+    return [one for one in counted if one[1]]
 
 
 def holds_anything(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
@@ -219,4 +253,7 @@ def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: 
     """The names of the attributes that entities of the type have now; reads them all."""
     ids = list(names.existing(conn, "entity_type", [entity_type]).values())
     statement = "SELECT DISTINCT k FROM entities e, jsonb_object_keys(e.doc) k WHERE e.tenant_id = %s AND (e.type_id = %s OR (cardinality(e.types) > 1 AND %s = ANY (e.types)))"
-    return {row[0] for row in state.execute(conn, statement, [tenant_id, ids[0], ids[0]])} if ids else set()
+    found = {row[0] for row in state.execute(conn, statement, [tenant_id, ids[0], ids[0]])} if ids else set()
+    within = reach.parts((entity_type,))
+    shown = reach.allowed(within, (entity_type,)) if within is not None else None
+    return found if shown is None else found & shown

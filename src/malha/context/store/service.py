@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, evolution, names, q, reading, undo
+from malha.context.store import documents, evolution, names, q, reading, undo, writing
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
     EntityDocument,
@@ -26,6 +26,9 @@ from malha.context.store.contracts import (
     WriteOptions,
     WriteOutcome,
 )
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import BeyondReach
+from malha.kernel.text import msg
 
 _DEFAULTS = WriteOptions()
 
@@ -37,6 +40,8 @@ def upsert_table(conn: psycopg.Connection[Any], tenant_id: int, table: EntityTab
     history and no event; one older than the present is history only; one at the same instant corrects it. Rows that
     cannot be stored are named in `refused` and the rest goes in. Raises UnusableEntity where columns differ in length.
     """
+    if reach.current() is not None:
+        raise BeyondReach(msg("O seu acesso é limitado a uma parte dos dados, e assim não pode carregar tabelas."))
     return tables.upsert_table(conn, tenant_id, table, options)
 
 
@@ -44,8 +49,11 @@ def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequen
     """Write entities given as internal documents, of any types; the same URI twice is applied in order.
 
     In mode UPDATE attributes that are not named stay and instances are matched by datasetId; in mode REPLACE they go.
-    Entities that cannot be stored are named in `refused` and the rest goes in.
+    Entities that cannot be stored are named in `refused` and the rest goes in. Raises BeyondReach where one lies, or
+    would lie, beyond what the writer may see.
     """
+    if reach.current() is not None:
+        writing.require_reach(conn, tenant_id, docs, options)
     return documents.upsert_documents(conn, tenant_id, docs, options)
 
 
@@ -158,7 +166,9 @@ def dataset_names(conn: psycopg.Connection[Any], numbers: Iterable[int]) -> dict
 
 
 def delete(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], run_id: int | None = None) -> int:
-    """Take entities away, with their history hidden. Returns how many there were."""
+    """Take entities away, with their history hidden. Returns how many there were. Raises BeyondReach."""
+    if reach.current() is not None:
+        writing.require_whole(conn, tenant_id, uris)
     return len(undo.delete(conn, tenant_id, uris, run_id))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from malha.kernel.errors import Forbidden, MalhaError
 
@@ -50,11 +51,43 @@ class RoleName(StrEnum):
     SUPPLIER = "supplier"
 
 
+class Grain(StrEnum):
+    """The finest step of time that may be read; RAW is each value as it was measured, and the state as it is now."""
+
+    RAW = "raw"
+    QUARTER = "15min"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+_COARSER = {grain: tuple(Grain)[place:] for place, grain in enumerate(Grain)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A part of a tenant's data: these types, these attributes of them, in this area, not finer than this grain.
+
+    None is all of them. `area` is a GeoJSON (Multi)Polygon in EPSG:4326; `agreement_id` says by which agreement.
+    """
+
+    types: frozenset[str] | None = None
+    attributes: frozenset[str] | None = None
+    area: dict[str, Any] | None = None
+    grain: Grain = Grain.RAW
+    agreement_id: int | None = None
+
+    def allows(self, grain: Grain) -> bool:
+        """Whether values of that grain, or of none coarser, may be read."""
+        return grain in _COARSER[self.grain]
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who acts: a person (`person_id`), a machine (`client_id`), or nobody (the public).
 
-    `capabilities` are those in `tenant_id`; `types`, when not None, are the only entity types within reach.
+    `capabilities` are those in `tenant_id`; `types`, when not None, are the only entity types within reach, and
+    `reach`, when not None, the only parts of the tenant's data.
     """
 
     tenant_id: int | None
@@ -63,6 +96,7 @@ class Principal:
     client_id: str = ""
     name: str = ""
     types: frozenset[str] | None = None
+    reach: tuple[Reach, ...] | None = None
 
     def may(self, capability: Capability) -> bool:
         """Whether this principal has `capability` here."""
@@ -84,3 +118,9 @@ class NotAllowed(AccessError, Forbidden):
     """The principal lacks the capability."""
 
     slug = "not-allowed"
+
+
+class BeyondReach(AccessError, Forbidden):
+    """What was asked lies beyond what the principal may see."""
+
+    slug = "beyond-reach"

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
-from malha.foundation.access import rules
-from malha.foundation.access.contracts import Capability, RoleName
+from malha.foundation.access import reach, rules
+from malha.foundation.access.contracts import Capability, Reach, RoleName
 
 #: kinds of tenants above municipalities (`tenancy.contracts.OrganisationKind`)
 COMMUNITIES = ("nation", "intermunicipal_community", "metropolitan_area", "autonomous_region", "association")
 
 # roles of one person in one tenant: their own, and those that the tenant delegated to an organisation of theirs
 ROLES_IN_TENANT = """
-SELECT m.role, m.scope, false AS delegated, o.kind = ANY(%(communities)s) AS of_community
+SELECT m.role, m.scope, false AS delegated, o.kind = ANY(%(communities)s) AS of_community, m.valid_until AS until
 FROM membership m JOIN organisation o ON o.id = m.tenant_id
 WHERE m.tenant_id = %(tenant)s AND m.person_id = %(person)s AND m.valid_from <= now() AND (m.valid_until IS NULL OR m.valid_until > now())
 UNION ALL
-SELECT m.role, m.scope, true, true
+SELECT m.role, m.scope, true, true, least(m.valid_until, d.valid_until)
 FROM delegation d JOIN membership m ON m.tenant_id = d.delegate_id
 WHERE d.tenant_id = %(tenant)s AND d.valid_from <= now() AND (d.valid_until IS NULL OR d.valid_until > now())
   AND m.person_id = %(person)s AND m.valid_from <= now() AND (m.valid_until IS NULL OR m.valid_until > now())
@@ -27,7 +29,8 @@ WHERE d.tenant_id = %(tenant)s AND d.valid_from <= now() AND (d.valid_until IS N
 
 # the platform's own role
 ROLES_ON_PLATFORM = """
-SELECT 'platform_operator' AS role, '{}'::jsonb AS scope, false AS delegated, false AS of_community FROM platform_operator WHERE person_id = %(person)s
+SELECT 'platform_operator' AS role, '{}'::jsonb AS scope, false AS delegated, false AS of_community, NULL::timestamptz AS until
+FROM platform_operator WHERE person_id = %(person)s
 """
 
 # tenants that one person may enter by a role of their own
@@ -50,9 +53,10 @@ class Held:
     """One role that a person holds, with its scope."""
 
     role: str
-    scope: dict[str, list[str]]
+    scope: dict[str, Any]
     delegated: bool
     of_community: bool
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,17 @@ def sum_up(roles: list[Held]) -> frozenset[Capability]:
     return frozenset().union(*own, rules.delegated(RoleName(one.role) for one in roles if one.delegated))
 
 
-def types_within_reach(roles: list[Held]) -> frozenset[str] | None:
-    """The entity types that these roles are limited to; None when one of those that read has no limit."""
-    readers = [one for one in roles if Capability.DATA_READ in rules.ROLES[RoleName(one.role)]]
-    if not readers or any(not one.scope.get("types") for one in readers):
+def reach_of(roles: list[Held], tenant_id: int | None) -> tuple[Reach, ...] | None:
+    """The parts of the tenant that these roles are limited to; None when one of those that read has no limit."""
+    parts = [reach.of_scope(one.scope, tenant_id) for one in roles if Capability.DATA_READ in rules.ROLES[RoleName(one.role)]]
+    if not parts or None in parts:
         return None
-    return frozenset(name for one in readers for name in one.scope["types"])
+    return tuple(part for part in parts if part is not None)
+
+
+def ends_at(roles: list[Held]) -> datetime | None:
+    """When the first of these roles ends by itself; None when none does."""
+    return min((one.until for one in roles if one.until is not None), default=None)
 
 
 def own_tenants(connection: psycopg.Connection, person_id: int) -> list[Door]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connections
 from django.http import HttpRequest
 
-from malha.foundation.access import queries
-from malha.foundation.access.contracts import Capability, Principal, RoleName
+from malha.foundation.access import queries, reach
+from malha.foundation.access.contracts import Capability, Principal, Reach, RoleName
 from malha.foundation.access.models import Membership, PlatformOperator
 from malha.foundation.access.queries import Door
 from malha.foundation.audit import service as audit
@@ -35,13 +36,25 @@ def _principal(request: HttpRequest) -> Principal:
     if person is None or not person.is_authenticated:
         return Principal(tenant_id)
     roles = _held(person.pk, tenant_id)
+    parts = queries.reach_of(roles, tenant_id)
     return Principal(
         tenant_id=tenant_id,
         capabilities=queries.sum_up(roles),
         person_id=person.pk,
         name=str(person),
-        types=queries.types_within_reach(roles),
+        types=reach.types_of(parts),
+        reach=parts,
     )
+
+
+def reach_of(person_id: int, tenant_id: int) -> tuple[Reach, ...] | None:
+    """The parts of the tenant that the person's roles are limited to now; None without a limit."""
+    return queries.reach_of(_held(person_id, tenant_id), tenant_id)
+
+
+def rights_end(person_id: int, tenant_id: int | None) -> datetime | None:
+    """When the first of the person's roles in the tenant ends by itself."""
+    return queries.ends_at(_held(person_id, tenant_id))
 
 
 def _held(person_id: int, tenant_id: int | None) -> list[queries.Held]:
@@ -58,7 +71,7 @@ def grant(
     person_id: int,
     tenant_id: int,
     role: RoleName,
-    scope: Mapping[str, Sequence[str]] | None = None,
+    scope: Mapping[str, Any] | None = None,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -66,16 +79,23 @@ def grant(
 ) -> None:
     """Give a person a role in a tenant, from now or `since`, `until` then; the same role again changes its scope and end.
 
-    `scope` limits it: `types`, `areas`, `categories`, `datasets`, each a list of names.
+    `scope` limits it: `types`, `categories` (themes of data models), `attributes` and `datasets` are lists of names,
+    `area` a GeoJSON (Multi)Polygon in EPSG:4326 and `places` the names of what it was made of.
     """
-    limits = {name: list(values) for name, values in (scope or {}).items()}
+    limits = {name: dict(value) if isinstance(value, Mapping) else list(value) for name, value in (scope or {}).items() if value}
     values = {"scope": limits, "valid_until": until, "granted_by": by}
     with database.scope(tenant_id):
         Membership.objects.update_or_create(
             person_id=person_id, tenant_id=tenant_id, role=role, defaults=values, create_defaults=values | {"valid_from": since or now()}
         )
         tokens.revoke(database.current(), f"person:{person_id}")  # the plane's cookie of before says too much or too little
-        audit.record(tenant_id, by, "access.grant", f"person:{person_id}", {"role": role, "scope": limits, "until": until and until.isoformat()})
+        audit.record(
+            tenant_id,
+            by,
+            "access.grant",
+            f"person:{person_id}",
+            {"role": role, "scope": {k: v for k, v in limits.items() if k != "area"}, "until": until and until.isoformat()},
+        )
 
 
 def make_operator(person_id: int, *, by: str = "") -> None:

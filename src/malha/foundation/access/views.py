@@ -9,7 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 
-from malha.foundation.access import service
+from malha.foundation.access import reach, service
 from malha.foundation.access.contracts import Capability
 
 PLATFORM = frozenset({Capability.PLATFORM_OPERATE, Capability.TENANT_CREATE})
@@ -22,7 +22,8 @@ def requires(*capabilities: Capability) -> Callable[[View], View]:
     """Let only people with all these capabilities in the request's tenant reach the view.
 
     Somebody who has not signed in is sent to do so and comes back; somebody without the right is told whom to
-    ask (403). A tenant's page does not exist on the platform's own address (404).
+    ask (403). A tenant's page does not exist on the platform's own address (404). What the view reads stays within
+    the person's reach.
     """
 
     def decorate(view: View) -> View:
@@ -35,7 +36,8 @@ def requires(*capabilities: Capability) -> Callable[[View], View]:
                 return redirect_to_login(request.get_full_path())
             if not principal.capabilities.issuperset(capabilities):
                 return refuse(request)
-            return view(request, *args, **kwargs)
+            with reach.limited(principal.reach):
+                return view(request, *args, **kwargs)
 
         guarded.capabilities = frozenset(capabilities)  # type: ignore[attr-defined]  # read by the test that walks every address
         return guarded

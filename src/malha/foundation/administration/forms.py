@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from malha.foundation.agreements.contracts import Grain, Terms
+from malha.foundation.access.contracts import Grain
+from malha.foundation.agreements.contracts import Terms
 from malha.foundation.tenancy import rules
 from malha.kernel.errors import MalhaError
 from malha.kernel.time import now

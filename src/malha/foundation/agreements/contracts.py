@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from malha.foundation.access.contracts import Grain
 from malha.kernel.errors import BadInput, Forbidden, MalhaError
-
-
-class Grain(StrEnum):
-    """The finest step of time that may be read; RAW is each value as it was measured, and the state as it is now."""
-
-    RAW = "raw"
-    QUARTER = "15min"
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from malha.foundation.agreements.contracts import Agreement, Grain, NoAgreement, Reading, Terms, UnusableTerms
+from malha.foundation.access.contracts import Grain, Reach
+from malha.foundation.agreements.contracts import Agreement, NoAgreement, Reading, Terms, UnusableTerms
 from malha.foundation.audit import service as audit
 from malha.kernel.text import msg
 from malha.kernel.time import now
@@ -18,6 +22,7 @@ FROM agreement a JOIN organisation t ON t.id = a.tenant_id JOIN organisation g O
 LEFT JOIN LATERAL (SELECT count(*) AS readings, max(at) AS last_read_at FROM agreement_reading r WHERE r.tenant_id = a.tenant_id AND r.agreement_id = a.id) r ON true
 """
 _IN_FORCE = "a.valid_from <= now() AND a.valid_until > now() AND a.ended_at IS NULL"
+_NONE = msg("Nenhum acordo em vigor permite esta leitura. Peça-o ao município a quem os dados pertencem.")
 
 
 def sign(conn: psycopg.Connection, tenant_id: int, grantee_id: int, terms: Terms, *, by: str) -> int:
@@ -75,12 +80,36 @@ def open_reading(conn: psycopg.Connection, agreement_id: int, *, grantee_id: int
     """
     found = _agreements(conn, f"{_SELECT} WHERE {_IN_FORCE} AND a.tenant_id = %s AND a.id = %s AND a.grantee_id = %s", [tenant_id, agreement_id, grantee_id])
     if not found:
-        raise NoAgreement(msg("Nenhum acordo em vigor permite esta leitura. Peça-o ao município a quem os dados pertencem."))
+        raise NoAgreement(_NONE)
     conn.execute(
         "INSERT INTO agreement_reading (tenant_id, agreement_id, grantee_id, reader, what) VALUES (%s, %s, %s, %s, %s)",
         [tenant_id, agreement_id, grantee_id, reader, what],
     )
     return found[0]
+
+
+def reach(conn: psycopg.Connection[Any], grantee_ids: Sequence[int], tenant_id: int) -> tuple[Reach, ...]:
+    """What the agreements in force let any of these organisations read of the tenant. In their scope, or the giver's."""
+    rows = conn.execute(
+        f"SELECT a.id, a.types, a.attributes, a.area, a.grain FROM agreement a WHERE a.tenant_id = %s AND a.grantee_id = ANY (%s) AND {_IN_FORCE} ORDER BY a.id",
+        [tenant_id, list(grantee_ids)],
+    ).fetchall()
+    return tuple(Reach(frozenset(types), frozenset(attributes) or None, area, Grain(grain), id_) for id_, types, attributes, area, grain in rows)
+
+
+def note(conn: psycopg.Connection[Any], tenant_id: int, used: Mapping[int, str], *, reader: str) -> None:
+    """Write down what was read under each of these agreements, before it is handed over. In the giver's scope.
+
+    Raises NoAgreement when one of them has ended in the meantime.
+    """
+    for agreement_id, what in used.items():
+        done = conn.execute(
+            "INSERT INTO agreement_reading (tenant_id, agreement_id, grantee_id, reader, what) "
+            f"SELECT a.tenant_id, a.id, a.grantee_id, %s, %s FROM agreement a WHERE a.tenant_id = %s AND a.id = %s AND {_IN_FORCE}",
+            [reader, what, tenant_id, agreement_id],
+        )
+        if not done.rowcount:
+            raise NoAgreement(_NONE)
 
 
 def readings(conn: psycopg.Connection, tenant_id: int, agreement_id: int, limit: int = 100) -> list[Reading]:

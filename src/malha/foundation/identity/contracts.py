@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from malha.foundation.access.contracts import Capability
 from malha.kernel.errors import BadInput, Conflict, Forbidden, MalhaError, NotFound
@@ -34,6 +35,7 @@ class Machine:
     expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    scope: dict[str, Any] = field(default_factory=dict)  # `attributes`, `area`, `places`: what else limits it
 
 
 @dataclass(frozen=True, slots=True)

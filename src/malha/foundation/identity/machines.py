@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,12 +45,14 @@ def told(row: MachineClient) -> Machine:
     return Machine(
         id=row.pk, client_id=row.client_id, name=row.name, capabilities=frozenset(Capability(name) for name in row.capabilities),
         types=frozenset(row.types) if row.types is not None else None, created_at=row.created_at, expires_at=row.expires_at,
-        last_used_at=row.last_used_at, revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at, revoked_at=row.revoked_at, scope=row.scope,
     )  # fmt: skip
 
 
-def create(tenant_id: int, *, name: str, capabilities: Iterable[Capability], types: Iterable[str] | None, created_by: int | None) -> tuple[Machine, str]:
-    """A new machine and its secret, which is told this once."""
+def create(
+    tenant_id: int, *, name: str, capabilities: Iterable[Capability], types: Iterable[str] | None, created_by: int | None, scope: Mapping[str, Any] | None = None
+) -> tuple[Machine, str]:  # fmt: skip
+    """A new machine and its secret, which is told this once. `scope` limits it further (`access.grant` says how)."""
     secret = rules.new_secret()
     client = Client(
         name=name, type=Client.Type.CONFIDENTIAL, scopes=SCOPE, default_scopes=SCOPE, grant_types=Client.GrantType.CLIENT_CREDENTIALS, redirect_uris=""
@@ -60,7 +62,7 @@ def create(tenant_id: int, *, name: str, capabilities: Iterable[Capability], typ
     client.save()
     row = MachineClient.objects.create(
         tenant_id=tenant_id, client_id=client.pk, name=name, capabilities=sorted(capabilities), types=sorted(types) if types is not None else None,
-        created_by=created_by, expires_at=now() + rules.MACHINE_LASTS,
+        scope=dict(scope or {}), created_by=created_by, expires_at=now() + rules.MACHINE_LASTS,
     )  # fmt: skip
     return told(row), secret
 
@@ -109,12 +111,12 @@ def claims(client: Client, person: Any, here: int | None) -> dict[str, Any] | No
         if row is None:
             return None
         allowed = {Capability(name) for name in row.capabilities}
-        subject = f"client:{client.pk}"
+        subject, scoped = f"client:{client.pk}", bool(row.scope)
         if person is not None:
             allowed &= set(access.capabilities_of(person.pk, tenant_id))
-            subject = f"person:{person.pk}"
+            subject, scoped = f"person:{person.pk}", access.reach_of(person.pk, tenant_id) is not None
         seen(row)
-        return tokens.claims_of(database.current(), subject=subject, tenants=[tenant_id], capabilities=allowed, types=row.types, name=row.name)
+        return tokens.claims_of(database.current(), subject=subject, tenants=[tenant_id], capabilities=allowed, types=row.types, name=row.name, scoped=scoped)
 
 
 def seen(row: MachineClient, moment: datetime | None = None) -> None:

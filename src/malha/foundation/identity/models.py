@@ -58,6 +58,8 @@ class MachineClient(models.Model):
     name = models.CharField(max_length=100)
     capabilities = ArrayField(models.CharField(max_length=40))
     types = ArrayField(models.CharField(max_length=200), null=True, blank=True)
+    #: what else limits it: `attributes`, `area`, `places` (as the scope of a role)
+    scope = models.JSONField(default=dict, blank=True, db_default={})
     created_by = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

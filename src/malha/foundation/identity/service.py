@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -11,6 +12,7 @@ from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
+from malha.foundation.access import reach
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.audit import service as audit
@@ -23,19 +25,22 @@ from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import service as tokens
 from malha.foundation.tokens.contracts import LIFETIME_SECONDS
 from malha.kernel.text import msg
+from malha.kernel.time import now
 
 
 def issue_token(principal: Principal, *, tenants: Iterable[int] | None = None, lifetime_seconds: int = LIFETIME_SECONDS) -> str:
     """A signed token with which the plane knows `principal`, for at most fifteen minutes.
 
-    `tenants` are ids; without them it is for the principal's own tenant.
+    `tenants` are ids; without them it is for the principal's own tenant. It never outlives a role that ends by itself.
     """
     subject = f"client:{principal.client_id}" if principal.client_id else f"person:{principal.person_id}"
-    reach = list(tenants) if tenants is not None else [principal.tenant_id] if principal.tenant_id is not None else []
+    named = list(tenants) if tenants is not None else [principal.tenant_id] if principal.tenant_id is not None else []
+    if principal.person_id and (end := access.rights_end(principal.person_id, principal.tenant_id)) is not None:
+        lifetime_seconds = max(1, min(lifetime_seconds, int((end - now()).total_seconds())))
     with machines.connection() as conn:
         return tokens.issue(
-            conn, django_settings.SECRET_KEY, subject=subject, tenants=reach, capabilities=principal.capabilities, types=principal.types,
-            name=principal.name, lifetime_seconds=lifetime_seconds,
+            conn, django_settings.SECRET_KEY, subject=subject, tenants=named, capabilities=principal.capabilities, types=principal.types,
+            name=principal.name, lifetime_seconds=lifetime_seconds, scoped=not reach.only_types(principal.reach),
         )  # fmt: skip
 
 
@@ -46,7 +51,7 @@ def person_generation(person_id: int) -> int:
 
 
 def revoke_tokens(person_id: int) -> None:
-    """Refuse, within a minute, every token that the person holds; the next page gives a new one."""
+    """Refuse, within a second, every token that the person holds; the next page gives a new one."""
     with machines.connection() as conn:
         tokens.revoke(conn, f"person:{person_id}")
 
@@ -134,14 +139,21 @@ def reset_second_factor(person_id: int, *, tenant_id: int, by: str) -> int:
 
 
 def create_machine(
-    tenant_id: int, *, name: str, capabilities: Iterable[Capability], types: Iterable[str] | None = None, created_by: int | None = None
+    tenant_id: int,
+    *,
+    name: str,
+    capabilities: Iterable[Capability],
+    types: Iterable[str] | None = None,
+    created_by: int | None = None,
+    scope: Mapping[str, Any] | None = None,
 ) -> tuple[Machine, str]:
     """A program that enters the tenant by client credentials, and its secret, told this once. In the tenant's scope."""
-    machine, secret = machines.create(tenant_id, name=name, capabilities=capabilities, types=types, created_by=created_by)
+    machine, secret = machines.create(tenant_id, name=name, capabilities=capabilities, types=types, created_by=created_by, scope=scope)
     details: dict[str, object] = {
         "name": name,
         "capabilities": sorted(machine.capabilities),
         "types": sorted(machine.types) if machine.types is not None else None,
+        "scope": {name: value for name, value in machine.scope.items() if name != "area"},
     }
     audit.record(tenant_id, _person(created_by), "identity.machine_create", f"client:{machine.client_id}", details)
     return machine, secret

@@ -17,7 +17,8 @@ LIFETIME_SECONDS = 15 * 60
 class Claims:
     """A verified token.
 
-    `subject` is `client:<id>` or `person:<id>`; `types`, when not None, are the only entity types within reach.
+    `subject` is `client:<id>` or `person:<id>`; `types`, when not None, are the only entity types within reach;
+    `scoped` says that more than types is limited, and that the limits are to be looked up.
     """
 
     subject: str
@@ -27,6 +28,7 @@ class Claims:
     expires_at: datetime
     types: frozenset[str] | None = None
     name: str = ""
+    scoped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,11 @@ class TokenGeneration(models.Model):
 
     subject = models.CharField(max_length=120, primary_key=True)
     generation = models.IntegerField(default=0)
+    raised_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "token_generation"
+        indexes = [models.Index(fields=["raised_at"], name="token_generation_raised")]
 
     def __str__(self) -> str:
         return self.subject

@@ -30,6 +30,10 @@ ANNOUNCED_BEFORE = timedelta(minutes=10)
 #: how long a process trusts the keys and generations that it read
 REMEMBER_SECONDS = 30.0
 
+#: how long a revoked token may still be taken
+REVOKED_SECONDS = 1.0
+
+_raised: dict[str, tuple[float, dict[str, int]]] = {}
 _public: dict[str, tuple[float, dict[str, str]]] = {}
 _private: dict[str, tuple[float, list[PrivateKey]]] = {}
 
@@ -126,19 +130,19 @@ def signing_key(connection: psycopg.Connection[Any], secret: str) -> PrivateKey:
 
 def issue(
     connection: psycopg.Connection[Any], secret: str, *, subject: str, tenants: Iterable[int], capabilities: Iterable[str],
-    types: Iterable[str] | None = None, name: str = "", lifetime_seconds: int = LIFETIME_SECONDS,
+    types: Iterable[str] | None = None, name: str = "", lifetime_seconds: int = LIFETIME_SECONDS, scoped: bool = False,
 ) -> str:  # fmt: skip
     """A token for `subject` in `tenants` (ids), for at most fifteen minutes."""
     moment = int(time.time())
     claims: dict[str, Any] = {"iat": moment, "exp": moment + min(lifetime_seconds, LIFETIME_SECONDS), "jti": uuid.uuid4().hex}
-    claims |= claims_of(connection, subject=subject, tenants=tenants, capabilities=capabilities, types=types, name=name)
+    claims |= claims_of(connection, subject=subject, tenants=tenants, capabilities=capabilities, types=types, name=name, scoped=scoped)
     key = signing_key(connection, secret)
     return jwt.encode(claims, key.pem, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
 def claims_of(
     connection: psycopg.Connection[Any], *, subject: str, tenants: Iterable[int], capabilities: Iterable[str],
-    types: Iterable[str] | None = None, name: str = "",
+    types: Iterable[str] | None = None, name: str = "", scoped: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """The claims that Malha adds to a token, whoever signs it."""
     claims: dict[str, Any] = {
@@ -149,6 +153,8 @@ def claims_of(
         claims["types"] = sorted(types)
     if name:
         claims["name"] = name
+    if scoped:
+        claims["scoped"] = True
     return claims
 
 
@@ -181,6 +187,7 @@ def _claims(said: dict[str, Any]) -> Claims:
         subject=str(said["sub"]), tenants=tuple(int(tenant) for tenant in said["tenants"]), capabilities=frozenset(map(str, said["caps"])),
         generation=int(said["gen"]), expires_at=datetime.fromtimestamp(int(said["exp"]), UTC),
         types=frozenset(map(str, said["types"])) if said.get("types") is not None else None, name=str(said.get("name", "")),
+        scoped=bool(said.get("scoped", False)),
     )  # fmt: skip
 
 
@@ -191,5 +198,15 @@ def generation(connection: psycopg.Connection[Any], subject: str) -> int:
 
 
 def revoke(connection: psycopg.Connection[Any], subject: str) -> None:
-    """Refuse, from now on, every token that `subject` holds."""
+    """Refuse, from now on, every token that `subject` holds; every process knows within a second."""
     connection.execute(_queries()["revoke"], {"subject": subject})
+
+
+def lately_revoked(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """The generations that were raised while a token of before could still live, by subject; asked once a second."""
+    place = _place(connection)
+    read_at, known = _raised.get(place, (0.0, {}))
+    if time.monotonic() - read_at > REVOKED_SECONDS:
+        known = dict(connection.execute(_queries()["lately_revoked"], {"seconds": LIFETIME_SECONDS + 60}).fetchall())
+        _raised[place] = (time.monotonic(), known)
+    return known

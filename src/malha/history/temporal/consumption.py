@@ -16,8 +16,9 @@ from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEntity
+from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
-from malha.history.temporal import evolution, rendering, temporal_query
+from malha.history.temporal import evolution, reaching, rendering, temporal_query
 from malha.history.temporal.contracts import Evolution, EvolutionQuery, Instance
 from malha.history.temporal.temporal_query import Form, TemporalQuery
 from malha.kernel.text import msg
@@ -52,15 +53,24 @@ class Asking:
     def of(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> EvolutionQuery:
         """The question about the instances of these entities, without what the reader may not see."""
         hidden = frozenset().union(*(door.personal(self.who, one.types) for one in found))
-        asked = attributes or self.keep
-        wanted = [name for name in asked if name not in hidden and name not in self.drop]
+        found, shown = reaching.cut(self.who.tenant_id, found, self._grain(bool(attributes)))
+        asked = attributes or self.keep or shown or frozenset()
+        wanted = [name for name in asked if name not in hidden and name not in self.drop and (shown is None or name in shown)]
+        asked = asked or shown is not None
         last = self.query.last_n
+        start, end = reaching.whole(self.query.start, self.query.end, self._grain(bool(attributes)))
         if asked and not wanted:
             found = ()
         return EvolutionQuery(
-            tuple(one.id for one in found), self.query.start, self.query.end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
+            tuple(one.id for one in found), start, end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
             self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES,
         )  # fmt: skip
+
+    def _grain(self, each: bool) -> Finest:
+        """How fine the answer looks."""
+        if each or self.query.form is not Form.AGGREGATES:
+            return Finest.RAW
+        return reaching.grain_of(self.query.duration, self.query.start, self.query.end, self.query.methods)
 
 
 async def retrieve(request: Request) -> Response:
@@ -227,7 +237,8 @@ def _written(asking: Asking, found: Sequence[StoredEntity]) -> tuple[list[dict[s
     cut: Evolution | None = None
     if form is Form.AGGREGATES:
         query = asking.query
-        origin, end = (query.start if query.relation in {"after", "between"} else None), (query.end if query.relation in {"before", "between"} else None)
+        origin = question.start if query.relation in {"after", "between"} else None
+        end = question.end if query.relation in {"before", "between"} else None
         sums = evolution.aggregate(asking.who.tenant_id, question, query.methods, query.duration, origin, end)
         bodies = {one.id: rendering.aggregated(sums.get(one.id, {}), query.methods, asking.context) for one in found}
     else:

@@ -33,8 +33,9 @@ def routes() -> list[BaseRoute]:
         ("POST", "/entities", provision.create),
         ("POST", "/entityOperations/query", consumption.query_by_body),
     ]
-    ngsild = [Route(ROOT + path, door.guarded(handler), methods=[method]) for method, path, handler in table]
-    return [*ngsild, Route("/history/series", door.guarded(series), methods=["GET"])]
+    reading = {consumption.retrieve, consumption.query, consumption.query_by_body}
+    ngsild = [Route(ROOT + path, door.guarded(handler, limited=handler in reading, averages=True), methods=[method]) for method, path, handler in table]
+    return [*ngsild, Route("/history/series", door.guarded(series, limited=True, averages=True), methods=["GET"])]
 
 
 async def series(request: Request) -> Response:

@@ -30,7 +30,7 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.rollups import service as rollups
-from malha.history.temporal import queries
+from malha.history.temporal import queries, reaching
 from malha.history.temporal.contracts import Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
 from malha.kernel.text import msg
 
@@ -68,6 +68,7 @@ def series(tenant_id: int, query: SeriesQuery) -> list[Series]:
         raise UnusablePeriod(msg("O período começa em {start} e acaba em {end}: o fim tem de vir depois."), start=query.start, end=query.end)
     per_entity = query.group_by_entity or query.grain is Grain.RAW
     with _pool().connection() as connection:
+        query = reaching.within(connection, tenant_id, query)
         frame = _frame(connection, tenant_id, query.type, query.uris)
         if frame.ids == []:
             return []
@@ -87,6 +88,7 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
     end = at or datetime.now(UTC) + timedelta(days=1)
     query = SeriesQuery(type, attribute, end - LOOK_BACK, end, tuple(uris), Grain.RAW)
     with _pool().connection() as connection:
+        query = reaching.within(connection, tenant_id, query)
         frame = _frame(connection, tenant_id, type, query.uris)
         if frame.ids == []:
             return []

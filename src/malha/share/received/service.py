@@ -9,8 +9,9 @@ import psycopg
 
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
+from malha.foundation.access.contracts import Grain
 from malha.foundation.agreements import service as agreements
-from malha.foundation.agreements.contracts import Agreement, Grain, NoAgreement
+from malha.foundation.agreements.contracts import Agreement, NoAgreement
 from malha.history.temporal import service as history
 from malha.history.temporal.contracts import Grain as HistoryGrain
 from malha.history.temporal.contracts import SeriesQuery

@@ -4,8 +4,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from malha.foundation.access.contracts import Grain
 from malha.foundation.agreements import service
-from malha.foundation.agreements.contracts import Grain, NoAgreement, Terms, UnusableTerms
+from malha.foundation.agreements.contracts import NoAgreement, Terms, UnusableTerms
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.tenancy import service as tenancy

@@ -31,5 +31,9 @@ SELECT generation FROM token_generation WHERE subject = %(subject)s;
 
 -- name: revoke
 -- Refuse every token that the subject holds.
-INSERT INTO token_generation (subject, generation) VALUES (%(subject)s, 1)
-ON CONFLICT (subject) DO UPDATE SET generation = token_generation.generation + 1;
+INSERT INTO token_generation (subject, generation, raised_at) VALUES (%(subject)s, 1, clock_timestamp())
+ON CONFLICT (subject) DO UPDATE SET generation = token_generation.generation + 1, raised_at = clock_timestamp();
+
+-- name: lately_revoked
+-- Generations that rose while tokens of before may still be in time.
+SELECT subject, generation FROM token_generation WHERE raised_at > now() - make_interval(secs => %(seconds)s);

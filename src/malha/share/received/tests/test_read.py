@@ -7,9 +7,9 @@ from django.test import Client
 from malha.context.store import service as store
 from malha.context.store.contracts import Column, EntityTable
 from malha.foundation.access import service as access
-from malha.foundation.access.contracts import RoleName
+from malha.foundation.access.contracts import Grain, RoleName
 from malha.foundation.agreements import service as agreements
-from malha.foundation.agreements.contracts import Grain, NoAgreement, Terms
+from malha.foundation.agreements.contracts import NoAgreement, Terms
 from malha.foundation.database import django as database
 from malha.foundation.identity import service as people
 from malha.foundation.identity.models import Person
