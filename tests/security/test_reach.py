@@ -164,7 +164,7 @@ def test_tiles_stay_within_the_terms(plane_client, giver, new_tenant):
     assert "no2" in whole[A]
     hidden = new_tenant()
     agree(giver, hidden, attributes=("pm10",))
-    assert drawn(ask(plane_client, giver, square(-8.5, 40.5), bearer(hidden))) == {}
+    assert ask(plane_client, giver, square(-8.5, 40.5), bearer(hidden)).status_code == 403  # where things stand is not in the terms
 
 
 def test_a_coarse_grain_gives_averages_only(plane_client, giver, new_tenant):
@@ -175,7 +175,7 @@ def test_a_coarse_grain_gives_averages_only(plane_client, giver, new_tenant):
     chart = {"type": AIR, "start": period["timeAt"], "end": period["endTimeAt"]}
     assert uris(ask(plane_client, giver, "ngsi-ld/v1/entities", headers, type=AIR)) == set()
     assert ask(plane_client, giver, f"ngsi-ld/v1/entities/{A}", headers).status_code == 404
-    assert drawn(ask(plane_client, giver, square(-8.5, 40.5), headers)) == {}
+    assert ask(plane_client, giver, square(-8.5, 40.5), headers).status_code in {204, 403}
     assert ask(plane_client, giver, f"ngsi-ld/v1/temporal/entities/{A}", headers, **period).status_code == 403
     assert ask(plane_client, giver, "history/series", headers, **chart, attribute="pm10", grain="raw").status_code == 403
     assert ask(plane_client, giver, "history/series", headers, **chart, attribute="no2", grain="hour").status_code == 403

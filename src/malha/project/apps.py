@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
 from django.http import HttpRequest
@@ -28,6 +28,8 @@ class ProjectConfig(AppConfig):
     def ready(self) -> None:
         navigation.register_tenants(tenant_links)
         administration.provide_types(entity_types)
+        administration.provide_places(places, area_of_places)
+        self._register_categories()
         navigation.register_ribbon(fictitious)
         navigation.register_operator(settings.current().operator_name, settings.current().operator_url)
         self._register_search()
@@ -44,6 +46,12 @@ class ProjectConfig(AppConfig):
             (_("Criar município"), "identity:create_member", Capability.TENANT_CREATE, _("Um serviço novo para um membro.")),
         ):
             navigation.register("gestao", label, name, may(capability), text=text)
+
+    def _register_categories(self) -> None:
+        from malha.foundation.access import reach
+        from malha.vocabulary.models import service as models  # once the apps are ready
+
+        reach.provide_categories(models.types_of_theme)
 
     def _register_search(self) -> None:
         from malha.project import search  # once the apps are ready: it reads the rooms' services
@@ -104,3 +112,36 @@ def entity_types(tenant_id: int, language: str) -> list[tuple[str, str]]:
     counts = {name: count for name, count, _changed in store.types(database.current(), tenant_id)}
     filled = [(name, f"{labels.get(name, name)} ({formats.number(count, language=language)})") for name, count in counts.items()]
     return sorted(filled, key=lambda one: sort_key(one[1])) + sorted(((n, t) for n, t in labels.items() if n not in counts), key=lambda one: sort_key(one[1]))
+
+
+def places(tenant_id: int) -> list[tuple[str, str]]:
+    """The tenant's municipality and its parishes, where their boundaries are imported."""
+    from malha.foundation.database import django as database
+    from malha.foundation.tenancy import service as tenancy
+    from malha.kernel.text import sort_key
+    from malha.vocabulary.territory import service as territory
+    from malha.vocabulary.territory.contracts import Level
+
+    tenant = tenancy.by_id(tenant_id)
+    if tenant.extent is None:
+        return []
+    west, south, east, north = tenant.extent
+    found = territory.boundaries_in(database.current(), tenant_id, (west, south, east, north), levels=(Level.MUNICIPALITY, Level.PARISH))
+    own = [one for one in found if not tenant.dico or one.code.startswith(tenant.dico)]
+    return [(one.code, one.name) for one in sorted(own, key=lambda one: (one.level is not Level.MUNICIPALITY, sort_key(one.name)))]
+
+
+def area_of_places(tenant_id: int, codes: list[str]) -> dict[str, Any] | None:
+    """These boundaries as one shape, with its lines simplified to about ten metres."""
+    import shapely
+    from shapely.geometry import mapping, shape
+
+    from malha.foundation.database import django as database
+    from malha.vocabulary.territory import service as territory
+    from malha.vocabulary.territory.contracts import Level
+
+    conn = database.current()
+    found = [territory.find_boundary(conn, tenant_id, Level.MUNICIPALITY if len(code) <= 4 else Level.PARISH, code) for code in codes]
+    features: Any = territory.as_geojson(conn, found)["features"]
+    whole = shapely.union_all([shape(one["geometry"]) for one in features]).simplify(0.0001)
+    return None if whole.is_empty else dict(mapping(whole))

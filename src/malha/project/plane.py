@@ -19,8 +19,10 @@ from malha.context.broker import pool
 from malha.context.live import hub
 from malha.context.live import plane as live
 from malha.context.subscriptions import plane as subscriptions
+from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
 from malha.share.datahub import plane as datahub
+from malha.vocabulary.models import service as models
 
 #: first step of every path that the plane answers, after the tenant's own step
 PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "health", "odata", "delta-sharing", "ogc", "hub"})
@@ -88,4 +90,5 @@ def belongs_to_plane(path: str) -> bool:
 
 def application() -> ASGIApp:
     """The plane as an ASGI callable."""
+    reach.provide_categories(models.types_of_theme)
     return TenantPath(Starlette(routes=routes(), lifespan=lifespan))

@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 
-from malha.context.broker import scopes, tenants
+from malha.context.broker import tenants
 from malha.context.broker.contracts import NonexistentTenant, NotPermitted, NotSignedIn
-from malha.foundation.access import reach
+from malha.foundation.access import reach, subjects
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.agreements import service as agreements
 from malha.foundation.database import service as database
@@ -54,10 +54,18 @@ def identify(
     if tenant_id not in claims.tenants:
         who = _by_agreement(conn, who, claims)
     elif claims.scoped:
-        who = replace(who, reach=scopes.of(conn, who))
+        who = _limited(conn, who, claims)
     if not limited and not reach.only_types(who.reach):
         raise NotPermitted(msg("O seu acesso é limitado, e esta porta ainda não o sabe respeitar.") if tenant_id in claims.tenants else _STRANGER)
     return who, claims
+
+
+def _limited(conn: psycopg.Connection[Any], who: Principal, claims: Claims) -> Principal:
+    """A principal with the limits that hold now, looked up: a token has no room for an area. Nothing at all for one without a right left."""
+    assert who.tenant_id is not None
+    with database.tenant_transaction(conn, [who.tenant_id]):
+        known = subjects.principal(conn, who.tenant_id, claims.subject)
+    return replace(who, reach=() if known is None else known.reach)
 
 
 def _by_agreement(conn: psycopg.Connection[Any], who: Principal, claims: Claims) -> Principal:

@@ -98,6 +98,8 @@ ETSI_BY_SLUG = {
     "entity-not-found": "ResourceNotFound",
     "entity-exists": "AlreadyExists",
     "not-allowed": "AccessDenied",
+    "beyond-reach": "AccessDenied",
+    "no-agreement": "AccessDenied",
 }
 
 

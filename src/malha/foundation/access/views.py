@@ -18,12 +18,13 @@ PLATFORM = frozenset({Capability.PLATFORM_OPERATE, Capability.TENANT_CREATE})
 type View = Callable[..., HttpResponseBase]
 
 
-def requires(*capabilities: Capability) -> Callable[[View], View]:
+def requires(*capabilities: Capability, limited: bool = False) -> Callable[[View], View]:
     """Let only people with all these capabilities in the request's tenant reach the view.
 
     Somebody who has not signed in is sent to do so and comes back; somebody without the right is told whom to
-    ask (403). A tenant's page does not exist on the platform's own address (404). What the view reads stays within
-    the person's reach.
+    ask (403). A tenant's page does not exist on the platform's own address (404). A role that is
+    limited to a part of the tenant opens only views that say `limited`: they read through the store and the history
+    alone, which keep to the person's reach, and remember nothing from one person to the next.
     """
 
     def decorate(view: View) -> View:
@@ -36,6 +37,8 @@ def requires(*capabilities: Capability) -> Callable[[View], View]:
                 return redirect_to_login(request.get_full_path())
             if not principal.capabilities.issuperset(capabilities):
                 return refuse(request)
+            if principal.reach is not None and not limited:
+                return refuse(request, limited=True)
             with reach.limited(principal.reach):
                 return view(request, *args, **kwargs)
 
@@ -45,6 +48,7 @@ def requires(*capabilities: Capability) -> Callable[[View], View]:
     return decorate
 
 
-def refuse(request: HttpRequest) -> HttpResponse:
-    """The page that says what is missing and whom to ask."""
-    return HttpResponse(render_to_string("access/not_allowed.html", {"tenant": getattr(request, "tenant", None)}, request), status=403)
+def refuse(request: HttpRequest, *, limited: bool = False) -> HttpResponse:
+    """The page that says what is missing and whom to ask; to somebody who may see a part, where that part is."""
+    context = {"tenant": getattr(request, "tenant", None), "limited": limited}
+    return HttpResponse(render_to_string("access/not_allowed.html", context, request), status=403)

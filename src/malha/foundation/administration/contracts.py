@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 #: (tenant id, language) → (type, what people call it), those with data first
 type TypesOf = Callable[[int, str], list[tuple[str, str]]]
 
 _types_of: TypesOf | None = None
+#: tenant id → (code of a boundary, its name): the municipality and its parishes
+type PlacesOf = Callable[[int], list[tuple[str, str]]]
+#: (tenant id, codes) → the boundaries together, as a GeoJSON (Multi)Polygon in EPSG:4326
+type AreaOf = Callable[[int, list[str]], dict[str, Any] | None]
+
+_places: tuple[PlacesOf, AreaOf] | None = None
 
 
 def provide_types(provider: TypesOf) -> None:
@@ -19,3 +26,19 @@ def provide_types(provider: TypesOf) -> None:
 def types_of(tenant_id: int, language: str) -> list[tuple[str, str]]:
     """The types that a tenant has, or may come to have, data of."""
     return _types_of(tenant_id, language) if _types_of else []
+
+
+def provide_places(places: PlacesOf, area: AreaOf) -> None:
+    """Say where the boundaries of a tenant are known."""
+    global _places  # noqa: PLW0603 -- set once, at the start of a process
+    _places = (places, area)
+
+
+def places_of(tenant_id: int) -> list[tuple[str, str]]:
+    """The municipality and the parishes whose boundaries are imported: (code, name)."""
+    return _places[0](tenant_id) if _places else []
+
+
+def area_of(tenant_id: int, codes: list[str]) -> dict[str, Any] | None:
+    """These boundaries together; None without any."""
+    return _places[1](tenant_id, codes) if _places and codes else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -67,6 +69,10 @@ class AgreementForm(forms.Form):
     grantee = forms.TypedChoiceField(label=_("Quem pode ler"), coerce=int)
     types = forms.MultipleChoiceField(label=_("Tipos de dados"), widget=forms.CheckboxSelectMultiple)
     attributes = forms.CharField(label=_("Só estas colunas"), required=False, help_text=_("Separadas por vírgulas. Vazio: todas as que não são sobre pessoas."))
+    places = forms.MultipleChoiceField(
+        label=_("Só nestes lugares"), required=False, widget=forms.CheckboxSelectMultiple, help_text=_("Nenhum, e sem área desenhada: em toda a parte.")
+    )
+    area = forms.CharField(widget=forms.HiddenInput(attrs={"id": "area-desenhada"}), required=False, max_length=200_000)
     grain = forms.ChoiceField(label=_("Com que pormenor"), choices=GRAINS, initial=Grain.DAY)
     purpose = forms.CharField(label=_("Para quê"), max_length=500, help_text=_("A finalidade, como estará no registo."))
     until = forms.DateField(
@@ -75,9 +81,16 @@ class AgreementForm(forms.Form):
         help_text=_("Inclui esse dia. Pode terminar o acordo antes, a qualquer momento."),
     )
 
-    def __init__(self, *args: object, grantees: list[tuple[int, str]], types: list[tuple[str, str]], zone: ZoneInfo, **kwargs: object) -> None:
+    def __init__(
+        self, *args: object, grantees: list[tuple[int, str]], types: list[tuple[str, str]], places: list[tuple[str, str]], zone: ZoneInfo, **kwargs: object
+    ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed on as they came
         self.zone = zone
+        where = self.fields["places"]
+        assert isinstance(where, forms.MultipleChoiceField)
+        where.choices = places
+        if not places:
+            del self.fields["places"]
         offered = self.fields["types"]
         assert isinstance(offered, forms.MultipleChoiceField)
         offered.choices = types
@@ -89,6 +102,17 @@ class AgreementForm(forms.Form):
         """The names, once each."""
         return _names(self.cleaned_data["attributes"])
 
+    def clean_area(self) -> dict[str, Any] | None:
+        """What was drawn, as a polygon."""
+        return drawn_area(str(self.cleaned_data["area"]))
+
+    def clean(self) -> dict[str, Any]:
+        """Places that were chosen, or an area that was drawn: one of them."""
+        said = super().clean() or self.cleaned_data
+        if said.get("places") and said.get("area"):
+            raise forms.ValidationError(_("Escolha lugares da lista, ou desenhe uma área no mapa; não as duas coisas."))
+        return said
+
     def clean_until(self) -> date:
         """A day to come, within five years."""
         day: date = self.cleaned_data["until"]
@@ -97,12 +121,12 @@ class AgreementForm(forms.Form):
             raise forms.ValidationError(_("Escolha um dia a partir de hoje, até daqui a cinco anos."))
         return day
 
-    def terms(self) -> Terms:
-        """What was filled in, as terms; the last day counts whole, in the tenant's zone."""
+    def terms(self, area: dict[str, Any] | None = None) -> Terms:
+        """What was filled in, as terms; the last day counts whole, in the tenant's zone. `area` is that of the chosen places."""
         until = datetime.combine(self.cleaned_data["until"], time(23, 59, 59), self.zone)
         return Terms(
             types=tuple(self.cleaned_data["types"]), attributes=self.cleaned_data["attributes"], grain=Grain(self.cleaned_data["grain"]),
-            purpose=self.cleaned_data["purpose"], until=until,
+            purpose=self.cleaned_data["purpose"], until=until, area=self.cleaned_data.get("area") or area,
         )  # fmt: skip
 
 
@@ -127,6 +151,22 @@ class DelegationForm(forms.Form):
         if day < now().astimezone(self.zone).date():
             raise forms.ValidationError(_("Escolha um dia a partir de hoje."))
         return datetime.combine(day, time(23, 59, 59), self.zone)
+
+
+def drawn_area(text: str) -> dict[str, Any] | None:
+    """A polygon as the map writes it (GeoJSON, EPSG:4326); None of nothing. Raises ValidationError."""
+    if not text.strip():
+        return None
+    try:
+        shape = json.loads(text)
+        polygons = shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]] if shape["type"] == "Polygon" else []
+        rings = [ring for polygon in polygons for ring in polygon]
+        usable = bool(rings) and all(len(ring) >= 4 and all(-180 <= float(x) <= 180 and -90 <= float(y) <= 90 for x, y, *_ in ring) for ring in rings)
+    except (ValueError, TypeError, KeyError):
+        usable = False
+    if not usable:
+        raise forms.ValidationError(_("A área desenhada não se consegue ler; desenhe-a outra vez."))
+    return {"type": shape["type"], "coordinates": shape["coordinates"]}
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.administration import words
-from malha.foundation.administration.contracts import types_of
+from malha.foundation.administration.contracts import area_of, places_of, types_of
 from malha.foundation.administration.forms import GRAINS, AgreementForm, DelegationForm, IdentityForm
 from malha.foundation.agreements import service as agreement_service
 from malha.foundation.agreements.contracts import Agreement
@@ -131,10 +131,11 @@ def sign_agreement(request: HttpRequest) -> HttpResponseBase:
     tenant = _tenant(request)
     grantees = [(one.id, one.name) for one in tenancy.organisations(tenants_only=True) if one.id != tenant.id]
     types = types_of(tenant.id, get_language() or "pt-pt")
-    form = AgreementForm(request.POST or None, grantees=grantees, types=types, zone=tenant.zone)
+    form = AgreementForm(request.POST or None, grantees=grantees, types=types, places=places_of(tenant.id), zone=tenant.zone)
     if request.method == "POST" and form.is_valid():
         try:
-            agreement_service.sign(database.current(), tenant.id, form.cleaned_data["grantee"], form.terms(), by=_actor(request))
+            terms = form.terms(area_of(tenant.id, form.cleaned_data.get("places") or []))
+            agreement_service.sign(database.current(), tenant.id, form.cleaned_data["grantee"], terms, by=_actor(request))
         except MalhaError as reason:
             form.add_error(None, _(reason.message).format(**reason.params))
         else:
@@ -152,7 +153,7 @@ def agreement(request: HttpRequest, agreement_id: int) -> HttpResponseBase:
     found = _agreement(tenant.id, agreement_id)
     rows = agreement_service.readings(database.current(), tenant.id, agreement_id)
     context = {
-        "agreement": found, "in_force": found.in_force(now()), "grain": dict(GRAINS)[found.grain],
+        "agreement": found, "area": agreement_service.describe_area(found.area), "in_force": found.in_force(now()), "grain": dict(GRAINS)[found.grain],
         "rows": [{"at": one.at, "who": words.actor(one.reader), "what": one.what} for one in rows],
     }  # fmt: skip
     return render(request, "administration/agreement.html", context)

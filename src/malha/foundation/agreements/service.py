@@ -127,3 +127,12 @@ def _agreements(conn: psycopg.Connection, statement: str, values: list[int]) -> 
         id_, tenant_id, tenant_name, grantee_id, grantee_name, types, attributes, area, grain, *rest = row
         found.append(Agreement(id_, tenant_id, tenant_name, grantee_id, grantee_name, tuple(types), tuple(attributes), area, Grain(grain), *rest))
     return found
+
+
+def describe_area(area: dict[str, Any] | None) -> tuple[float, float, float, float] | None:
+    """The box around the area of an agreement (west, south, east, north in degrees); None for everywhere."""
+    if area is None:
+        return None
+    polygons = area["coordinates"] if area["type"] == "MultiPolygon" else [area["coordinates"]]
+    points = [point for polygon in polygons for ring in polygon for point in ring]
+    return min(p[0] for p in points), min(p[1] for p in points), max(p[0] for p in points), max(p[1] for p in points)

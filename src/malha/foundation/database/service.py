@@ -95,7 +95,8 @@ def require_scope(connection: psycopg.Connection) -> None:
 def prepare_server() -> None:
     """Make roles and databases on the server of `MALHA_DATABASE_URL`, whose user may create both.
 
-    The passwords of our roles are generated once and kept in the data folder (0600).
+    The passwords of our roles are generated once and kept in the data folder (0600). Raises DatabaseError with what
+    the user lacks, or why the server lets it not in.
     """
     conf = settings.current()
     passwords_file = conf.data / "secrets" / "postgres.json"
@@ -104,15 +105,24 @@ def prepare_server() -> None:
         passwords_file.touch(mode=0o600)
         passwords_file.write_text(json.dumps({role: secrets.token_urlsafe(24) for role in Role}), encoding="utf-8")
     endpoint.cache_clear()
-    passwords = endpoint().passwords
-    with psycopg.connect(conf.database_url, autocommit=True) as maintenance:
-        bootstrap(maintenance, passwords=passwords)
-        with psycopg.connect(conf.database_url, dbname=DATABASE, autocommit=True) as inside:
-            bootstrap(maintenance, inside, passwords=passwords)
+    place = endpoint()
+    try:
+        with psycopg.connect(conf.database_url, autocommit=True) as maintenance:
+            bootstrap(maintenance, passwords=place.passwords)
+            with psycopg.connect(conf.database_url, dbname=DATABASE, autocommit=True) as inside:
+                bootstrap(maintenance, inside, passwords=place.passwords)
+    except psycopg.errors.InsufficientPrivilege as reason:
+        who = urlsplit(conf.database_url).username or "?"
+        text = msg("O utilizador {user} de MALHA_DATABASE_URL tem de poder criar funções e bases de dados (CREATEROLE e CREATEDB). O servidor disse: {reason}")
+        raise DatabaseError(text, user=who, reason=str(reason).strip()) from reason
+    except psycopg.OperationalError as reason:
+        text = msg("O PostgreSQL em {host}:{port} (MALHA_DATABASE_URL) não deixou entrar: {reason}")
+        raise DatabaseError(text, host=place.host, port=place.port, reason=str(reason).strip()) from reason
 
 
 def bootstrap(superuser: psycopg.Connection, inside: psycopg.Connection | None = None, *, passwords: dict[str, str]) -> None:
     """Create roles and databases where missing. `superuser` is connected to the maintenance database."""
+    superuser.execute("SET createrole_self_grant = 'set, inherit'")  # whoever is no superuser acts as the roles it makes
     for role in Role:
         _ensure_role(superuser, role, passwords[role])
     if not superuser.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [VIEW_ROLE]).fetchone():
@@ -130,8 +140,9 @@ def bootstrap(superuser: psycopg.Connection, inside: psycopg.Connection | None =
 
 
 def _ensure_role(superuser: psycopg.Connection, role: Role, password: str) -> None:
-    exists = superuser.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    verb = "ALTER" if exists else "CREATE"
+    if superuser.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+        superuser.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
+        return
     superuser.execute(
-        sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
+        sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
     )

@@ -217,6 +217,14 @@ class MachineForm(forms.Form):
         label=_("Só estes tipos de entidade"), required=False, help_text=_("Separados por vírgulas, por exemplo WeatherObserved, Device. Vazio: todos.")
     )
 
+    attributes = forms.CharField(
+        label=_("Só estes atributos"), required=False, help_text=_("Separados por vírgulas, por exemplo temperature, location. Vazio: todos.")
+    )
+
+    def clean_attributes(self) -> list[str]:
+        """Names of attributes; none for all."""
+        return [part.strip() for part in self.cleaned_data["attributes"].split(",") if part.strip()]
+
     def clean_types(self) -> list[str] | None:
         """Names of types, or None for all."""
         names = [part.strip() for part in self.cleaned_data["types"].split(",") if part.strip()]

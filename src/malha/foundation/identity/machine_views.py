@@ -51,7 +51,10 @@ def create(request: HttpRequest) -> HttpResponse:
         if lacking:
             form.add_error("capabilities", _("Só pode dar o que também pode fazer."))
         else:
-            machine, secret = service.create_machine(tenant.id, name=said["name"], capabilities=asked, types=said["types"], created_by=request.user.pk)
+            scope = {"attributes": said["attributes"]} if said["attributes"] else {}
+            machine, secret = service.create_machine(
+                tenant.id, name=said["name"], capabilities=asked, types=said["types"], created_by=request.user.pk, scope=scope
+            )
             return _show_secret(request, tenant, machine, secret)
     return render(request, "identity/machine_create.html", {"form": form})
 

@@ -56,10 +56,9 @@ class Asking:
         found, shown = reaching.cut(self.who.tenant_id, found, self._grain(bool(attributes)))
         asked = attributes or self.keep or shown or frozenset()
         wanted = [name for name in asked if name not in hidden and name not in self.drop and (shown is None or name in shown)]
-        asked = asked or shown is not None
         last = self.query.last_n
         start, end = reaching.whole(self.query.start, self.query.end, self._grain(bool(attributes)))
-        if asked and not wanted:
+        if (asked or shown is not None) and not wanted:
             found = ()
         return EvolutionQuery(
             tuple(one.id for one in found), start, end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),

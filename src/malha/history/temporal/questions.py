@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import BeyondReach
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import answering
@@ -48,6 +50,8 @@ def ask(tenant_id: int, question: Question, *, engine: answering.Engine | None =
 
     Entities deleted and loads undone since are left out. Raises UnusableQuestion, NotImplementedThere, and the engines' Busy and TooSlow.
     """
+    if reach.current() is not None:
+        raise BeyondReach(msg("O seu acesso é limitado a uma parte dos dados, e a esta pergunta responde-se com todos."))
     asked = engine or answering.chosen()
     with database.connect(autocommit=True) as connection:
         question = _seen(connection, tenant_id, question)

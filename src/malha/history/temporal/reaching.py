@@ -67,9 +67,9 @@ def cut(tenant_id: int, found: Sequence[StoredEntity], grain: Finest) -> tuple[S
     fine = tuple(part for part in whole_reach if part.allows(grain))
     if not fine:
         raise BeyondReach(msg("O seu acesso só abrange médias. Peça valores agregados (aggrMethods e aggrPeriodDuration)."))
-    with reach.limited(tuple(replace(part, grain=Finest.RAW, attributes=None, agreement_id=None) for part in fine)):
-        with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
-            seen = store.by_uris(conn, tenant_id, [one.uri for one in found])
+    bare = tuple(replace(part, grain=Finest.RAW, attributes=None, agreement_id=None) for part in fine)
+    with reach.limited(bare), pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+        seen = store.by_uris(conn, tenant_id, [one.uri for one in found])
     kept = [one for one in found if one.uri in seen]
     types = {name for one in kept for name in one.types}
     concerned = [part for part in fine if part.types is None or not part.types.isdisjoint(types)]

@@ -10,6 +10,7 @@ import psycopg
 
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
+from malha.foundation.access import reach
 from malha.foundation.database import service as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, Row, Statement
@@ -63,7 +64,8 @@ def export(tenant: Tenant, wanted: EntityExport) -> Export:
         notes=("Dados fictícios de demonstração",) if tenant.is_demo else (),
     )
     query = replace(wanted.query, types=(wanted.type,), limit=PAGE, offset=0, count=False)
-    return Export(tuple(column for column, _ in pairs), statement, lambda: _batches(tenant.id, query, readers), whole_url=wanted.whole_url)
+    within = reach.current()  # batches are walked after the page was answered
+    return Export(tuple(column for column, _ in pairs), statement, lambda: _batches(tenant.id, query, readers, within), whole_url=wanted.whole_url)
 
 
 def count(tenant_id: int, wanted: EntityExport) -> int:
@@ -72,18 +74,19 @@ def count(tenant_id: int, wanted: EntityExport) -> int:
         return store.query(connection, [tenant_id], replace(wanted.query, types=(wanted.type,), limit=0, count=True)).total or 0
 
 
-def _batches(tenant_id: int, query: EntityQuery, readers: list[Reader]) -> Iterator[list[Row]]:
+def _batches(tenant_id: int, query: EntityQuery, readers: list[Reader], within: reach.Parts | None) -> Iterator[list[Row]]:
     with database.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with database.tenant_transaction(connection, [tenant_id]):
-            for page in _pages(connection, tenant_id, query):
+            for page in _pages(connection, tenant_id, query, within):
                 yield [tuple(reader(entity) for reader in readers) for entity in page]
 
 
-def _pages(connection: psycopg.Connection, tenant_id: int, query: EntityQuery) -> Iterator[list[StoredEntity]]:
+def _pages(connection: psycopg.Connection, tenant_id: int, query: EntityQuery, within: reach.Parts | None) -> Iterator[list[StoredEntity]]:
     after = 0
     while True:
-        page = store.query(connection, [tenant_id], replace(query, after_id=after)).entities
+        with reach.limited(within):
+            page = store.query(connection, [tenant_id], replace(query, after_id=after)).entities
         if page:
             yield page
         if len(page) < query.limit:

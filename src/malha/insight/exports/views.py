@@ -76,7 +76,7 @@ def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
 
 
 @require_safe
-@requires(Capability.DATA_EXPORT)
+@requires(Capability.DATA_EXPORT, limited=True)
 def index(request: HttpRequest) -> HttpResponse:
     """Choose what to take and how; the exports made in the background stand below."""
     tenant, principal = _tenant(request), access.principal(request)
@@ -113,7 +113,7 @@ def notices(request: HttpRequest) -> list[navigation.Notice]:
 
 
 @require_safe
-@requires(Capability.DATA_EXPORT)
+@requires(Capability.DATA_EXPORT, limited=True)
 def file(request: HttpRequest, ending: str) -> HttpResponseBase:
     """The export itself; when it would take more than ten seconds it becomes a job that can be left and found again."""
     tenant, chosen = _tenant(request), _format(ending)
@@ -131,7 +131,7 @@ def file(request: HttpRequest, ending: str) -> HttpResponseBase:
 
 
 @require_safe
-@requires(Capability.DATA_EXPORT)
+@requires(Capability.DATA_EXPORT, limited=True)
 def values(request: HttpRequest, ending: str) -> HttpResponseBase:
     """The values of one attribute over a period: `type`, `attribute`, `id` (none: all of the type), `dias`, or `de` and `ate`."""
     tenant, principal, chosen = _tenant(request), access.principal(request), _format(ending)
@@ -199,7 +199,7 @@ def _sent(export: Export, chosen: ExportFormat, title: str) -> HttpResponseBase:
 
 
 @require_safe
-@requires(Capability.DATA_EXPORT)
+@requires(Capability.DATA_EXPORT, limited=True)
 def fetch(request: HttpRequest, job_id: int) -> HttpResponseBase:
     """The file of an export made in the background: for whoever asked for it, until it expires (410)."""
     job = ExportJob.objects.filter(tenant_id=_tenant(request).id, pk=job_id, person_id=access.principal(request).person_id).first()

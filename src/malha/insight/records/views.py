@@ -42,7 +42,7 @@ def _context(request: HttpRequest, entity_type: str = "") -> tuple[Tenant, Princ
     return tenant, principal, get_language() or "pt-pt"
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def index(request: HttpRequest) -> HttpResponse:
     """The types that the tenant has records of."""
     tenant, principal, language = _context(request)
@@ -55,7 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "records/index.html", {"tenant": tenant, "rows": rows})
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def listing(request: HttpRequest, entity_type: str) -> HttpResponse:
     """The records of a type, by name or by a filter, a page at a time."""
     tenant, principal, language = _context(request, entity_type)
@@ -103,7 +103,7 @@ def _entity(request: HttpRequest, tenant: Tenant, entity_type: str) -> StoredEnt
     return found
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def record(request: HttpRequest, entity_type: str) -> HttpResponse:
     """One record: what it is now, where, its history, its alarms."""
     tenant, principal, language = _context(request, entity_type)
@@ -142,7 +142,7 @@ def _point(entity: StoredEntity) -> str:
     return f"{coordinates[0]},{coordinates[1]}"
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def chart(request: HttpRequest, entity_type: str) -> JsonResponse:
     """The history of one measure of one record, as `<malha-chart>` draws it."""
     tenant, principal, language = _context(request, entity_type)

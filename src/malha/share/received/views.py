@@ -34,14 +34,14 @@ def has_some(request: HttpRequest) -> bool:
     return isinstance(tenant, Tenant) and access.principal(request).may(Capability.DATA_READ) and bool(agreements.granted(database.current(), tenant.id))
 
 
-@requires(Capability.DATA_READ)
+@requires(Capability.DATA_READ, limited=True)
 @require_GET
 def index(request: HttpRequest) -> HttpResponseBase:
     """The agreements in force that name this tenant."""
     return render(request, "received/index.html", {"agreements": agreements.granted(database.current(), _tenant(request).id)})
 
 
-@requires(Capability.DATA_READ)
+@requires(Capability.DATA_READ, limited=True)
 @require_GET
 def extract(request: HttpRequest, giver_id: int, agreement_id: int) -> HttpResponseBase:
     """What one agreement lets us see now."""

@@ -45,6 +45,11 @@ def all_models(tenant_id: int | None = None) -> list[DataModel]:
     return [get(name, tenant_id) for name in sorted(types)]
 
 
+def types_of_theme(theme: str, tenant_id: int | None = None) -> list[str]:
+    """The types whose model belongs to a theme."""
+    return [model.type for model in all_models(tenant_id) if model.theme == theme]
+
+
 def create_model(connection: psycopg.Connection, tenant_id: int, model: DataModel, *, origin: str = "") -> DataModel:
     """Keep a model of the tenant's own, inside its transaction; it serves at once. The same again changes nothing."""
     check_model(model)
