@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from malha.foundation.access import reach
+from malha.foundation.access import service as access
 from malha.foundation.settings import service as settings
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tenancy.contracts import Tenant
@@ -72,10 +74,11 @@ def make(tenant_id: int, job_id: int) -> None:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = place.with_suffix(".part")
     try:
-        export = export_of(tenant, job)
-        counted = replace(export, batches=lambda: _counted(export, tenant_id, job_id))
-        with part.open("wb") as out:
-            service.write(counted, ExportFormat(job.format), out)
+        with reach.limited(None if job.person_id is None else access.reach_of(job.person_id, tenant_id)):  # as it is now, not as it was asked
+            export = export_of(tenant, job)
+            counted = replace(export, batches=lambda: _counted(export, tenant_id, job_id))
+            with part.open("wb") as out:
+                service.write(counted, ExportFormat(job.format), out)
         part.replace(place)
     except Exception as error:
         part.unlink(missing_ok=True)
