@@ -21,11 +21,12 @@ from malha.context.live import plane as live
 from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
+from malha.ingest.devices import plane as devices
 from malha.share.datahub import plane as datahub
 from malha.vocabulary.models import service as models
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "health", "odata", "delta-sharing", "ogc", "hub"})
+PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub"})
 
 
 async def health(_request: Request) -> PlainTextResponse:
@@ -35,7 +36,7 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health), *temporal.routes(), *subscriptions.routes(), *broker.routes(), *live.routes(), *datahub.routes()]
+    return [Route("/health", health), *temporal.routes(), *subscriptions.routes(), *broker.routes(), *live.routes(), *devices.routes(), *datahub.routes()]
 
 
 @asynccontextmanager

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "malha.ingest.quality",
     "malha.ingest.mapping",
     "malha.ingest.runs",
+    "malha.ingest.devices",
     "malha.ingest.guide",
     "malha.share.datahub",
     "malha.share.opendata",

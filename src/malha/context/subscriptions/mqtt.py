@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
 from malha.context.subscriptions.contracts import Delivery, Message
 from malha.context.subscriptions.gate import Gate
+from malha.foundation.outgoing import tls
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 
@@ -23,15 +22,6 @@ _VERSIONS = {"mqtt3.1.1": aiomqtt.ProtocolVersion.V311, "mqtt5.0": aiomqtt.Proto
 
 #: broker, credentials and version that share one connection
 type _Place = tuple[str, str, str, int, str, str, str]
-
-
-class _Named(ssl.SSLContext):
-    """Checks the certificate against the name that the client wrote, though the connection goes to a checked address."""
-
-    name: str = ""
-
-    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
-        return super().wrap_socket(*arguments, **{**named, "server_hostname": self.name})
 
 
 @dataclass(slots=True)
@@ -86,7 +76,7 @@ class Mqtt:
         addresses = await self.gate.addresses(host, port, tenant)
         client = aiomqtt.Client(
             hostname=addresses[0], port=port, username=user or None, password=password or None, protocol=_VERSIONS[version],
-            tls_context=_tls(host) if scheme == "mqtts" else None, keepalive=30,
+            tls_context=tls.context_for(host) if scheme == "mqtts" else None, keepalive=30,
         )  # fmt: skip
         await client.__aenter__()
         return client
@@ -117,10 +107,3 @@ def _place(message: Message, tenant: str) -> _Place:
     port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
     version = message.notifier.get("MQTT-Version", "mqtt5.0")
     return tenant, parts.scheme, str(parts.hostname), port, unquote(parts.username or ""), unquote(parts.password or ""), version
-
-
-def _tls(host: str) -> ssl.SSLContext:
-    context = _Named(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_default_certs()
-    context.name = host
-    return context
