@@ -30,6 +30,7 @@ from malha.insight.metrics import service as metrics
 from malha.kernel import text, time
 from malha.kernel.text import msg
 from malha.ui import navigation
+from malha.vocabulary.models import service as models
 
 #: the longest period by `dias=`
 MOST_DAYS = 3660
@@ -66,7 +67,7 @@ def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
         type=entity_type,
         query=EntityQuery(q=request.GET.get("q", ""), text=request.GET.get("text", ""), run_id=int(run) if run.isdigit() else None),
         columns=tuple(request.GET.getlist("columns")),
-        title=request.GET.get("title", "")[:200] or entity_type,
+        title=request.GET.get("title", "")[:200] or label_of(entity_type, tenant),
         filter_text=" · ".join(part for part in (request.GET.get("q", ""), request.GET.get("text", "")) if part),
         source=tenant.name,
         with_personal=request.GET.get("personal") == "1" and access.principal(request).may(Capability.PERSONAL_READ),
@@ -75,13 +76,19 @@ def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
     )
 
 
+def label_of(entity_type: str, tenant: Tenant) -> str:
+    """What people call a type."""
+    model = models.find(entity_type, tenant.id)
+    return (model.label.in_language(get_language() or "pt-pt") if model else "") or entity_type
+
+
 @require_safe
 @requires(Capability.DATA_EXPORT, limited=True)
 def index(request: HttpRequest) -> HttpResponse:
     """Choose what to take and how; the exports made in the background stand below."""
     tenant, principal = _tenant(request), access.principal(request)
     types = [
-        {"name": name, "count": count}
+        {"name": name, "label": label_of(name, tenant), "count": count}
         for name, count, _changed in store.types(database.current(), tenant.id)
         if principal.types is None or name in principal.types
     ]

@@ -57,7 +57,8 @@ def comparison(found: MetricValue, language: str) -> tuple[str, str]:
         return str(SAME[found.metric.window]), "none"
     amount = formats.quantity(abs(change), found.metric.unit, found.metric.decimals, language)
     if found.metric.unit == "P1":  # 27 % more than 31 % is not 58 %: these are points
-        amount = _("%(number)s pontos") % {"number": formats.number(abs(change), found.metric.decimals, language)}
+        points = formats.number(abs(change), found.metric.decimals, language)
+        amount = (_("%(number)s ponto") if points == "1" else _("%(number)s pontos")) % {"number": points}
     said = (_("mais %(amount)s %(before)s") if change > 0 else _("menos %(amount)s %(before)s")) % {"amount": amount, "before": before}
     better = found.metric.direction
     if better is Direction.NONE:
