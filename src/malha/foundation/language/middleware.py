@@ -23,6 +23,9 @@ class ErrorsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:  # no text of the database can hold it
+            text = _("O endereço tem um carácter que nenhum texto pode ter.")
+            return render(request, "ui/error.html", {"status": 400, "title": _title(400), "text": text}, status=400)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -81,3 +81,10 @@ def test_the_accent_of_a_tenant_must_be_readable(client: Client, new_tenant) -> 
     bad = new_tenant(theme={"accent": "#ffee00"})
     assert "--tenant:#7a1f3d" in client.get(f"/{good.slug}/ajuda/").content.decode()
     assert "--tenant" not in client.get(f"/{bad.slug}/ajuda/").content.decode()
+
+
+def test_an_address_with_a_character_that_no_text_can_have_is_refused(client: Client, new_tenant) -> None:
+    for address in ("/procurar/?q=%00", f"/{new_tenant().slug}/procurar/?q=a%00b"):
+        answer = client.get(address)
+        assert answer.status_code == 400, address
+        assert "carácter" in answer.content.decode()
