@@ -134,10 +134,9 @@ def post_to_map(port: int, cookie: str, secret: str, seconds: int) -> list[float
                         return
                     if not line.startswith("data:") or "AirQualityObserved" not in line:
                         continue
-                    answer = web.get(f"{base}/mapa/camadas/ar.geojson", params={"desde": since})
-                    since = datetime.now(UTC).isoformat()
-                    arrived = time.monotonic()
-                    for value in {feature["properties"].get("pm10") for feature in answer.json().get("features", [])} - seen:
+                    found = web.get(f"{base}/mapa/camadas.geojson", params={"camadas": "ar", "desde": since}).json()
+                    since, arrived = found["at"], time.monotonic()
+                    for value in {feature["properties"].get("pm10") for feature in found["layers"]["ar"]} - seen:
                         seen.add(value)
                         if value in sent:
                             delays.append((arrived - sent[value]) * 1000)

@@ -99,7 +99,7 @@ def _context(browser: Browser, size: str) -> BrowserContext:
 
 def _open(context: BrowserContext, problems: list[str]) -> Page:
     opened = context.new_page()
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(30_000)  # a busy machine is no fault of a page
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
     return opened
