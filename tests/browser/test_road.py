@@ -91,6 +91,7 @@ def an_alarm(page, address, town, entity_type, assert_accessible):
     page.get_by_label("Nome").fill("Piquete")
     page.get_by_label("Endereço").fill(email)
     page.get_by_role("button", name="Juntar canal").click()
+    page.get_by_role("button", name="Enviar teste Piquete").wait_for()
     page.goto(f"{address}/dados/entidades/{entity_type}/")
     page.get_by_role("link", name=THING, exact=True).click()
     page.get_by_role("link", name="Criar alarme").click()
