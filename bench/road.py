@@ -27,6 +27,7 @@ def ingest(quick: bool) -> tuple[Figures, bool, list[str]]:
     figure = {
         "value": round(value, 1), "unit": "rows/s", "goal": ">= 15000 and >= 0.06 of limit", "limit": round(result["limit"], 1),
         "ratio_to_limit": round(value / result["limit"], 4), "spread": [round(rate, 1) for rate in result["rates"]], "rows": rows, "columns": 8,
+        "cpu_us_per_row": result["cpu_us_per_row"], "server_cpu_us_per_row": result["server_cpu_us_per_row"],
     }  # fmt: skip
     return {"ingest_rows_per_s": figure}, bool(result["correct"]), [f"ingest: {rows} rows once, not {ROWS} three times"] if quick else []
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 #: which member of an attribute holds its value (GS CIM 009 §4.5)
 MEMBER = {
@@ -44,12 +48,15 @@ class Column:
     """One attribute of a batch: a value per row, None where the row has none.
 
     Numbers, booleans and texts as they are; GeoProperty as WKB bytes or a GeoJSON dict; objects and lists as dict/list.
+    A `static` column says what the thing is and not how it was at the row's instant (its address, who sends it): it
+    carries no observedAt, and makes history only when it differs from what the thing has.
     """
 
     name: str
-    values: Sequence[object]
+    values: Any
     kind: str = "Property"
     unit: str = ""
+    static: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,44 @@ class EntityTable:
     columns: Sequence[Column]
     observed_at: Sequence[datetime | None] | None = None
     row_numbers: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowTable:
+    """The same as `EntityTable` in arrays, for loads: `uris` is an Arrow array of text, `observed_at` a numpy array of
+    datetime64[us] (UTC), `row_numbers` one of integers; `values` of a column is an Arrow array, or a list as in `EntityTable`.
+    """
+
+    type: str
+    uris: pa.Array
+    columns: Sequence[Column]
+    observed_at: np.ndarray[Any, np.dtype[np.datetime64]] | None
+    row_numbers: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.uris)
+
+    def lists(self) -> EntityTable:
+        """The same rows as lists of Python's own values."""
+        columns = [Column(one.name, plain(one.values), one.kind, one.unit, one.static) for one in self.columns]
+        when = [at.replace(tzinfo=UTC) if at is not None else None for at in self.observed_at.tolist()] if self.observed_at is not None else None
+        return EntityTable(self.type, self.uris.to_pylist(), columns, when, self.row_numbers.tolist())
+
+    def take(self, rows: np.ndarray[Any, Any]) -> ArrowTable:
+        """Some of the rows, in the order of `rows`."""
+        columns = [Column(one.name, pick(one.values, rows), one.kind, one.unit, one.static) for one in self.columns]
+        when = self.observed_at[rows] if self.observed_at is not None else None
+        return ArrowTable(self.type, self.uris.take(rows), columns, when, self.row_numbers[rows])
+
+
+def plain(values: Any) -> Any:
+    """A list of Python's own values."""
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
+
+
+def pick(values: Any, rows: np.ndarray[Any, Any]) -> Any:
+    """Those of `values` (an Arrow array or a list) at the positions `rows`."""
+    return values.take(rows) if hasattr(values, "to_pylist") else [values[row] for row in rows.tolist()]
 
 
 class WriteMode(StrEnum):

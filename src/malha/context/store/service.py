@@ -12,9 +12,10 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, evolution, names, q, reading, undo, writing
+from malha.context.store import documents, evolution, names, packed, q, reading, undo, writing
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
+    ArrowTable,
     EntityDocument,
     EntityPage,
     EntityQuery,
@@ -43,6 +44,16 @@ def upsert_table(conn: psycopg.Connection[Any], tenant_id: int, table: EntityTab
     if reach.current() is not None:
         raise BeyondReach(msg("O seu acesso é limitado a uma parte dos dados, e assim não pode carregar tabelas."))
     return tables.upsert_table(conn, tenant_id, table, options)
+
+
+def upsert_arrow(conn: psycopg.Connection[Any], tenant_id: int, table: ArrowTable, options: WriteOptions = _DEFAULTS) -> WriteOutcome:
+    """`upsert_table` for loads: with many values per series, history goes in as arrays, at a tenth of the cost.
+
+    What is not plain (objects, places, few rows per thing) takes the road of `upsert_table`; the outcome is the same.
+    """
+    if reach.current() is not None:
+        raise BeyondReach(msg("O seu acesso é limitado a uma parte dos dados, e assim não pode carregar tabelas."))
+    return packed.upsert_arrow(conn, tenant_id, table, options)
 
 
 def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequence[EntityDocument], options: WriteOptions = _DEFAULTS) -> WriteOutcome:

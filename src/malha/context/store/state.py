@@ -73,9 +73,14 @@ KNOWN = """
 SELECT n.n, o.num, o.txt, o.unit_id, o.op FROM unnest(%(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[])
     WITH ORDINALITY AS n (entity_id, attr_id, dataset_id, observed_at, n)
 CROSS JOIN LATERAL (
-    SELECT h.num, h.txt, h.unit_id, h.op FROM observation_hot h
+    SELECT h.num, h.txt, h.unit_id, h.op, h.seq FROM observation_hot h
     WHERE h.tenant_id = %(tenant)s AND h.attr_id = n.attr_id AND h.entity_id = n.entity_id AND h.observed_at = n.observed_at AND h.dataset_id = n.dataset_id
-    ORDER BY h.seq DESC LIMIT 1
+    UNION ALL
+    SELECT v.num, v.txt, p.unit_id, 0::smallint, p.seq + v.n - 1
+    FROM observation_packed p CROSS JOIN LATERAL unnest(p.observed_at, p.num, p.txt) WITH ORDINALITY AS v (observed_at, num, txt, n)
+    WHERE p.tenant_id = %(tenant)s AND p.attr_id = n.attr_id AND p.entity_id = n.entity_id AND n.dataset_id = 0
+        AND p.first_at <= n.observed_at AND p.last_at >= n.observed_at AND v.observed_at = n.observed_at
+    ORDER BY seq DESC LIMIT 1
 ) o
 """
 

@@ -25,10 +25,10 @@ def upsert_table(conn: psycopg.Connection[Any], tenant_id: int, table: EntityTab
     """Write a batch; see `service.upsert_table`."""
     if options.mode is WriteMode.REPLACE:
         raise UnusableEntity(msg("Um lote em colunas só acrescenta e altera; para substituir entidades envie documentos."))
-    return _Batch(conn, tenant_id, table, options).write()
+    return Batch(conn, tenant_id, table, options).write()
 
 
-class _Batch:
+class Batch:
     """One call: rows are positions 0…n-1, entities are numbers 0…k-1 in order of first mention."""
 
     def __init__(self, conn: psycopg.Connection[Any], tenant_id: int, table: EntityTable, options: WriteOptions) -> None:
@@ -87,10 +87,14 @@ class _Batch:
         self._compare()
         created = self._insert()
         updated = self._update() + self.merged
-        observations = self._observe() if created or updated or self.late else 0
+        observations = self._observe() if created or updated or self._has_past() else 0
         if created or updated or observations:
             self._announce()
         return WriteOutcome(created, updated, len(self.uris) - len(self.bad) - created - updated, observations, tuple(self.refused))
+
+    def _has_past(self) -> bool:
+        """Whether there is anything for history that leaves the present as it is."""
+        return self.late
 
     def _columns(self) -> str:
         """The instant that each attribute of the batch has now, else its presence."""
@@ -286,9 +290,13 @@ class _Batch:
         return state.execute(self.conn, statement, params).rowcount
 
     def _announce(self) -> None:
-        instants = [self.instants[i] for i in self.order] if self.timed else [self.moment]
         attributes = [cells.name for cells in self.cells]
-        announce.changed(self.conn, self.tenant_id, self.table.type, self.changed, attributes, min(instants), max(instants), self.options)
+        announce.changed(self.conn, self.tenant_id, self.table.type, self.changed, attributes, *self._span(), self.options)
+
+    def _span(self) -> tuple[datetime, datetime]:
+        """The first and the last instant of the batch."""
+        instants = [self.instants[i] for i in self.order] if self.timed else [self.moment]
+        return min(instants), max(instants)
 
 
 def usable_uri(uri: str) -> bool:

@@ -21,7 +21,7 @@ SELECT id, type_id FROM gone
 RESTORE = """
 SELECT b.entity_id, b.before::text, e.run_id IS NOT DISTINCT FROM b.run_id,
     (SELECT coalesce(array_agg(a.name), '{}') FROM attribute a WHERE a.name IN (SELECT jsonb_object_keys(b.before)) AND b.run_id IS NOT DISTINCT FROM (
-        SELECT h.run_id FROM observation_hot h WHERE h.tenant_id = b.tenant_id AND h.attr_id = a.id AND h.entity_id = b.entity_id
+        SELECT h.run_id FROM observations h WHERE h.tenant_id = b.tenant_id AND h.attr_id = a.id AND h.entity_id = b.entity_id
         ORDER BY h.observed_at DESC, h.seq DESC LIMIT 1))
 FROM entity_before_run b JOIN entities e ON e.tenant_id = b.tenant_id AND e.id = b.entity_id
 WHERE b.tenant_id = %(tenant)s AND b.run_id = %(run)s AND b.entity_id > %(after)s ORDER BY b.entity_id LIMIT 1000 FOR NO KEY UPDATE OF e
@@ -52,11 +52,19 @@ def undo_run(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> tupl
     """Undo a run. Returns how many entities went, how many were put back, and how many hot observations went."""
     gone = len(_delete(conn, tenant_id, CREATED, {}, run_id))
     restored = _restore(conn, tenant_id, run_id)
-    observations = state.execute(conn, "DELETE FROM observation_hot WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id]).rowcount
+    observations = _forget(conn, tenant_id, run_id)
     state.execute(conn, "DELETE FROM entity_before_run WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id])
     state.execute(conn, "INSERT INTO undone_run (tenant_id, run_id) VALUES (%s, %s) ON CONFLICT DO NOTHING", [tenant_id, run_id])
     events.publish(conn, tenant_id, "run.undone", {"run_id": run_id, "deleted": gone, "restored": restored, "observations": observations})
     return gone, restored, observations
+
+
+def _forget(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> int:
+    """Take a run's hot history away. Returns how many values it had."""
+    rows = state.execute(conn, "DELETE FROM observation_hot WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id]).rowcount
+    packed = "WITH gone AS (DELETE FROM observation_packed WHERE tenant_id = %s AND run_id = %s RETURNING size) SELECT coalesce(sum(size), 0) FROM gone"
+    row = state.execute(conn, packed, [tenant_id, run_id]).fetchone()
+    return rows + int(row[0] if row else 0)
 
 
 def _restore(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> int:

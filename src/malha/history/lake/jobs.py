@@ -30,8 +30,11 @@ LOOK_SECONDS = 600
 #: the lake is tidied at this hour (UTC), or as soon as a start finds that no night has done it for longer than a day
 NIGHT_HOUR = 3
 DAY = timedelta(days=1)
-WAITING = """SELECT count(*), min(received_at) FROM (
-    SELECT received_at FROM observation_hot WHERE tenant_id = %s AND (xid, seq) > (%s::text::xid8, %s) ORDER BY xid, seq LIMIT %s) AS waiting"""
+WAITING = """SELECT coalesce(sum(rows), 0)::bigint, min(since) FROM (
+    SELECT count(*) AS rows, min(received_at) AS since FROM (SELECT received_at FROM observation_hot
+        WHERE tenant_id = %(tenant)s AND (xid, seq) > (%(xid)s::text::xid8, %(seq)s) ORDER BY xid, seq LIMIT %(limit)s) AS single
+    UNION ALL SELECT sum(size), min(received_at) FROM observation_packed
+        WHERE tenant_id = %(tenant)s AND xid >= %(xid)s::text::xid8 AND (xid, seq + size - 1) > (%(xid)s::text::xid8, %(seq)s)) AS waiting"""
 
 
 class Schedule:
@@ -89,7 +92,7 @@ class Schedule:
 
     def _waiting(self, hot: psycopg.Connection, tenant: int) -> tuple[int, datetime | None]:
         after = (self._watermarks or {}).get(tenant, Watermark())
-        row = hot.execute(WAITING, [tenant, after.xid, after.seq, DUE_ROWS]).fetchone()
+        row = hot.execute(WAITING, {"tenant": tenant, "xid": after.xid, "seq": after.seq, "limit": DUE_ROWS}).fetchone()
         return (row[0], row[1]) if row else (0, None)
 
 

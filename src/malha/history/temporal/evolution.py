@@ -28,8 +28,8 @@ MOST_VALUES = 10_000
 #: rows of one answer, whatever its entities and attributes are
 MOST_ROWS = 200_000
 _HOT = """SELECT o.entity_id, a.name, o.dataset_id, o.observed_at, o.received_at, o.kind, o.num, o.txt, u.name, o.op, o.seq
-FROM observation_hot o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
-WHERE o.tenant_id = %(tenant)s AND o.entity_id = ANY (%(ids)s) AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
+FROM observations o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
+WHERE o.tenant_id = %(tenant)s AND o.entity_id = ANY (%(ids)s) AND o.xid >= %(xid)s::text::xid8 AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
 _NAMED = " AND a.name = ANY (%(attributes)s)"
 _COLUMNS = {
     "entity_id": pa.int64(), "attribute": pa.string(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "received_at": pa.timestamp("us", "UTC"),

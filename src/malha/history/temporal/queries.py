@@ -22,9 +22,9 @@ FORMULA = {
     Aggregation.LAST: "arg_max(last, bucket)",
 }
 HOT = """SELECT o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit, o.op, o.seq, a.name AS attribute
-FROM observation_hot o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
+FROM observations o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
 WHERE o.tenant_id = %(tenant)s AND a.name = ANY(%(attributes)s) AND o.observed_at >= %(start)s AND o.observed_at < %(end)s
-  AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
+  AND o.xid >= %(xid)s::text::xid8 AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
 HOT_OF_ENTITIES = " AND o.entity_id = ANY(%(ids)s)"
 HOT_OF_TYPE = " AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s)"
 

@@ -27,8 +27,10 @@ from malha.kernel.text import msg
 KEPT_ANSWERS, KEPT_BYTES = 128, 2_000_000
 _HOT = """SELECT o.tenant_id, t.name AS type, a.name AS attribute, o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit,
     o.quality, o.run_id, o.op, o.seq
-FROM observation_hot o JOIN entity_type t ON t.id = o.type_id JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
-WHERE o.tenant_id = %s AND (o.xid, o.seq) > (%s::text::xid8, %s)"""
+FROM observations o JOIN entity_type t ON t.id = o.type_id JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
+WHERE o.tenant_id = %s AND o.xid >= %s::text::xid8 AND (o.xid, o.seq) > (%s::text::xid8, %s)"""
+_HOT_STATE = """SELECT h.newest, h.rows, p.newest, p.rows FROM (SELECT max(seq) AS newest, count(*) AS rows FROM observation_hot WHERE tenant_id = %s) AS h,
+    (SELECT max(seq) AS newest, count(*) AS rows FROM observation_packed WHERE tenant_id = %s) AS p"""
 _TYPES = {
     "tenant_id": pa.int64(), "type": pa.string(), "attribute": pa.string(), "entity_id": pa.int64(), "dataset_id": pa.int32(),
     "observed_at": pa.timestamp("us", "UTC"), "num": pa.float64(), "txt": pa.string(), "kind": pa.int16(), "unit": pa.string(),
@@ -100,7 +102,7 @@ def _seen(connection: psycopg.Connection[Any], tenant_id: int, question: Questio
 def _state(connection: psycopg.Connection[Any], tenant_id: int) -> tuple[object, ...]:
     """What changes when anything that an answer depends on does: the lake's newest snapshot and the newest hot row."""
     with database.tenant_transaction(connection, [tenant_id]):
-        hot = connection.execute("SELECT max(seq), count(*) FROM observation_hot WHERE tenant_id = %s", [tenant_id]).fetchone()
+        hot = connection.execute(_HOT_STATE, [tenant_id, tenant_id]).fetchone()
     with database.connect(Role.LAKE_READER, autocommit=True) as lake:
         known = lake.execute("SELECT to_regclass('ducklake_snapshot')").fetchone()
         snapshot = lake.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone() if known and known[0] else None
@@ -109,7 +111,7 @@ def _state(connection: psycopg.Connection[Any], tenant_id: int) -> tuple[object,
 
 def _hot(connection: psycopg.Connection[Any], tenant_id: int, after: Watermark) -> pa.Table:
     with database.tenant_transaction(connection, [tenant_id]), connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_HOT, [tenant_id, after.xid, after.seq]).fetchall()
+        rows = cursor.execute(_HOT, [tenant_id, after.xid, after.xid, after.seq]).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _TYPES]
     return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_TYPES.items(), columns, strict=True)})
 

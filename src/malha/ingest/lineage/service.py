@@ -87,7 +87,7 @@ def find(conn: psycopg.Connection[Any], tenant_id: int, sha256: str) -> StoredFi
 def origins(conn: psycopg.Connection[Any], tenant_id: int, uri: str, limit: int = 50) -> list[Origin]:
     """Where the latest values of an entity came from: newest first, one line per value. Values in the lake keep run and row there."""
     found = conn.execute(
-        "SELECT a.name, o.observed_at, o.received_at, o.run_id, o.row_no FROM observation_hot o JOIN entities e ON e.tenant_id = o.tenant_id AND e.id = o.entity_id"
+        "SELECT a.name, o.observed_at, o.received_at, o.run_id, o.row_no FROM observations o JOIN entities e ON e.tenant_id = o.tenant_id AND e.id = o.entity_id"
         " JOIN attribute a ON a.id = o.attr_id WHERE o.tenant_id = %s AND e.uri = %s ORDER BY o.received_at DESC, o.seq DESC LIMIT %s",
         [tenant_id, uri, limit],
     ).fetchall()

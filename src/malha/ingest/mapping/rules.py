@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from malha.context.store.contracts import Column, EntityTable
+from malha.context.store.contracts import ArrowTable, Column, EntityTable, pick
 from malha.ingest.mapping import names, places
 from malha.ingest.mapping.contracts import Answers, ColumnAnswer, Outside, PlaceKind, RowKind
 from malha.kernel.text import msg, normalise
@@ -72,12 +71,17 @@ class Plan:
 
 @dataclass(slots=True)
 class Mapped:
-    """What came of a batch: `table` (rows in order of the file), the rows that wait, and points of those that lie outside."""
+    """What came of a batch: `arrays` (rows in order of the file), the rows that wait, and points of those that lie outside."""
 
-    table: EntityTable
+    arrays: ArrowTable
     held: list[Refused]
     keys: Any
     points: tuple[Any, Any] | None = None
+
+    @property
+    def table(self) -> EntityTable:
+        """The rows as lists: for a few of them."""
+        return self.arrays.lists()
 
 
 class _Batch:
@@ -124,6 +128,7 @@ class _Made:
     values: Any
     kind: str = "Property"
     unit: str = ""
+    static: bool = False
 
 
 def _keys(work: _Batch) -> Any:
@@ -201,7 +206,7 @@ def _values(work: _Batch, answer: ColumnAnswer) -> _Made | None:
     """The values of one column, checked against its type and against the property of the model."""
     prop = work.plan.model.find(answer.attribute) if work.plan.model else None
     if not answer.column:
-        return _Made(answer.attribute, [answer.constant] * work.size, unit=answer.unit)
+        return _Made(answer.attribute, [answer.constant] * work.size, unit=answer.unit, static=True)
     column = cells.without(work.batch.columns[answer.column], answer.missing)
     if prop and prop.required:
         work.hold(_nulls(column), "missing", answer.column)
@@ -285,9 +290,9 @@ def _constants(work: _Batch, present: set[str], observed: Any, points: tuple[Any
         return []
     made = []
     if (prop := model.find("address")) and prop.required and "address" not in present and work.plan.address:
-        made.append(_Made("address", _addresses(work, points)))
+        made.append(_Made("address", _addresses(work, points), static=True))
     if (prop := model.find("dataProvider")) and prop.required and "dataProvider" not in present:
-        made.append(_Made("dataProvider", [work.plan.tenancy.name] * work.size))
+        made.append(_Made("dataProvider", [work.plan.tenancy.name] * work.size, static=True))
     if model.time_property and observed is not None and model.time_property not in present:
         made.append(_Made(model.time_property, iso_values(observed)))
     return made
@@ -296,24 +301,19 @@ def _constants(work: _Batch, present: set[str], observed: Any, points: tuple[Any
 def _assemble(work: _Batch, keys: Any, observed: Any, made: list[_Made], points: tuple[Any, Any] | None) -> Mapped:
     rows = np.flatnonzero(work.good)
     everything = len(rows) == work.size
-    chosen = pa.array(rows)
 
-    def pick(values: Any) -> list[object]:
-        if isinstance(values, (pa.Array, pa.ChunkedArray)):
-            picked: list[object] = (values if everything else values.take(chosen)).to_pylist()
-            return picked
+    def chosen(values: Any) -> Any:
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
         if isinstance(values, np.ndarray):
-            return list((values if everything else values[rows]).tolist())
-        return list(values) if everything else [values[row] for row in rows]
+            values = values.tolist()
+        return values if everything else pick(values, rows)
 
-    uris = pick(keys)
-    when: list[datetime | None] | None = None
-    if observed is not None:
-        when = [instant.replace(tzinfo=UTC) if instant is not None else None for instant in observed[rows].astype("datetime64[us]").astype(object)]
-    columns = [Column(item.name, pick(item.values), item.kind, item.unit) for item in made]
-    table = EntityTable(work.plan.answers.type, [str(uri) for uri in uris], columns, when, work.batch.numbers[rows].tolist())
+    columns = [Column(item.name, chosen(item.values), item.kind, item.unit, item.static and observed is not None) for item in made]
+    when = observed[rows].astype("datetime64[us]") if observed is not None else None
+    arrays = ArrowTable(work.plan.answers.type, chosen(keys), columns, when, work.batch.numbers[rows])
     placed = (points[0][rows], points[1][rows]) if points is not None else None
-    return Mapped(table, work.held, keys, placed)
+    return Mapped(arrays, work.held, keys, placed)
 
 
 def _nulls(column: Any) -> Flags:

@@ -17,7 +17,7 @@ import numpy as np
 import psycopg
 
 from malha.context.store import service as store
-from malha.context.store.contracts import Column, EntityQuery, EntityTable, StoredEntity, WriteOptions
+from malha.context.store.contracts import ArrowTable, EntityQuery, StoredEntity, WriteOptions
 from malha.foundation.database import service as database
 from malha.ingest.mapping import rules
 from malha.ingest.mapping.contracts import Again, Answers
@@ -132,42 +132,39 @@ class FileLoad:
             table, repeated, doubles = self._without_repeats(mapped, batch)
             held = [*whole.refused, *mapped.held, *doubles]
             table = self._only_new(table)
-            wrote = store.upsert_table(self.conn, self.run.tenant_id, table, WriteOptions(run_id=self.run.id, live=self.answers.live)) if table.uris else None
+            wrote = store.upsert_arrow(self.conn, self.run.tenant_id, table, WriteOptions(run_id=self.run.id, live=self.answers.live)) if len(table) else None
             refused = _refused(table, wrote.refused if wrote else (), batch)
             quality.hold(self.conn, self.run.tenant_id, self.run.id, [*held, *refused])
-            self._count(batch, whole, len(table.uris) - len(refused), len(held) + len(refused), repeated, wrote)
+            self._count(batch, whole, len(table) - len(refused), len(held) + len(refused), repeated, wrote)
             stop = self._checkpoint(batch, whole)
         if self.on_progress:
             self.on_progress(self.counts, self.run.expected_rows)
         if stop:
             raise Stopped
 
-    def _without_repeats(self, mapped: rules.Mapped, batch: TextBatch) -> tuple[EntityTable, int, list[Refused]]:
+    def _without_repeats(self, mapped: rules.Mapped, batch: TextBatch) -> tuple[ArrowTable, int, list[Refused]]:
         """The table without rows said before; those that say something else of the same thing wait."""
-        table = mapped.table
+        table = mapped.arrays
         if self.uris is not None:
-            self.uris.update(table.uris)
-        if not self.answers.key or not table.uris:
+            self.uris.update(table.uris.to_pylist())
+        if not self.answers.key or not len(table):
             return table, 0, []
-        at = np.searchsorted(batch.numbers, np.asarray(table.row_numbers))
-        same, other = self.seen.check(hashes_of(list(table.uris), list(table.observed_at) if table.observed_at else None), contents_of(batch)[at])
+        at = np.searchsorted(batch.numbers, table.row_numbers)
+        same, other = self.seen.check(hashes_of(table.uris, table.observed_at), contents_of(batch)[at])
         if not (same | other).any():
             return table, 0, []
         reason, mend = rules.REASONS["duplicate"]
-        numbers = list(table.row_numbers or [])
-        doubles = [Refused(numbers[int(row)], "duplicate", reason, self.answers.key[0], mend, _cells(batch, int(at[row]))) for row in np.flatnonzero(other)]
-        return _take(table, np.flatnonzero(~(same | other))), int(same.sum()), doubles
+        numbers = table.row_numbers
+        doubles = [Refused(int(numbers[row]), "duplicate", reason, self.answers.key[0], mend, _cells(batch, int(at[row]))) for row in np.flatnonzero(other)]
+        return table.take(np.flatnonzero(~(same | other))), int(same.sum()), doubles
 
-    def _only_new(self, table: EntityTable) -> EntityTable:
+    def _only_new(self, table: ArrowTable) -> ArrowTable:
         """For "add": things that are there already stay as they are; a table with times always adds."""
-        if self.answers.again is not Again.ADD or table.observed_at is not None or not table.uris:
+        if self.answers.again is not Again.ADD or table.observed_at is not None or not len(table):
             return table
-        there: set[str] = set()
-        for begin in range(0, len(table.uris), 1_000):
-            part = tuple(table.uris[begin : begin + 1_000])
-            page = store.query(self.conn, [self.run.tenant_id], EntityQuery(uris=part, limit=len(part)))
-            there |= {entity.uri for entity in page.entities}
-        return _take(table, np.array([row for row, uri in enumerate(table.uris) if uri not in there], int)) if there else table
+        uris = table.uris.to_pylist()
+        there = store.existing(self.conn, self.run.tenant_id, uris)
+        return table.take(np.array([row for row, uri in enumerate(uris) if uri not in there], int)) if there else table
 
     def _count(self, batch: TextBatch, whole: TextBatch, entered: int, held: int, repeated: int, wrote: Any) -> None:
         before = self.counts
@@ -213,27 +210,15 @@ def vanished(conn: psycopg.Connection[Any], tenant_id: int, plan: rules.Plan, ur
         after = page.entities[-1].id
 
 
-def _take(table: EntityTable, rows: np.ndarray[Any, Any]) -> EntityTable:
-    chosen = rows.tolist()
-    return EntityTable(
-        table.type,
-        [table.uris[row] for row in chosen],
-        [Column(column.name, [column.values[row] for row in chosen], column.kind, column.unit) for column in table.columns],
-        [table.observed_at[row] for row in chosen] if table.observed_at is not None else None,
-        [table.row_numbers[row] for row in chosen] if table.row_numbers is not None else None,
-    )
-
-
 def _cells(batch: TextBatch, row: int) -> dict[str, object]:
     return {name: value if isinstance(value := column[row].as_py(), str) or value is None else "…" for name, column in batch.columns.items()}
 
 
-def _refused(table: EntityTable, refused: Iterable[tuple[str, str]], batch: TextBatch) -> list[Refused]:
+def _refused(table: ArrowTable, refused: Iterable[tuple[str, str]], batch: TextBatch) -> list[Refused]:
     """What the store itself would not take, as rows that wait."""
     reasons = dict(refused)
     if not reasons:
         return []
-    numbers = table.row_numbers or []
     _reason, mend = rules.REASONS["refused"]
-    found = [(int(numbers[row]), reasons[uri]) for row, uri in enumerate(table.uris) if uri in reasons]
+    found = [(int(table.row_numbers[row]), reasons[uri]) for row, uri in enumerate(table.uris.to_pylist()) if uri in reasons]
     return [Refused(number, "refused", why, "", mend, _cells(batch, int(np.searchsorted(batch.numbers, number)))) for number, why in found]

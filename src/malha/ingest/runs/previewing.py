@@ -34,24 +34,24 @@ def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, nam
     seen, exact = Seen(), True
     for batch in tabular.batches(kept.path, name, work, answers.reading, None, service.BATCH_ROWS):
         mapped = rules.apply(batch, plan)
-        table = mapped.table
+        table = mapped.arrays
         doubles = 0
-        if answers.key and table.uris:
-            at = np.searchsorted(batch.numbers, np.asarray(table.row_numbers))
-            same, other = seen.check(hashes_of(list(table.uris), list(table.observed_at) if table.observed_at else None), contents_of(batch)[at])
+        if answers.key and len(table):
+            at = np.searchsorted(batch.numbers, table.row_numbers)
+            same, other = seen.check(hashes_of(table.uris, table.observed_at), contents_of(batch)[at])
             doubles = int(same.sum() + other.sum())
             waiting["duplicate", rules.REASONS["duplicate"][0]] += int(other.sum())
         for held in [*batch.refused, *mapped.held]:
             waiting[held.code, held.message] += 1
-        entering += len(table.uris) - doubles
+        entering += len(table) - doubles
         left_out += batch.left_out
         if mapped.points:
             lon, lat = mapped.points
-            points += _points(lon, lat, list(table.uris), SHOWN_POINTS - len(points))
+            points += _points(lon, lat, table.uris, SHOWN_POINTS - len(points))
             if tenant.extent:
                 outside += int((~places.within(lon, lat, tenant.extent, 0.01) & ~np.isnan(lon)).sum())
         if answers.again is Again.REPLACE:
-            uris.update(table.uris)
+            uris.update(table.uris.to_pylist())
         looked += len(batch)
         if looked >= LOOKED_AT_ROWS:
             exact = False
@@ -62,6 +62,6 @@ def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, nam
     return Preview(entering, sum(count for _code, _sentence, count in groups), left_out, groups, tuple(points), outside, vanishing, exact, notes)
 
 
-def _points(lon: Any, lat: Any, uris: list[str], wanted: int) -> list[tuple[float, float, str]]:
+def _points(lon: Any, lat: Any, uris: Any, wanted: int) -> list[tuple[float, float, str]]:
     rows = np.flatnonzero(~np.isnan(lon))[: max(0, wanted)]
-    return [(round(float(lon[row]), 6), round(float(lat[row]), 6), uris[row].rsplit(":", 1)[-1]) for row in rows]
+    return [(round(float(lon[row]), 6), round(float(lat[row]), 6), uris[int(row)].as_py().rsplit(":", 1)[-1]) for row in rows]

@@ -36,7 +36,7 @@ from malha.sources.tabular.contracts import TableShape, TextBatch
 from malha.vocabulary.models import service as models
 from malha.vocabulary.territory import service as territory
 
-BATCH_ROWS = 10_000
+BATCH_ROWS = 50_000
 UNDO_DAYS = 30
 #: first half of the key of the advisory lock that one process at a time holds on a load
 LOCK = 8731 << 32

@@ -222,7 +222,7 @@ def set_status(conn: psycopg.Connection, tenant_id: int, alarm_id: int, values: 
 def heard(conn: psycopg.Connection, tenant_id: int, type: str, attribute: str, *, xid: int, start: datetime, end: datetime) -> list[Heard]:  # noqa: A002 -- the NGSI-LD word
     """The values of one attribute in [start, end] that a transaction brought, from the hot rows (which outlive their compaction by two days)."""
     found = conn.execute(
-        """SELECT e.uri, o.observed_at, o.num, o.txt FROM observation_hot o JOIN entities e ON e.tenant_id = o.tenant_id AND e.id = o.entity_id
+        """SELECT e.uri, o.observed_at, o.num, o.txt FROM observations o JOIN entities e ON e.tenant_id = o.tenant_id AND e.id = o.entity_id
            WHERE o.tenant_id = %(tenant)s AND e.tenant_id = %(tenant)s AND o.xid = %(xid)s::text::xid8
              AND o.attr_id = (SELECT id FROM attribute WHERE name = %(attribute)s) AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s)
              AND o.observed_at BETWEEN %(start)s AND %(end)s AND o.op = 0 AND o.dataset_id = 0

@@ -12,7 +12,9 @@ def latest(conn: psycopg.Connection, tenant_id: int, limit: int) -> list[tuple[s
     return conn.execute(
         """SELECT e.uri, t.name, coalesce(e.doc -> 'name' ->> 'value', e.doc -> 'name' -> 'languageMap' ->> 'pt'), o.at
            FROM (SELECT entity_id, max(received_at) AS at FROM (
-                    SELECT entity_id, received_at FROM observation_hot WHERE tenant_id = %(tenant)s ORDER BY xid DESC, seq DESC LIMIT 300) AS newest
+                    (SELECT entity_id, received_at FROM observation_hot WHERE tenant_id = %(tenant)s ORDER BY xid DESC, seq DESC LIMIT 300)
+                    UNION ALL
+                    (SELECT entity_id, received_at FROM observation_packed WHERE tenant_id = %(tenant)s ORDER BY xid DESC, seq DESC LIMIT 300)) AS newest
                  GROUP BY entity_id ORDER BY at DESC LIMIT %(limit)s) AS o
            JOIN entities e ON e.tenant_id = %(tenant)s AND e.id = o.entity_id JOIN entity_type t ON t.id = e.type_id ORDER BY o.at DESC""",
         {"tenant": tenant_id, "limit": limit},

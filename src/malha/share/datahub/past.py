@@ -33,10 +33,11 @@ _HOT_SCHEMA = {
     "unit": pa.string(), "op": pa.int16(), "seq": pa.int64(), "attribute": pa.string(),
 }  # fmt: skip
 _HOT = """SELECT o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, u.name, o.op, o.seq, a.name
-FROM observation_hot o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
-WHERE o.tenant_id = %(tenant)s AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s) AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
-_NEWEST = """SELECT coalesce((SELECT o.xid::text || '/' || max(o.seq) FROM observation_hot o
-    WHERE o.tenant_id = %(tenant)s AND o.xid = (SELECT max(h.xid) FROM observation_hot h WHERE h.tenant_id = %(tenant)s) GROUP BY o.xid), '')"""
+FROM observations o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
+WHERE o.tenant_id = %(tenant)s AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s) AND o.xid >= %(xid)s::text::xid8 AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
+_NEWEST = """SELECT coalesce((SELECT xid::text || '/' || seq FROM (
+    (SELECT xid, seq FROM observation_hot WHERE tenant_id = %(tenant)s ORDER BY xid DESC, seq DESC LIMIT 1)
+    UNION ALL (SELECT xid, seq FROM observation_packed WHERE tenant_id = %(tenant)s ORDER BY xid DESC, seq DESC LIMIT 1)) AS o ORDER BY xid DESC, seq DESC LIMIT 1), '')"""
 _UNDONE = "SELECT coalesce(array_agg(run_id ORDER BY run_id), '{}') FROM undone_run WHERE tenant_id = %(tenant)s"
 _ENTITIES = """SELECT e.id, e.uri FROM entities e
 WHERE e.tenant_id = %(tenant)s AND (e.type_id = t.id OR (cardinality(e.types) > 1 AND t.id = ANY (e.types)))"""
