@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from malha.context.broker import door, pool
 from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, NotPermitted
-from malha.history.temporal import asking, consumption, provision, rendering, service
+from malha.history.temporal import asking, consumption, provision, rendering, service, values
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
@@ -35,7 +35,8 @@ def routes() -> list[BaseRoute]:
     ]
     reading = {consumption.retrieve, consumption.query, consumption.query_by_body}
     ngsild = [Route(ROOT + path, door.guarded(handler, limited=handler in reading, averages=True), methods=[method]) for method, path, handler in table]
-    return [*ngsild, Route("/history/series", door.guarded(series, limited=True, averages=True), methods=["GET"])]
+    people = [("/history/series", series), ("/history/values", history_values)]
+    return [*ngsild, *(Route(path, door.guarded(handler, limited=True, averages=True), methods=["GET"]) for path, handler in people)]
 
 
 async def series(request: Request) -> Response:
@@ -61,6 +62,27 @@ async def series(request: Request) -> Response:
         return rendering.chart(query, found, names, title=title, unit=prop.unit if prop else "", zone=zone, source=source)
 
     return entities.plain(await pool.run(answer), headers={"Cache-Control": "private, max-age=30"})
+
+
+async def history_values(request: Request) -> Response:
+    """GET /history/values: a page of one attribute's history as JSON, CSV, Arrow or Parquet."""
+    query = values.read(request.query_params)
+    values.form(request)  # a form that is not there is said before anything is read
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asked, ZoneInfo]:
+        door.require_reach(who, (query.type,))
+        if query.attribute in door.personal(who, (query.type,)):
+            raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=query.attribute)
+        return who, _zone(conn, who.tenant_id)
+
+    who, zone = await door.read(request, look)
+
+    def answer() -> Response:
+        model = models.find(query.type, who.tenant_id)
+        prop = model.find(query.attribute) if model else None
+        return values.respond(request, query, service.series(who.tenant_id, query), unit=prop.unit if prop else "", zone=zone)
+
+    return await pool.run(answer)
 
 
 def _zone(conn: psycopg.Connection[Any], tenant_id: int) -> ZoneInfo:

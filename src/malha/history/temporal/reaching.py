@@ -40,7 +40,8 @@ def within(conn: psycopg.Connection[Any], tenant_id: int, query: SeriesQuery) ->
     whole = reach.current()
     if whole is None:
         return query
-    grain = Finest(query.grain.value) if query.aggregation in _GATHERED else Finest.RAW
+    gathered = query.aggregation in _GATHERED and query.quantile is None  # a quantile may be the value of one
+    grain = Finest(query.grain.value) if gathered else Finest.RAW
     found = tuple(
         part
         for part in whole

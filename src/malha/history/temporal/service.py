@@ -36,6 +36,9 @@ from malha.kernel.text import msg
 
 #: `last_values` looks back this far
 LOOK_BACK = timedelta(days=30)
+_LOOKS = (timedelta(hours=1), timedelta(days=1), LOOK_BACK)
+#: so many entities are sooner asked for by their type than by name
+_MANY = 500
 _HOT_TYPES = {
     "entity_id": pa.int64(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "num": pa.float64(), "txt": pa.string(),
     "kind": pa.int16(), "unit": pa.string(), "op": pa.int16(), "seq": pa.int64(), "attribute": pa.string(),
@@ -84,17 +87,36 @@ def series(tenant_id: int, query: SeriesQuery) -> list[Series]:
 
 
 def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] = (), *, at: datetime | None = None) -> list[LastValue]:  # noqa: A002 -- NGSI-LD's word
-    """The newest value of each entity, as seen at `at` (default now), at most thirty days old."""
-    end = at or datetime.now(UTC) + timedelta(days=1)
-    query = SeriesQuery(type, attribute, end - LOOK_BACK, end, tuple(uris), Grain.RAW)
+    """The newest value of each entity, as seen at `at` (default now), at most thirty days old.
+
+    Looks back an hour, then a day, then thirty, and each time only for those that said nothing since: most said something lately.
+    """
+    end, now = at or datetime.now(UTC) + timedelta(days=1), at or datetime.now(UTC)
+    query = SeriesQuery(type, attribute, now - LOOK_BACK, end, tuple(uris), Grain.RAW)
     with _pool().connection() as connection:
         query = reaching.within(connection, tenant_id, query)
         frame = _frame(connection, tenant_id, type, query.uris)
         if frame.ids == []:
             return []
-        rows = _ask(connection, tenant_id, query, frame, lambda schema, _: queries.last(schema, frame.entities), [attribute])
-        names = _names(connection, tenant_id, frame, {row[0] for row in rows})
-    return [LastValue(names[row[0]], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for row in rows if row[0] in names]
+        missing = set(frame.ids) if frame.ids is not None else _of_type(connection, tenant_id, type)
+        found: dict[int, Any] = {}
+        for back in _LOOKS:
+            asked = frame if len(missing) > _MANY else replace(frame, ids=sorted(missing))
+            part = replace(query, start=now - back)
+            rows = _ask(connection, tenant_id, part, asked, lambda schema, _, entities=asked.entities: queries.last(schema, entities), [attribute])
+            found |= {row[0]: row for row in rows if row[0] not in found}
+            missing -= found.keys()
+            if not missing:
+                break
+        names = _names(connection, tenant_id, frame, set(found))
+    return [LastValue(names[id_], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for id_, row in sorted(found.items()) if id_ in names]
+
+
+def _of_type(connection: psycopg.Connection, tenant_id: int, type_: str) -> set[int]:
+    """The entities that there are of a type."""
+    with database.tenant_transaction(connection, [tenant_id]):
+        query = "SELECT id FROM entities WHERE tenant_id = %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)"
+        return {row[0] for row in connection.execute(query, [tenant_id, type_]).fetchall()}
 
 
 def forget_connections() -> None:
@@ -108,6 +130,16 @@ def forget_connections() -> None:
 def _pool() -> ConnectionPool:
     atexit.register(forget_connections)
     return ConnectionPool(database.dsn(Role.APP), min_size=0, max_size=4, max_idle=120, open=True, name="history")
+
+
+def _is_current(reader: Connection, schema: str) -> bool:
+    """Whether the tenant's sums are of today's make: once they are, they stay so."""
+    if schema not in _known_current and rollups.is_current(reader, schema):
+        _known_current.add(schema)
+    return schema in _known_current
+
+
+_known_current: set[str] = set()
 
 
 def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool) -> str:
@@ -128,7 +160,7 @@ def _ask(
         try:
             known = engines.tenant_schema(tenant_id) if catalogue.has_schema(reader, engines.tenant_schema(tenant_id)) else ""
             after = catalogue.watermark(reader, tenant_id) if known else Watermark()
-            return answer(reader, known, after, not known or rollups.is_current(reader, known))
+            return answer(reader, known, after, not known or _is_current(reader, known))
         finally:
             reader.execute("ROLLBACK")
 

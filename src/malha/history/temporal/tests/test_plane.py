@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from django.conf import settings
+from pyarrow import parquet
 
 from malha.context.broker import auth, pool
 from malha.context.store import service as store
@@ -121,3 +124,37 @@ def test_questions_without_a_period_are_refused(new_tenant: Any, client: Any, qu
     answer = client.get(f"/{tenant.slug}/ngsi-ld/v1/temporal/entities/{URI}?{query}", headers=headers(tenant.id))
     assert answer.status_code == 400
     assert answer.json()["type"].endswith("BadRequestData")
+
+
+def test_people_read_it_in_any_form_and_in_pages(new_tenant: Any, client: Any) -> None:
+    tenant = new_tenant(time_zone="Atlantic/Azores")
+    observed(tenant.id)
+    params = {"type": "WeatherObserved", "attribute": "temperature", "from": "2026-05-04T00:00:00Z", "to": "2026-05-06T00:00:00Z", "grain": "hour"}
+    path = f"/{tenant.slug}/history/values"
+    whole = client.get(path, params=params, headers=headers(tenant.id)).json()
+    assert (whole["timeZone"], whole["unit"], whole["next"], len(whole["values"])) == ("Atlantic/Azores", "CEL", None, 48)
+    assert whole["values"][0] == {"entity": "", "at": "2026-05-04T00:00:00Z", "local": "2026-05-04T00:00:00+00:00", "value": 10.0, "count": 1}
+    pages, url, asked = [], path, {**params, "limit": "20"}
+    for _ in range(5):
+        answer = client.get(url, params=asked, headers=headers(tenant.id)).json()
+        pages = answer["values"] + pages
+        if not answer["next"]:
+            break
+        url, asked = answer["next"], None
+    assert [row["at"] for row in pages] == [row["at"] for row in whole["values"]]
+    table = client.get(path, params={**params, "format": "csv"}, headers=headers(tenant.id))
+    assert table.text.splitlines()[0] == '"entity","at","local","value","unit","count"'
+    assert len(table.text.splitlines()) == 49
+    stream = client.get(path, params={**params, "format": "arrow"}, headers=headers(tenant.id)).content
+    assert pa.ipc.open_stream(stream).read_all().column("value").to_pylist() == [row["value"] for row in whole["values"]]
+    files = client.get(path, params={**params, "format": "parquet", "quantile": "0.5"}, headers=headers(tenant.id)).content
+    assert parquet.read_table(io.BytesIO(files)).column("value").to_pylist() == [pytest.approx(row["value"], rel=0.01) for row in whole["values"]]
+
+
+@pytest.mark.parametrize("wrong", [{"limit": "0"}, {"limit": "1000001"}, {"format": "doc"}, {"quantile": "2"}, {"quantile": "meio"}, {"grain": "semana"}])
+def test_what_cannot_be_answered_is_said(new_tenant: Any, client: Any, wrong: dict[str, str]) -> None:
+    tenant, other = new_tenant(), new_tenant()
+    params = {"type": "WeatherObserved", "attribute": "temperature"}
+    assert client.get(f"/{tenant.slug}/history/values", params=params | wrong, headers=headers(tenant.id)).status_code == 400
+    assert client.get(f"/{tenant.slug}/history/values", params=params, headers=headers(other.id)).status_code == 403
+    assert client.get(f"/{tenant.slug}/history/values", params=params).status_code == 401

@@ -1,0 +1,328 @@
+"""The measuring part of `bench/history.py`, on a platform of its own; prints one JSON object.
+
+1,000 sensors over one year: a signal of the day and of the season with noise, to two decimals; times jittered by seconds, 1 %
+missing, 2 % late (the file is in order of arrival). Loads run on one core; questions have two threads on either side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pyarrow import parquet
+
+SENSORS = 1000
+START = datetime(2025, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=365)
+MONTH = (datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC))
+TYPE, ATTRIBUTE = "WeatherObserved", "temperature"
+SLICE = 1_000_000
+HOT_ROWS = 300_000
+type Figures = dict[str, dict[str, Any]]
+
+
+def generate(folder: Path, rows: int) -> tuple[Path, Path]:
+    """The file to load, in order of arrival, and the same sorted as the limit reads it."""
+    given, ideal = folder / "chegada.parquet", folder / "ideal.parquet"
+    step = 365 * 86_400_000_000 * SENSORS // rows
+    with duckdb.connect() as maker:
+        maker.execute("SET TimeZone = 'UTC'; SET memory_limit = '3GB'; SET preserve_insertion_order = true")
+        maker.execute("SELECT setseed(0.42)")
+        maker.execute(
+            f"""CREATE TEMP VIEW made AS SELECT 'urn:ensaio:WeatherObserved:' || lpad(s::VARCHAR, 4, '0') AS entity, s AS entity_no,
+                make_timestamptz({int(START.timestamp() * 1e6)} + i * {step} + (hash(s, i) % 20000000)::BIGINT) AS "observedAt",
+                round(15 + 6 * sin(6.2832 * i * {step} / 86400e6 + s) - 7 * cos(6.2832 * i * {step} / 31536e9) + (hash(i, s) % 1000)::BIGINT / 250 - 2, 2) AS value,
+                CASE WHEN hash(i, s, 1) % 50 = 0 THEN 6 * 3600000000 ELSE 0 END AS late
+            FROM range({SENSORS}) AS a(s), range({rows // SENSORS}) AS b(i) WHERE hash(s, i, 2) % 100 <> 0"""
+        )
+        maker.execute(
+            f"COPY (SELECT entity, '{ATTRIBUTE}' AS attribute, \"observedAt\", value, 'CEL' AS unit FROM made ORDER BY epoch_us(\"observedAt\") + late) TO '{given}' (COMPRESSION zstd, ROW_GROUP_SIZE 200000)"
+        )
+        maker.execute(f"COPY (SELECT entity_no, \"observedAt\" AS moment, value FROM made ORDER BY 1, 2) TO '{ideal}' (COMPRESSION zstd, PARQUET_VERSION v2)")
+    return given, ideal
+
+
+def tenant(name: str) -> int:
+    """A municipality with the sensors."""
+    from malha.context.store import service as store
+    from malha.context.store.contracts import Column, EntityTable
+    from malha.foundation.database import service as database
+    from malha.foundation.tenancy import service as tenancy
+    from malha.foundation.tenancy.contracts import OrganisationKind
+
+    made = tenancy.create_tenant(slug=f"ensaio-{name}", name="Ensaio", kind=OrganisationKind.MUNICIPALITY).id
+    uris = [f"urn:ensaio:WeatherObserved:{n:04}" for n in range(SENSORS)]
+    with database.connect() as conn, database.tenant_transaction(conn, [made]):
+        store.upsert_table(conn, made, EntityTable(TYPE, uris, [Column("name", [uri[-4:] for uri in uris])]))
+    return int(made)
+
+
+def timed[T](work: Callable[[], T]) -> tuple[float, T]:
+    """Seconds and what came."""
+    begun = time.perf_counter()
+    found = work()
+    return time.perf_counter() - begun, found
+
+
+def loads(folder: Path, given: Path) -> tuple[Figures, int]:
+    """The bulk road from Parquet (all of it), from CSV and from Arrow, on one core, beside bare Arrow into the lake."""
+    from malha.history.lake import catalogue
+    from malha.history.lake import service as lake
+    from malha.ingest.bulk import service as bulk
+
+    os.sched_setaffinity(0, {0})
+    main = tenant("main")
+    seconds, result = timed(lambda: bulk.load_history(main, given))
+    rates = {"parquet": result.counts.observations / seconds}
+    csv = folder / "chegada.csv"
+    with duckdb.connect() as maker:
+        maker.execute(
+            f"SET TimeZone = 'UTC'; COPY (SELECT entity, attribute, strftime(\"observedAt\"::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS \"observedAt\", value, unit FROM '{given}' LIMIT {SLICE}) TO '{csv}'"
+        )
+    seconds, result = timed(lambda: bulk.load_history(tenant("csv"), csv))
+    rates["csv"] = result.counts.observations / seconds
+    with duckdb.connect() as maker:
+        maker.execute("SET TimeZone = 'UTC'")
+        table = maker.execute(
+            f"SELECT entity AS uri, '{TYPE}' AS type, attribute, \"observedAt\" AS observed_at, value AS num, unit FROM '{given}' LIMIT {SLICE}"
+        ).to_arrow_table()
+    seconds, count = timed(lambda: lake.bulk_load(tenant("arrow"), table, 1))
+    arrow = count / seconds
+    with catalogue.writing() as writer:
+        writer.register("given", table)
+        writer.execute("CREATE TABLE lake.main.bare AS SELECT * FROM given LIMIT 0")
+        seconds, _ = timed(lambda: writer.execute("INSERT INTO lake.main.bare SELECT * FROM given"))
+        writer.execute("DROP TABLE lake.main.bare")
+    bare = table.num_rows / seconds
+    os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
+    return {
+        "bulk_validated_per_s": {"value": min(rates.values()), **{f"from_{name}": round(rate) for name, rate in rates.items()}},
+        "bulk_arrow_per_s": {"value": arrow, "limit": bare, "ratio_to_limit": round(arrow / bare, 3)},
+    }, main
+
+
+def compaction() -> Figures:
+    """Hot rows of one tenant into the lake, beside a bare INSERT … SELECT of the same from PostgreSQL."""
+    from malha.foundation.database import service as database
+    from malha.foundation.database.contracts import Role
+    from malha.history.engines import service as engines
+    from malha.history.lake import catalogue
+    from malha.history.lake import service as lake
+
+    one = tenant("hot")
+    lake.compact(one)
+    with database.connect(Role.APP, autocommit=True) as conn, database.tenant_transaction(conn, [one]):
+        conn.execute("INSERT INTO attribute (name, iri) VALUES ('temperature', 'https://exemplo.pt/temperature') ON CONFLICT DO NOTHING")
+        conn.execute(
+            f"""INSERT INTO observation_hot (tenant_id, entity_id, observed_at, num, type_id, attr_id, kind)
+                SELECT %s, n %% 1000, timestamptz '2026-01-01' + n / 1000 * interval '5 min', round((20 + random())::numeric, 2), t.id, a.id, 0
+                FROM generate_series(1, {HOT_ROWS}) AS n, entity_type t, attribute a WHERE t.name = '{TYPE}' AND a.name = 'temperature'""",
+            [one],
+        )
+    with catalogue.writing() as writer:
+        engines.attach_hot(writer)
+        query = (catalogue.SQL / "hot_tail.sql").read_text(encoding="utf-8").format(tenant_id=one, xid=0, seq=0, limit=10 * HOT_ROWS)
+        writer.execute(f"CREATE TABLE lake.main.bare AS SELECT * FROM lake.{engines.tenant_schema(one)}.observation LIMIT 0")
+        columns = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
+        seconds, _ = timed(lambda: writer.execute(f"INSERT INTO lake.main.bare SELECT {columns}, 202601 FROM postgres_query('hot', ?)", [query]))
+        writer.execute("DROP TABLE lake.main.bare")
+    bare = HOT_ROWS / seconds
+    moved = lake.compact(one)
+    rate = moved.rows / moved.seconds
+    return {"compaction_rows_per_s": {"value": rate, "limit": bare, "ratio_to_limit": round(rate / bare, 3), "tenants": 1}}
+
+
+def questions(main: int) -> dict[str, tuple[Callable[[], Any], str]]:
+    """Each question as Malha is asked it, and as raw DuckDB over the sorted file."""
+    from malha.history.engines import answering
+    from malha.history.engines.specification import Comparison as Is
+    from malha.history.engines.specification import Filter, Function, Measure, Question, Table, Width
+    from malha.history.temporal import service as temporal
+    from malha.history.temporal.contracts import Grain, SeriesQuery
+    from malha.vocabulary.models.contracts import Aggregation
+
+    engine, uri = answering.Duck(), "urn:ensaio:WeatherObserved:0500"
+    of = (Filter("type", Is.EQUAL, (TYPE,)), Filter("attribute", Is.EQUAL, (ATTRIBUTE,)))
+    stats = tuple(Measure(each, "num", each.value) for each in (Function.AVERAGE, Function.MINIMUM, Function.MAXIMUM, Function.COUNT))
+    ids = {value.uri: value for value in temporal.last_values(main, TYPE, ATTRIBUTE, at=END)}
+    one = entity_number(main, uri)
+    points_end = START + (END - START) * min(1.0, 10_000 / max(1, count_of(engine, main, one)))
+    hours = "epoch_us(moment) // 3600000000"
+    month = f"moment >= '{MONTH[0].isoformat()}' AND moment < '{MONTH[1].isoformat()}'"
+    week = (END - timedelta(days=7), END)
+
+    def series(**more: Any) -> list[tuple[Any, ...]]:
+        found = temporal.series(main, SeriesQuery(TYPE, ATTRIBUTE, **more))
+        return [(point[1],) for each in found for point in each.points]
+
+    def asked(question: Question) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in engine.answer(main, question).to_pylist()]
+
+    assert len(ids) == SENSORS
+    return {
+        "sensor_year": (
+            lambda: series(start=START, end=END, uris=(uri,), grain=Grain.DAY),
+            "SELECT avg(value) FROM ideal WHERE entity_no = 500 GROUP BY moment::DATE_OF_LISBON ORDER BY min(moment)",
+        ),
+        "city_month": (
+            lambda: series(start=MONTH[0], end=MONTH[1], grain=Grain.HOUR, aggregation=Aggregation.AVERAGE),
+            f"SELECT avg(value) FROM ideal WHERE {month} GROUP BY {hours} ORDER BY {hours}",
+        ),
+        "city_month_raw": (
+            lambda: asked(Question(Table.OBSERVATION, measures=(Measure(Function.AVERAGE, "num"),), bucket=Width.HOUR, start=MONTH[0], end=MONTH[1], filters=of)),
+            f"SELECT {hours} AS h, avg(value) FROM ideal WHERE {month} GROUP BY 1 ORDER BY 1",
+        ),
+        "last_values": (
+            lambda: [(value.value,) for value in temporal.last_values(main, TYPE, ATTRIBUTE, at=END)],
+            f"SELECT arg_max(value, moment) FROM ideal WHERE moment >= '{(END - timedelta(days=30)).isoformat()}' GROUP BY entity_no ORDER BY entity_no",
+        ),
+        "entity_10k": (
+            lambda: asked(Question(Table.OBSERVATION, measures=stats, start=START, end=points_end, filters=of, entities=(one,))),
+            f"SELECT avg(value), min(value), max(value), count(value) FROM ideal WHERE entity_no = 500 AND moment < '{points_end.isoformat()}'",
+        ),
+        "top_10": (
+            lambda: asked(Question(Table.DAY, by=("entity_id",), measures=(Measure(Function.MAXIMUM, "maximum", "top"),), start=MONTH[0], end=MONTH[1], filters=of, order=("top", "entity_id"), descending=True, limit=10)),
+            f"SELECT entity_no, max(value) AS top FROM ideal WHERE {month} GROUP BY 1 ORDER BY top DESC, 1 DESC LIMIT 10",
+        ),
+        "iot_stationary": (
+            lambda: asked(Question(Table.OBSERVATION, by=("entity_id",), measures=(Measure(Function.DEVIATION, "num"),), start=week[0], end=week[1], filters=of)),
+            f"SELECT entity_no, stddev_samp(value) FROM ideal WHERE moment >= '{week[0].isoformat()}' GROUP BY 1 ORDER BY 1",
+        ),
+        "iot_daily_activity": (
+            lambda: asked(Question(Table.DAY, by=("entity_id",), measures=(Measure(Function.SUM, "count", "n"),), start=START - timedelta(days=1), end=END, filters=of)),
+            "SELECT entity_no, count(*) FROM ideal GROUP BY 1 ORDER BY 1",
+        ),
+        "iot_high_load": (
+            lambda: asked(Question(Table.OBSERVATION, by=("entity_id",), measures=(Measure(Function.COUNT),), start=MONTH[0], end=MONTH[1], filters=(*of, Filter("num", Is.MORE, (25.0,))))),
+            f"SELECT entity_no, count(*) FROM ideal WHERE {month} AND value > 25 GROUP BY 1 ORDER BY 1",
+        ),
+        "quantile_month": (
+            lambda: asked(Question(Table.OBSERVATION, measures=(Measure(Function.QUANTILE, "num", quantile=0.95),), start=MONTH[0], end=MONTH[1], filters=of)),
+            f"SELECT quantile_cont(value, 0.95) FROM ideal WHERE {month}",
+        ),
+    }  # fmt: skip
+
+
+def entity_number(main: int, uri: str) -> int:
+    """The number of an entity."""
+    from malha.foundation.database import service as database
+
+    with database.connect() as conn, database.tenant_transaction(conn, [main]):
+        row = conn.execute("SELECT id FROM entities WHERE tenant_id = %s AND uri = %s", [main, uri]).fetchone()
+    assert row
+    return int(row[0])
+
+
+def count_of(engine: Any, main: int, entity: int) -> int:
+    """How many values one entity has."""
+    from malha.history.engines.specification import Function, Measure, Question, Table
+
+    return int(engine.answer(main, Question(Table.OBSERVATION, measures=(Measure(Function.COUNT, "num", "n"),), entities=(entity,))).to_pylist()[0]["n"])
+
+
+def compare(main: int, ideal: Path, runs: int) -> tuple[Figures, bool]:
+    """The questions on both sides, in turns, and whether the answers are the same."""
+    from malha.foundation.settings import service as settings
+
+    raw = duckdb.connect(config={"threads": settings.current().duckdb_threads, "memory_limit": "1GB"})
+    raw.execute("SET TimeZone = 'UTC'")
+    raw.execute(f"CREATE VIEW ideal AS SELECT * FROM read_parquet('{ideal}')")
+    figures: Figures = {}
+    correct, worst, worst_name = True, 0.0, ""
+    for name, (ask, statement) in questions(main).items():
+        text = statement.replace("moment::DATE_OF_LISBON", "(moment AT TIME ZONE 'Europe/Lisbon')::DATE")
+        ours, theirs = [], []
+        ask()
+        for _ in range(runs):
+            seconds, found = timed(ask)
+            ours.append(seconds)
+            seconds, expected = timed(lambda sql=text: raw.execute(sql).fetchall())
+            theirs.append(seconds)
+        right = same(found, expected)
+        correct = correct and right
+        value, limit = statistics.median(ours) * 1000, statistics.median(theirs) * 1000
+        if value / limit > worst:
+            worst, worst_name = value / limit, name
+        spread = [round(seconds * 1000, 1) for seconds in sorted(ours)]
+        figures[f"{name}_ms"] = {
+            "value": round(value, 1),
+            "limit": round(limit, 1),
+            "ratio_to_limit": round(value / limit, 2),
+            "spread": spread,
+            "correct": right,
+        }
+    figures["worst_ratio_to_duckdb"] = {"value": round(worst, 2), "question": worst_name}
+    return figures, correct
+
+
+def same(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> bool:
+    """Numbers alike in the columns that both have, from the right (names of groups differ)."""
+    if len(found) != len(expected):
+        return False
+    width = min(len(found[0]), len(expected[0])) if found else 0
+    width = width - 1 if width == 2 else width  # the first is the number of an entity or an hour, said differently
+    return all(abs(float(a) - float(b)) <= 1e-6 * max(1.0, abs(float(b))) for one, other in zip(found, expected, strict=True) for a, b in zip(one[-width:], other[-width:], strict=True))  # fmt: skip
+
+
+def disk(main: int, ideal: Path) -> Figures:
+    """Bytes of the observations and of their sums, beside the one sorted file."""
+    from malha.history.engines import service as engines
+    from malha.history.lake import catalogue
+
+    schema, rows = engines.tenant_schema(main), parquet.read_metadata(ideal).num_rows
+    with catalogue.writing() as lake:
+        sizes = {
+            name: lake.execute(f"SELECT coalesce(sum(data_file_size_bytes), 0) FROM ducklake_list_files('lake', '{name}', schema => '{schema}')").fetchone()[0]
+            for name in ("observation", "rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")
+        }
+    sums = sum(size for name, size in sizes.items() if name != "observation")
+    return {
+        "bytes_per_observation": {
+            "value": round(sizes["observation"] / rows, 2), "limit": round(ideal.stat().st_size / rows, 2), "sums_beside": round(sums / rows, 2),
+        },
+    }  # fmt: skip
+
+
+def measure(rows: int, runs: int) -> dict[str, Any]:
+    """Everything, in the order in which a platform lives."""
+    folder = Path(os.environ["MALHA_DATA"])
+    given, ideal = generate(folder, rows)
+    figures, main = loads(folder, given)
+    figures |= compaction()
+    figures |= disk(main, ideal)
+    asked, correct = compare(main, ideal, runs)
+    for figure in figures.values():
+        figure["value"] = round(figure["value"], 2)
+    return {"rows": parquet.read_metadata(ideal).num_rows, "correct": correct, "figures": figures | asked}
+
+
+def main() -> None:
+    """`python bench/_history.py --rows 10000000 --runs 3`"""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
+        Path(folder).chmod(0o755)
+        os.environ["MALHA_DATA"] = folder
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
+        from malha.project import supervisor
+
+        with supervisor.running_database():
+            supervisor.migrate()
+            result = measure(asked.rows, asked.runs)
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()
