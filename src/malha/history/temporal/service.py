@@ -100,7 +100,7 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
             return []
         missing = set(frame.ids) if frame.ids is not None else _of_type(connection, tenant_id, type)
         found: dict[int, Any] = {}
-        for back in _LOOKS:
+        for back in _LOOKS if missing else ():
             asked = frame if len(missing) > _MANY else replace(frame, ids=sorted(missing))
             part = replace(query, start=now - back)
             rows = _ask(connection, tenant_id, part, asked, lambda schema, _, entities=asked.entities: queries.last(schema, entities), [attribute])
