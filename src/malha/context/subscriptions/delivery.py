@@ -57,7 +57,8 @@ class Post:
         self, rows: Rows, rule: Callable[[Lane], Rule | None], send: Callable[[Message, str], Any], *, fast: int = FAST, slow: int = SLOW
     ) -> None:  # fmt: skip
         self.rows, self.rule, self.send = rows, rule, send
-        self.outcomes = Outcomes()
+        self.news = asyncio.Event()
+        self.outcomes = Outcomes(self.news.set)
         self.lanes: dict[Lane, Waiting] = {}
         self.changes: OrderedDict[int, Change] = OrderedDict()
         self.bytes = 0
@@ -225,12 +226,15 @@ class Post:
     async def keep_writing(self) -> None:
         """Write outcomes again and again."""
         while True:
-            await asyncio.sleep(WRITE_SECONDS)
+            await self.news.wait()
+            self.news.clear()
             try:
                 await self.rows.run(self.rows.write, self.outcomes)
             except Exception:
                 logger.exception("outcomes of deliveries could not be written; they are kept")
                 await asyncio.sleep(2)
+                self.news.set()
+            await asyncio.sleep(WRITE_SECONDS)
 
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Finish what is on its way, leave the rest in the database, and write what became of it."""

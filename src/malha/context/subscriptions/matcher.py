@@ -49,7 +49,11 @@ class Matcher:
         self.position = outbox.positions(conn).get(queries.CONSUMER, START)
         while not stop.is_set():
             self.look(conn)
-            if self.step(conn) == 0:
+            try:
+                count = self.step(conn)
+            except psycopg.errors.ForeignKeyViolation:  # a subscription went in between; the batch is matched again without it
+                continue
+            if count == 0:
                 eager = time.monotonic() - self.seen_at < EAGER_FOR_SECONDS
                 for _wake in conn.notifies(timeout=EAGER_SECONDS if eager else IDLE_SECONDS, stop_after=1):
                     pass

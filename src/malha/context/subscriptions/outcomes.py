@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,9 +37,10 @@ class Outcome:
 
 
 class Outcomes:
-    """Gathers; `write` is called from another thread."""
+    """Gathers, and says so by `news`; `write` is called from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, news: Callable[[], None]) -> None:
+        self._news = news
         self._lock = threading.Lock()
         self._outcomes: dict[Lane, Outcome] = {}
         self._done: list[Lane] = []
@@ -50,6 +51,7 @@ class Outcomes:
         if notification_id is not None:
             with self._lock:
                 self._done.append((lane[0], notification_id))
+            self._news()
 
     def sent(self, lane: Lane, at: datetime, entities: int, seconds: float) -> None:
         """A receiver took one."""
@@ -59,6 +61,7 @@ class Outcomes:
             one.last = one.success = at
             one.ok, one.error, one.not_before = True, "", None
             self._remember(one, {"at": format_instant(at), "ok": True, "entities": entities, "ms": round(seconds * 1000)})
+        self._news()
 
     def failed(self, lane: Lane, at: datetime, error: str, not_before: datetime | None, *, notification_id: int | None = None, dropped: bool = False) -> None:
         """A receiver did not take one, or it may not be sent (any more)."""
@@ -73,6 +76,7 @@ class Outcomes:
             self._remember(one, {"at": format_instant(at), "ok": False, "error": error[:200]})
             if notification_id is not None:
                 (self._done if dropped else self._tried).append((lane[0], notification_id))
+        self._news()
 
     def lost(self, lane: Lane, count: int, at: datetime, reason: str) -> None:
         """Notifications were dropped because too many waited."""
@@ -80,6 +84,7 @@ class Outcomes:
             one = self._outcomes.setdefault(lane, Outcome(ok=False))
             one.dropped += count
             one.ok, one.error, one.failure = False, reason, at
+        self._news()
 
     @staticmethod
     def _remember(one: Outcome, entry: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ WHERE {_OF_CLIENT} AND (%(uri)s::text IS NULL OR s.uri = %(uri)s) ORDER BY s.id 
 """
 UPDATE = "UPDATE subscription SET document = %s, context = %s, active = %s, since = CASE WHEN active THEN since ELSE now() END, expires_at = %s, modified_at = now() WHERE tenant_id = %s AND id = %s"
 DELETE = f"DELETE FROM subscription s WHERE {_OF_CLIENT} AND s.uri = %(uri)s RETURNING s.id"
+EMPTY = f"DELETE FROM notification n USING subscription s WHERE n.tenant_id = s.tenant_id AND n.subscription_id = s.id AND {_OF_CLIENT} AND s.uri = %(uri)s"
 ACTIVE = f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.active AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
 TOUCH = "INSERT INTO subscription_interest (tenant_id, revision, type_ids) VALUES (%s, pg_current_xact_id()::text::bigint, '{}') ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision"
 #: as many as are wanted, or as fit into a few megabytes, but always one
@@ -128,7 +129,8 @@ def update(conn: psycopg.Connection[Any], subscription: Subscription) -> None:
 
 
 def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None) -> bool:
-    """Take a subscription away, with what waits for it."""
+    """Take a subscription away, with what waits for it: that first, in the order in which deliveries lock."""
+    _cursor(conn).execute(EMPTY, {"tenant": tenant_id, "uri": uri, "subject": subject})
     return _cursor(conn).execute(DELETE, {"tenant": tenant_id, "uri": uri, "subject": subject}).fetchone() is not None
 
 

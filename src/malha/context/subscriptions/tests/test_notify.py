@@ -1,5 +1,7 @@
 """From a change to the receiver, over everything that is between them."""
 
+import time
+
 
 def subscription(receiver, **more):
     notification = {"endpoint": {"uri": receiver.url, "accept": "application/json"}, **more.pop("notification", {})}
@@ -23,3 +25,61 @@ def test_it_works(client, running, receiver, new_tenant):
     assert 'rel="http://www.w3.org/ns/json-ld#context"' in receiver.got[0][1]["Link"]
     assert town.patch("entities/urn:x:Contentor:1/attrs", json={"nivel": {"type": "Property", "value": 90}}).status_code == 204
     assert receiver.wait(2)[1]["data"][0]["nivel"]["value"] == 90
+
+
+def test_a_revoked_connection_is_told_nothing_more(client, running, receiver, new_tenant):
+    from malha.foundation.database import django as database
+    from malha.foundation.identity import service as identity
+
+    town = client.of(new_tenant())
+    writer = client.of(town.tenant, name="Escreve")
+    town.post("subscriptions", json=subscription(receiver))
+    with database.scope(town.tenant.id):
+        identity.revoke_machine(town.tenant.id, town.machine.id, by=None)
+    writer.post("entities", json=bin_())
+    assert receiver.quiet(1.5)
+
+
+def test_only_types_within_reach_are_told(client, running, receiver, new_tenant):
+    town = client.of(new_tenant(), types=["Outro"])
+    writer = client.of(town.tenant, name="Escreve")
+    assert town.post("subscriptions", json=subscription(receiver, entities=[{"type": "Contentor"}, {"type": "Outro"}])).status_code == 201
+    writer.post("entities", json=bin_())
+    writer.post("entities", json={"id": "urn:x:Outro:1", "type": "Outro", "a": {"type": "Property", "value": 1}})
+    (told,) = receiver.wait()
+    assert [one["id"] for one in told["data"]] == ["urn:x:Outro:1"]
+
+
+def test_conditions_triggers_and_previous_values(client, running, receiver, new_tenant):
+    town = client.of(new_tenant())
+    said = subscription(
+        receiver,
+        q="nivel>50",
+        watchedAttributes=["nivel"],
+        notificationTrigger=["attributeUpdated", "attributeDeleted", "entityDeleted"],
+        notification={"showChanges": True},
+    )
+    assert town.post("subscriptions", json=said).status_code == 201
+    town.post("entities", json=bin_(nome={"type": "Property", "value": "A"}))
+    town.patch("entities/urn:x:Contentor:1/attrs", json={"nivel": {"type": "Property", "value": 20}})
+    town.patch("entities/urn:x:Contentor:1/attrs", json={"nivel": {"type": "Property", "value": 60}})
+    town.patch("entities/urn:x:Contentor:1/attrs", json={"nome": {"type": "Property", "value": "B"}})
+    town.delete("entities/urn:x:Contentor:1")
+    updated, deleted = receiver.wait(2)
+    assert updated["data"][0]["nivel"] == {"type": "Property", "value": 60, "previousValue": 20}
+    assert deleted["data"][0]["deletedAt"]
+    assert deleted["data"][0]["nivel"] == {"type": "Property", "value": "urn:ngsi-ld:null", "previousValue": 60}
+    assert len(receiver.got) == 2
+
+
+def test_a_receiver_that_was_away_gets_everything_in_order(client, running, receiver, new_tenant):
+    town = client.of(new_tenant())
+    place = town.post("subscriptions", json=subscription(receiver)).headers["location"]
+    receiver.answer = lambda _body: 503
+    for value in range(30):
+        town.post("entityOperations/upsert", json=[bin_() | {"nivel": {"type": "Property", "value": value}}])
+    time.sleep(0.5)
+    told = town.get("subscriptions/" + place.rpartition("/")[2]).json()["notification"]
+    assert told["status"] == "failed"
+    receiver.answer = lambda _body: 204
+    assert [body["data"][0]["nivel"]["value"] for body in receiver.wait(30, seconds=30)] == list(range(30))
