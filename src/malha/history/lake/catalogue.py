@@ -29,12 +29,7 @@ def writing() -> Iterator[Connection]:
 
     The lock belongs to a session of the catalogue's server, so that a killed process gives it back.
     """
-    with database.connect(Role.LAKE_WRITER, autocommit=True) as session:
-        session.execute(f"SET lock_timeout = '{LOCK_WAIT_SECONDS}s'")
-        try:
-            session.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        except psycopg.errors.LockNotAvailable as reason:
-            raise LakeBusy(msg("Outro processo está a escrever no histórico há mais de {seconds} s."), seconds=LOCK_WAIT_SECONDS) from reason
+    with still() as session:
         lake = engines.writer()
         try:
             _prepare(lake, session)
@@ -42,6 +37,18 @@ def writing() -> Iterator[Connection]:
             yield lake
         finally:
             lake.close()
+
+
+@contextmanager
+def still() -> Iterator[psycopg.Connection]:
+    """Nobody writes the lake while the block runs. Yields a session of the catalogue. Raises LakeBusy after two minutes of waiting."""
+    with database.connect(Role.LAKE_WRITER, autocommit=True) as session:
+        session.execute(f"SET lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+        try:
+            session.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        except psycopg.errors.LockNotAvailable as reason:
+            raise LakeBusy(msg("Outro processo está a escrever no histórico há mais de {seconds} s."), seconds=LOCK_WAIT_SECONDS) from reason
+        yield session
 
 
 def prepare() -> None:
@@ -108,17 +115,34 @@ def _tables(schema: str) -> list[str]:
     return [statement for statement in text.split(";") if statement.strip()]
 
 
+def evolve(lake: Connection) -> None:
+    """Give the tables of an older version, of every tenant, the columns that this one knows; their old rows answer null. Files stay as they are."""
+    has: dict[str, set[tuple[str, str]]] = {}
+    for schema, table, column in lake.execute("SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'").fetchall():
+        has.setdefault(schema, set()).add((table, column))
+    wanted = _wanted(lake)
+    for schema, columns in has.items():
+        for table, column, kind in wanted if ("observation", "seq") in columns else ():
+            if (table, column) not in columns:
+                lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
+
+
 def _evolve(lake: Connection, schema: str) -> None:
-    """Give the tables of an older version the columns that this one knows; their old rows answer null. Files stay as they are."""
-    columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ?"
-    has = {(table, column) for table, column, _ in lake.execute(columns, ["lake", schema]).fetchall()}
+    """The same for one tenant, looked at before each writing: a tenant may have come by a copy of an older version."""
+    rows = lake.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake' AND schema_name = ?", [schema]).fetchall()
+    for table, column, kind in _wanted(lake):
+        if (table, column) not in rows:
+            lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
+
+
+def _wanted(lake: Connection) -> list[tuple[str, str, str]]:
+    """Every (table, column, type) that a tenant has in this version, read off the statements that make them."""
     lake.execute("DROP SCHEMA IF EXISTS memory.wanted CASCADE")
     for statement in _tables("wanted"):
         if "CREATE" in statement:
             lake.execute(statement.replace("lake.wanted", "memory.wanted"))
-    for table, column, kind in lake.execute(columns, ["memory", "wanted"]).fetchall():
-        if (table, column) not in has:
-            lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
+    columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'memory' AND schema_name = 'wanted'"
+    return lake.execute(columns).fetchall()
 
 
 def _prepare(lake: Connection, session: psycopg.Connection) -> None:

@@ -15,6 +15,7 @@ from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
 ORDER = "type, attribute, entity_id, observed_at"
+_BY = "by_run, by_seq, replaced_at"
 _KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id = b.dataset_id AND o.observed_at = b.observed_at"
 
 
@@ -26,8 +27,8 @@ def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int
     return (last[2], Watermark(last[0], last[1])) if last else (0, after)
 
 
-def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> None:
-    """Make the temporary relation `batch` from `source`: one row per key, the one with the highest seq.
+def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> bool:
+    """Make the temporary relation `batch` from `source`: one row per key, the one with the highest seq. Returns whether any was left out.
 
     With `in_place`, rows that are one per key already are only looked at, not copied: `batch` cannot be changed then.
     """
@@ -41,9 +42,25 @@ def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> Non
     lake.execute("DROP TABLE IF EXISTS batch_rows")
     if in_place and not newest:
         lake.execute(f"CREATE TEMP VIEW batch AS SELECT {COLUMNS} FROM {source}")
-        return
+        return False
     lake.execute(f"CREATE TEMP TABLE batch_rows AS SELECT {COLUMNS} FROM {source} {newest}")
     lake.execute("CREATE TEMP VIEW batch AS SELECT * FROM batch_rows")
+    # what the lake holds was replaced by the first of several versions, not by the one that stays
+    first = newest.replace("seq DESC, row_no DESC", "seq, row_no")
+    lake.execute(f"CREATE OR REPLACE TEMP TABLE earliest AS SELECT {COLUMNS} FROM {source if newest else 'batch_rows WHERE false'} {first}")
+    return bool(newest)
+
+
+def note_replaced(lake: Connection, schema: str, source: str) -> None:
+    """Keep the versions in `source` that `keep_newest` left out, with what replaced each; those noted before stay noted once."""
+    window = "PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC"
+    lake.execute(
+        f"""INSERT INTO lake.{schema}.superseded ({COLUMNS}, {_BY}) SELECT {COLUMNS}, {_BY} FROM (
+                SELECT *, lag(run_id) OVER w AS by_run, lag(seq) OVER w AS by_seq, lag(received_at) OVER w AS replaced_at,
+                    lag(num) OVER w IS DISTINCT FROM num OR lag(txt) OVER w IS DISTINCT FROM txt OR lag(run_id) OVER w IS DISTINCT FROM run_id AS changed
+                FROM {source} WINDOW w AS ({window})) AS o
+            WHERE by_seq IS NOT NULL AND changed AND NOT EXISTS (SELECT 1 FROM lake.{schema}.superseded AS b WHERE {_KEY} AND b.seq = o.seq)"""
+    )
 
 
 def overlaps(lake: Connection, schema: str, series: str, first: datetime, last: datetime) -> bool:
@@ -92,7 +109,8 @@ def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> in
     count, first, last = row or (0, None, None)
     if count:
         lake.execute(f"DELETE FROM lake.{schema}.observation WHERE run_id = ? AND observed_at BETWEEN ? AND ?", [run_id, first, last])
-        _insert(lake, schema, f"lake.{schema}.superseded", f"WHERE by_run = {int(run_id)}")
+        still_theirs = f"WHERE o.by_run = {int(run_id)} AND EXISTS (SELECT 1 FROM gone AS b WHERE {_KEY})"  # others have written some since
+        _insert(lake, schema, f"lake.{schema}.superseded AS o", still_theirs)
         rollups.refresh(lake, schema, zone, "gone")
     lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE by_run = ? OR run_id = ?", [run_id, run_id])
     return int(count)
@@ -119,8 +137,14 @@ def _replace_older(lake: Connection, schema: str) -> int:
     corrected = 0
     for first, last in _months(lake):
         lake.execute(
-            f"""CREATE OR REPLACE TEMP TABLE existing AS SELECT o.*, b.run_id AS by_run, b.seq > o.seq AS older
-                FROM lake.{schema}.observation AS o JOIN batch AS b ON {_KEY} WHERE o.observed_at BETWEEN ? AND ?""",
+            f"""CREATE OR REPLACE TEMP TABLE existing AS SELECT o.*, n.run_id AS by_run, n.seq AS by_seq, n.received_at AS replaced_at, b.seq > o.seq AS older,
+                    n.num IS NOT DISTINCT FROM o.num AND n.txt IS NOT DISTINCT FROM o.txt AND n.run_id IS NOT DISTINCT FROM o.run_id AS same
+                FROM lake.{schema}.observation AS o JOIN batch AS b ON {_KEY}
+                LEFT JOIN earliest AS e ON {_KEY.replace("b.", "e.")} AND e.seq > o.seq
+                , LATERAL (SELECT CASE WHEN e.seq IS NULL THEN b.run_id ELSE e.run_id END AS run_id, coalesce(e.seq, b.seq) AS seq,
+                    CASE WHEN e.seq IS NULL THEN b.received_at ELSE e.received_at END AS received_at,
+                    CASE WHEN e.seq IS NULL THEN b.num ELSE e.num END AS num, CASE WHEN e.seq IS NULL THEN b.txt ELSE e.txt END AS txt) AS n
+                WHERE o.observed_at BETWEEN ? AND ?""",
             [first, last],
         )
         row = lake.execute("SELECT count(*) FILTER (older), count(*) FILTER (NOT older) FROM existing").fetchone()
@@ -128,9 +152,7 @@ def _replace_older(lake: Connection, schema: str) -> int:
         if newer:
             lake.execute(f"DELETE FROM batch_rows AS b WHERE EXISTS (SELECT 1 FROM existing AS o WHERE NOT o.older AND {_KEY})")
         if older:
-            lake.execute(
-                f"INSERT INTO lake.{schema}.superseded ({COLUMNS}, by_run) SELECT {COLUMNS}, by_run FROM existing WHERE older AND by_run IS NOT NULL AND run_id IS DISTINCT FROM by_run"
-            )
+            lake.execute(f"INSERT INTO lake.{schema}.superseded ({COLUMNS}, {_BY}) SELECT {COLUMNS}, {_BY} FROM existing WHERE older AND NOT same")
             lake.execute(
                 f"DELETE FROM lake.{schema}.observation AS o WHERE o.observed_at BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM existing AS b WHERE b.older AND {_KEY})",
                 [first, last],

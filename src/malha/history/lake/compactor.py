@@ -23,6 +23,8 @@ def main(arguments: list[str]) -> None:
     if verb == "check":
         integrity.start_check(datetime.now(UTC))
     with catalogue.writing() as lake:
+        if verb == "check":
+            catalogue.evolve(lake)
         if verb == "maintain":
             upkeep.tidy(lake, datetime.now(UTC))
         rows = lake.execute("SELECT tenant_id, xid, seq FROM lake.main.watermark").fetchall()

@@ -6,6 +6,7 @@ calls), so whoever writes calls `settle` before the commit; an object store answ
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -123,6 +124,21 @@ def broken(known: LakeFile) -> str:
     except (pa.ArrowException, OSError, BaseError):
         return "unreadable"
     return "" if known.deletes or count >= known.rows else "unreadable"
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a file of the lake."""
+    found = hashlib.sha256()
+    for piece in pieces(path):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def put(path: str, data: bytes) -> None:
+    """Write a file of the lake again, as it was."""
+    obstore.put(store(), path, data)
+    if (place := storage.folder()) is not None:
+        _write_through(place / path)
 
 
 class _Reader(io.RawIOBase):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
@@ -20,6 +20,7 @@ from malha.history.lake.files import LakeFile
 
 logger = logging.getLogger(__name__)
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 #: hot rows are kept this long after they were moved
 HOT = timedelta(hours=48)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -80,6 +81,27 @@ def remove_run(tenant_id: int, run_id: int) -> int:
         return _remove_run(lake, tenant_id, run_id) if catalogue.has_schema(lake, schema) else 0
 
 
+def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
+    """Take out every value of a type that was observed before an instant, hot ones too; its sums stay. Returns the rows taken out of the lake."""
+    schema = engines.tenant_schema(tenant_id)
+    with catalogue.writing() as lake:
+        engines.attach_hot(lake)
+        _compact(lake, tenant_id)  # hot rows first: their sums are to stay
+
+        def write() -> int:
+            row = lake.execute(f"DELETE FROM lake.{schema}.observation WHERE type = ? AND observed_at < ?", [entity_type, before]).fetchone()
+            lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE type = ? AND observed_at < ?", [entity_type, before])
+            return int(row[0]) if row else 0
+
+        gone = commit(lake, schema, write)
+    with database.connect(Role.COMPACTOR, autocommit=True) as hot:
+        hot.execute(
+            "DELETE FROM observation_hot WHERE tenant_id = %s AND observed_at < %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)",
+            [tenant_id, before, entity_type],
+        )
+    return gone
+
+
 def drop_tenant(tenant_id: int) -> None:
     """Forget everything of a tenant; its files go at the next clean-up."""
     with catalogue.writing() as lake:
@@ -100,17 +122,18 @@ def _compact(lake: Connection, tenant_id: int) -> Compacted:
             return Compacted(rows, corrected, commits)
 
         def write() -> int:
-            compaction.keep_newest(lake, "tail")
+            if compaction.keep_newest(lake, "tail"):
+                compaction.note_replaced(lake, schema, "tail")
             changed = compaction.write_batch(lake, schema, zone)
             compaction.name_entities(lake, schema, tenant_id, "batch")
             catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
             return changed
 
-        corrected += _commit(lake, schema, write)
+        corrected += commit(lake, schema, write)
         rows, commits = rows + count, commits + 1
 
 
-def _commit[T](lake: Connection, schema: str, write: Callable[[], T]) -> T:
+def commit[T](lake: Connection, schema: str, write: Callable[[], T]) -> T:
     """Do `write` in one lake transaction, its files on disk before the commit; again when somebody else's commit came between."""
     for attempt in range(ATTEMPTS):
         since = time.time()
@@ -152,7 +175,7 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
         lake.execute("DELETE FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id])
         return compaction.remove_run(lake, schema, zone, run_id)
 
-    return _commit(lake, schema, write)
+    return commit(lake, schema, write)
 
 
 def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
@@ -188,7 +211,7 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
             )
             return rows
 
-        return _commit(lake, schema, write)
+        return commit(lake, schema, write)
 
 
 def _write_month(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, source: str) -> int:
