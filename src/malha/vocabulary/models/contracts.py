@@ -117,7 +117,8 @@ class DataModel:
     """One entity type. `time_property` names the property that says when an observation was made, if any.
 
     `constraints` are rules between properties, as JSON Schema 2020-12 fragments over the simplified entity;
-    `example` is one entity in key-values form; `tenant_id` is who keeps the model (None: everybody's).
+    `example` is one entity in key-values form; `tenant_id` is who keeps the model (None: everybody's). `keep` is how long
+    each value is kept (ISO 8601: "P90D", "P18M", "P5Y"; empty: for good); sums by hour and longer stay.
     """
 
     type: str
@@ -132,6 +133,7 @@ class DataModel:
     constraints: tuple[dict[str, object], ...] = ()
     example: dict[str, object] | None = None
     tenant_id: int | None = None
+    keep: str = ""
 
     def find(self, name: str) -> ModelProperty | None:
         """The property called `name`, if the model has one."""
