@@ -16,7 +16,7 @@ _GRAINS = ((timedelta(days=3), Grain.RAW), (timedelta(days=45), Grain.HOUR), (ti
 
 
 def chart(params: Mapping[str, str]) -> SeriesQuery:
-    """Read `type`, `attribute`, `uri`, `from`, `to`, `grain`, `aggregation`: the last day where no period is said."""
+    """Read `type`, `attribute`, `uri`, `from`, `to`, `grain`, `aggregation`, `at`: the last day where no period is said."""
     for name in ("type", "attribute"):
         if not params.get(name):
             raise InvalidRequest(msg("Falta o parâmetro {name}."), name=name)
@@ -30,7 +30,18 @@ def chart(params: Mapping[str, str]) -> SeriesQuery:
     uris = tuple(uri for uri in params.get("uri", "").split(",") if uri)
     if grain is Grain.RAW and not uris:
         grain = Grain.QUARTER  # every value of every device is no line
-    return SeriesQuery(params["type"], params["attribute"], start, end, uris, grain, aggregation, group_by_entity=bool(uris), limit=20_000)
+    return SeriesQuery(
+        params["type"],
+        params["attribute"],
+        start,
+        end,
+        uris,
+        grain,
+        aggregation,
+        group_by_entity=bool(uris),
+        limit=20_000,
+        known_at=_instant(params["at"], "at") if params.get("at") else None,
+    )
 
 
 def _instant(text: str, name: str) -> datetime:

@@ -62,7 +62,7 @@ class Asking:
             found = ()
         return EvolutionQuery(
             tuple(one.id for one in found), start, end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
-            self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES,
+            self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES, self.query.known_at,
         )  # fmt: skip
 
     def _grain(self, each: bool) -> Finest:

@@ -26,6 +26,8 @@ class SeriesQuery:
 
     Buckets that touch the period are given whole. `limit` keeps the newest points. `quantile` (0 to 1) takes the place of
     `aggregation`, within 1 % of the value of that rank (`history.rollups.sketch`).
+    With `known_at`, as it was known then (transaction time, at most seven days ago): values that came or were corrected later
+    answer as before.
     """
 
     type: str
@@ -38,6 +40,7 @@ class SeriesQuery:
     group_by_entity: bool = False
     limit: int = 50_000
     quantile: float | None = None
+    known_at: datetime | None = None
 
 
 #: (start of the bucket or instant of the value in UTC, value, how many observations it stands for)
@@ -84,7 +87,7 @@ class EvolutionQuery:
     """Instances of some entities over [start, end), told by `by`. No `attributes`: all of them but `without`.
 
     `datasets` are numbers of datasetIds (0 the default instance), None for all. `last_n` keeps the newest of each
-    attribute of each entity; else at most `most` of each, the oldest first.
+    attribute of each entity; else at most `most` of each, the oldest first. With `known_at`, as it was known then.
     """
 
     entity_ids: tuple[int, ...]
@@ -96,6 +99,7 @@ class EvolutionQuery:
     datasets: tuple[int, ...] | None = None
     last_n: int | None = None
     most: int = 10_000
+    known_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,20 @@ class Bucket:
     results: dict[str, float | int | str]
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A value that a later one replaced: what it was, when it was replaced, and by which run (None: by a program)."""
+
+    attribute: str
+    at: datetime
+    kind: int
+    number: float | None
+    text: str | None
+    unit: str
+    replaced_at: datetime
+    by_run: int | None
+
+
 class HistoryError(MalhaError):
     """History refuses."""
 
@@ -144,3 +162,9 @@ class UnusablePeriod(HistoryError, BadInput):
     """The period that was asked for does not make sense."""
 
     slug = "unusable-period"
+
+
+class NoLongerKnown(HistoryError):
+    """What was known at that instant is not kept any more."""
+
+    slug, status = "no-longer-known", 410

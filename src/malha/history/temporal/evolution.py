@@ -20,6 +20,7 @@ from malha.history.engines.contracts import LakeMissing
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
+from malha.history.temporal import knowing
 from malha.history.temporal.contracts import Bucket, Duration, Evolution, EvolutionQuery, Instance, TimeProperty
 from malha.history.temporal.periods import bucket_bounds
 
@@ -30,6 +31,7 @@ MOST_ROWS = 200_000
 _HOT = """SELECT o.entity_id, a.name, o.dataset_id, o.observed_at, o.received_at, o.kind, o.num, o.txt, u.name, o.op, o.seq
 FROM observations o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
 WHERE o.tenant_id = %(tenant)s AND o.entity_id = ANY (%(ids)s) AND o.xid >= %(xid)s::text::xid8 AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
+_KNOWN = " AND o.received_at <= %(known)s"
 _NAMED = " AND a.name = ANY (%(attributes)s)"
 _COLUMNS = {
     "entity_id": pa.int64(), "attribute": pa.string(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "received_at": pa.timestamp("us", "UTC"),
@@ -84,7 +86,7 @@ def aggregate(
     texts = "min(CASE WHEN number IS NULL THEN txt END), max(CASE WHEN number IS NULL THEN txt END)"
     limit = f"QUALIFY row_number() OVER (PARTITION BY entity_id, attribute ORDER BY n DESC) <= {int(query.last_n)}" if query.last_n is not None else ""
 
-    def work(reader: Connection, schema: str, given: dict[str, object]) -> list[Any]:
+    def work(reader: Connection | knowing.Known, schema: str, given: dict[str, object]) -> list[Any]:
         statement = f"""{_found(schema, query)},
         origin AS MATERIALIZED (SELECT coalesce($origin::TIMESTAMPTZ, min(told_at)) AS begins, max(told_at) AS ends FROM found),
         numbered AS (SELECT found.*, {_NUMBER} AS number, {_ordinal(duration)} AS n FROM found, origin)
@@ -136,15 +138,19 @@ def _parameters(query: EvolutionQuery) -> dict[str, object]:
     return {"start": query.start, "end": query.end, **named}
 
 
-def _ask(tenant_id: int, query: EvolutionQuery, work: Callable[[Connection, str, dict[str, object]], list[Any]]) -> list[Any]:
+def _ask(tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]]) -> list[Any]:
     """The rows of `work`, given the lake's schema of the tenant, the hot rows after its watermark as `hot`, and the parameters."""
     if not query.entity_ids:
         return []
+    if query.known_at is not None:
+        with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+            knowing.require(conn, tenant_id, query.known_at)
 
     def answer(reader: Connection, schema: str, after: Watermark) -> list[Any]:
         hot, undone = _hot(tenant_id, query, after)
         reader.register("hot", hot)
-        return work(reader, schema, _parameters(query) | ({"undone": undone} if schema else {}))
+        asked = knowing.Known(reader, schema, query.known_at) if query.known_at else reader
+        return work(asked, schema, _parameters(query) | ({"undone": undone} if schema else {}))
 
     def inside(reader: Connection) -> list[Any]:
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
@@ -164,10 +170,17 @@ def _ask(tenant_id: int, query: EvolutionQuery, work: Callable[[Connection, str,
 
 def _hot(tenant_id: int, query: EvolutionQuery, after: Watermark) -> tuple[pa.Table, list[int]]:
     """Hot rows of the entities, and the runs that were undone."""
-    given = {"tenant": tenant_id, "ids": list(query.entity_ids), "attributes": list(query.attributes), "xid": after.xid, "seq": after.seq}
+    given = {
+        "tenant": tenant_id,
+        "ids": list(query.entity_ids),
+        "attributes": list(query.attributes),
+        "xid": after.xid,
+        "seq": after.seq,
+        "known": query.known_at,
+    }
     with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
         undone = [row[0] for row in conn.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id])]
-        rows = conn.execute((_HOT + (_NAMED if query.attributes else "")).encode(), given).fetchall()
+        rows = conn.execute((_HOT + (_NAMED if query.attributes else "") + (_KNOWN if query.known_at else "")).encode(), given).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _COLUMNS]
     return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_COLUMNS.items(), columns, strict=True)}), undone
 

@@ -21,11 +21,12 @@ FORMULA = {
     Aggregation.COUNT: "sum(count)::DOUBLE",
     Aggregation.LAST: "arg_max(last, bucket)",
 }
-HOT = """SELECT o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit, o.op, o.seq, a.name AS attribute
+HOT = """SELECT o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit, o.op, o.seq, a.name AS attribute, o.received_at, o.run_id
 FROM observations o JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
 WHERE o.tenant_id = %(tenant)s AND a.name = ANY(%(attributes)s) AND o.observed_at >= %(start)s AND o.observed_at < %(end)s
   AND o.xid >= %(xid)s::text::xid8 AND (o.xid, o.seq) > (%(xid)s::text::xid8, %(seq)s)"""
 HOT_OF_ENTITIES = " AND o.entity_id = ANY(%(ids)s)"
+HOT_KNOWN = " AND o.received_at <= %(known)s"
 HOT_OF_TYPE = " AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s)"
 
 _NOTHING = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at,
@@ -45,14 +46,17 @@ _MORE_PARTS = (
 
 
 _NO_HOT = """(SELECT NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at, NULL::DOUBLE AS num, NULL::VARCHAR AS txt,
-    NULL::SMALLINT AS kind, NULL::VARCHAR AS unit, 0 AS op, 0::BIGINT AS seq, NULL::VARCHAR AS attribute WHERE false)"""
+    NULL::SMALLINT AS kind, NULL::VARCHAR AS unit, 0 AS op, 0::BIGINT AS seq, NULL::VARCHAR AS attribute, NULL::TIMESTAMPTZ AS received_at, NULL::BIGINT AS run_id WHERE false)"""
 _DAYS = "(SELECT unnest($day_starts::TIMESTAMPTZ[]) AS starts, unnest($day_ends::TIMESTAMPTZ[]) AS ends)"
 _BUCKETS = "(SELECT unnest($bucket_starts::TIMESTAMPTZ[]) AS starts, unnest($bucket_ends::TIMESTAMPTZ[]) AS ends)"
 
 
+_OF_ENTITY = "x.entity_id = $id AND list_contains($attributes, x.attribute) AND x.observed_at >= $start AND x.observed_at < $end"
+
+
 def without_hot(statement: str) -> str:
     """The same statement where nothing is hot (registering an empty table costs more than asking)."""
-    return statement.replace("FROM hot QUALIFY", f"FROM {_NO_HOT} QUALIFY", 1)
+    return statement.replace("FROM hot QUALIFY", f"FROM {_NO_HOT} QUALIFY", 1).replace("FROM hot AS", f"FROM {_NO_HOT} AS")
 
 
 def table(schema: str, name: str) -> str:
@@ -163,6 +167,27 @@ def last(schema: str, entities: str) -> str:
     """The newest value of each entity within the period."""
     return f"""{rows(schema, entities)} SELECT entity_id, max(observed_at), arg_max(num, observed_at), arg_max(txt, observed_at), arg_max(unit, observed_at)
         FROM observed GROUP BY entity_id ORDER BY entity_id"""
+
+
+def corrections(schema: str) -> str:
+    """Values of some attributes of one entity that later ones replaced: in the lake, hot, or in the lake by a hot one."""
+    window = "PARTITION BY attribute, dataset_id, observed_at ORDER BY seq DESC"
+    differ = "num IS DISTINCT FROM new_num OR txt IS DISTINCT FROM new_txt"
+    lake = (
+        table(schema, "superseded")
+        if schema
+        else _NOTHING.replace("NULL::BIGINT AS seq,", "NULL::BIGINT AS seq, NULL::BIGINT AS by_run, NULL::TIMESTAMPTZ AS replaced_at,")
+    )
+    stands = f"""SELECT attribute, dataset_id, observed_at, kind, num, txt, unit, seq, received_at, run_id FROM hot AS h WHERE op = 0
+        UNION ALL SELECT x.attribute, x.dataset_id, x.observed_at, x.kind, x.num, x.txt, x.unit, x.seq, x.received_at, x.run_id FROM {table(schema, "observation")} AS x
+        WHERE {_OF_ENTITY} AND EXISTS (SELECT 1 FROM hot AS h WHERE h.attribute = x.attribute AND h.dataset_id = x.dataset_id AND h.observed_at = x.observed_at)"""
+    stands = stands if schema else stands.split("UNION ALL", maxsplit=1)[0]
+    return f"""SELECT attribute, observed_at, kind, num, txt, unit, replaced_at, by_run FROM (
+        SELECT x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.replaced_at, x.by_run FROM {lake} AS x WHERE {_OF_ENTITY} AND x.replaced_at IS NOT NULL
+        UNION ALL SELECT attribute, observed_at, kind, num, txt, unit, replaced_at, by_run FROM (
+            SELECT *, lag(num) OVER w AS new_num, lag(txt) OVER w AS new_txt, lag(received_at) OVER w AS replaced_at, lag(run_id) OVER w AS by_run
+            FROM ({stands}) WINDOW w AS ({window})) WHERE replaced_at IS NOT NULL AND ({differ})
+    ) ORDER BY replaced_at DESC, observed_at DESC LIMIT $limit"""
 
 
 def _numbers(ids: Sequence[int]) -> str:

@@ -30,8 +30,8 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.rollups import service as rollups
-from malha.history.temporal import queries, reaching
-from malha.history.temporal.contracts import Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
+from malha.history.temporal import evolution, knowing, queries, reaching
+from malha.history.temporal.contracts import Correction, EvolutionQuery, Grain, Instance, LastValue, NoLongerKnown, Point, Series, SeriesQuery, UnusablePeriod
 from malha.kernel.text import msg
 
 #: `last_values` looks back this far
@@ -39,9 +39,12 @@ LOOK_BACK = timedelta(days=30)
 _LOOKS = (timedelta(hours=1), timedelta(days=1), LOOK_BACK)
 #: so many entities are sooner asked for by their type than by name
 _MANY = 500
+#: `state` looks back this far
+STATE_BACK = timedelta(days=400)
 _HOT_TYPES = {
     "entity_id": pa.int64(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "num": pa.float64(), "txt": pa.string(),
     "kind": pa.int16(), "unit": pa.string(), "op": pa.int16(), "seq": pa.int64(), "attribute": pa.string(),
+    "received_at": pa.timestamp("us", "UTC"), "run_id": pa.int64(),
 }  # fmt: skip
 _PARAMETER = re.compile(r"\$(\w+)")
 
@@ -119,6 +122,32 @@ def _of_type(connection: psycopg.Connection, tenant_id: int, type_: str) -> set[
         return {row[0] for row in connection.execute(query, [tenant_id, type_]).fetchall()}
 
 
+def state(tenant_id: int, uri: str, attributes: Sequence[str], at: datetime) -> tuple[list[Instance], bool]:
+    """The entity as it was at `at`: the newest value of each attribute observed by then, at most `STATE_BACK` older.
+
+    Also whether it is as it was known then; else (too long ago, or before an erasure) it is as known today.
+    """
+    with _pool().connection() as connection:
+        ids = _frame(connection, tenant_id, "", (uri,)).ids or []
+    query = EvolutionQuery(tuple(ids), at - STATE_BACK, at + timedelta(microseconds=1), attributes=tuple(attributes), last_n=1, known_at=at)
+    try:
+        found, known = evolution.read(tenant_id, query), True
+    except NoLongerKnown:
+        found, known = evolution.read(tenant_id, replace(query, known_at=None)), False
+    return [one for entity in found.by_entity.values() for these in entity.values() for one in these], known
+
+
+def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: datetime, end: datetime, limit: int = 100) -> list[Correction]:
+    """Values of an entity over [start, end) that later ones replaced, the latest replaced first."""
+    query = SeriesQuery("", "", start, end, (uri,), Grain.RAW, limit=limit)
+    with _pool().connection() as connection:
+        frame = _frame(connection, tenant_id, "", query.uris)
+        if not frame.ids:
+            return []
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, _: queries.corrections(schema), attributes)
+    return [Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
+
+
 def forget_connections() -> None:
     """Close the pool (before a fork, and at the end of a command)."""
     if _pool.cache_info().currsize:
@@ -145,7 +174,7 @@ _known_current: set[str] = set()
 def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool) -> str:
     if query.grain is Grain.RAW:
         return queries.raw(schema, frame.entities)
-    if frame.undone or not current:
+    if frame.undone or not current or query.known_at:
         return queries.from_rows(schema, query, frame.entities)
     return queries.from_sums(schema, query, frame.entities)
 
@@ -160,22 +189,28 @@ def _ask(
         try:
             known = engines.tenant_schema(tenant_id) if catalogue.has_schema(reader, engines.tenant_schema(tenant_id)) else ""
             after = catalogue.watermark(reader, tenant_id) if known else Watermark()
-            return answer(reader, known, after, not known or _is_current(reader, known))
+            current = not known or _is_current(reader, known)
+            version = knowing.snapshot(reader, known, query.known_at) if known and query.known_at else None
+            return answer(reader, known, after, current, version)
         finally:
             reader.execute("ROLLBACK")
 
-    def answer(reader: Connection, schema: str, after: Watermark, current: bool = True) -> list[Any]:
+    def answer(reader: Connection, schema: str, after: Watermark, current: bool = True, version: int | None = None) -> list[Any]:
         hot = _hot(connection, tenant_id, query, frame, after, attributes)
         if hot.num_rows:
             reader.register("hot", hot)
         text = statement(schema, current) if hot.num_rows else queries.without_hot(statement(schema, current))
+        text = text if query.known_at is None else knowing.as_known(text, schema, version)
         given = {
             "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
-            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "hour": query.start.replace(minute=0, second=0, microsecond=0), **_periods(query, frame.zone),
+            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "known": query.known_at, "hour": query.start.replace(minute=0, second=0, microsecond=0), **_periods(query, frame.zone),
         }  # fmt: skip
         used = set(_PARAMETER.findall(text))
         return reader.execute(text, {name: value for name, value in given.items() if name in used}).fetchall()
 
+    if query.known_at is not None:
+        with database.tenant_transaction(connection, [tenant_id]):
+            knowing.require(connection, tenant_id, query.known_at)
     try:
         return engines.run([tenant_id], work)
     except LakeMissing:
@@ -187,8 +222,9 @@ def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, fra
     statement = queries.HOT + (queries.HOT_OF_TYPE if frame.ids is None else queries.HOT_OF_ENTITIES)
     given = {
         "tenant": tenant_id, "type": query.type, "ids": frame.ids, "attributes": list(attributes),
-        "start": query.start, "end": query.end, "xid": after.xid, "seq": after.seq,
+        "start": query.start, "end": query.end, "xid": after.xid, "seq": after.seq, "known": query.known_at,
     }  # fmt: skip
+    statement += queries.HOT_KNOWN if query.known_at else ""
     with database.tenant_transaction(connection, [tenant_id]), connection.cursor(binary=True) as cursor:
         rows = cursor.execute(statement, given).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _HOT_TYPES]

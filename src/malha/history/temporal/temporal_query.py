@@ -18,7 +18,7 @@ from malha.kernel.time import now
 METHODS = ("totalCount", "distinctCount", "sum", "avg", "min", "max", "stddev", "sumsq")
 BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 #: parameters of a temporal request that are no part of the question about entities
-PARAMETERS = frozenset({"timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "aggrMethods", "aggrPeriodDuration", "options", "format"})
+PARAMETERS = frozenset({"timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "aggrMethods", "aggrPeriodDuration", "options", "format", "at"})
 _OPTIONS = frozenset({"temporalValues", "aggregatedValues", "sysAttrs", "count", "normalized", "audit"})
 _FORMATS = frozenset({"temporalValues", "simplified", "aggregatedValues", "normalized"})
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}([.,]\d+)?(Z|[+-]\d{2}:?\d{2})")
@@ -47,6 +47,7 @@ class TemporalQuery:
     duration: Duration = Duration()
     system: bool = False
     count: bool = False
+    known_at: datetime | None = None
 
 
 def read(params: Mapping[str, str], *, needed: bool = False) -> TemporalQuery:
@@ -59,7 +60,8 @@ def read(params: Mapping[str, str], *, needed: bool = False) -> TemporalQuery:
     except ValueError as reason:
         raise BadRequestData(msg("timeproperty é observedAt, createdAt, modifiedAt ou deletedAt.")) from reason
     return TemporalQuery(
-        relation, start, end, by, _last_n(params.get("lastN", "")), form, methods, duration, system="sysAttrs" in options, count="count" in options or params.get("count") == "true"
+        relation, start, end, by, _last_n(params.get("lastN", "")), form, methods, duration, system="sysAttrs" in options, count="count" in options or params.get("count") == "true",
+        known_at=instant(params["at"], "at") if params.get("at") else None,
     )  # fmt: skip
 
 

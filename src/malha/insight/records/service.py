@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
+
+from malha.context.store.contracts import StoredEntity
 from malha.foundation.tenancy.contracts import Tenant
+from malha.history.temporal import rendering
 from malha.history.temporal import service as temporal
-from malha.history.temporal.contracts import Grain, SeriesQuery
+from malha.history.temporal.contracts import Grain, Instance, SeriesQuery
+from malha.history.temporal.rendering import value_of
+from malha.ingest.runs import service as runs
+from malha.ingest.runs.contracts import Run, UnknownRun
+from malha.insight.records import rules
 from malha.kernel import formats
 from malha.vocabulary.models.contracts import Aggregation, ModelProperty
 
@@ -24,6 +33,52 @@ def series(
         entity_type, attribute, now - timedelta(days=days), now + timedelta(seconds=1), (uri,), grain, aggregation, group_by_entity=True, limit=POINTS
     )
     return [(at, value) for one in temporal.series(tenant.id, query) for at, value, _ in one.points if isinstance(value, (int, float))]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A value that was corrected: what it was, when it was replaced, by whom and why (empty: by a program)."""
+
+    label: str
+    at: datetime
+    old: str
+    replaced_at: datetime
+    actor: str
+    reason: str
+
+
+def corrections(
+    conn: psycopg.Connection[Any], tenant: Tenant, uri: str, names: dict[str, ModelProperty | None], now: datetime, language: str
+) -> list[Corrected]:
+    """Corrected values of a record observed in the last 90 days; who and why come from the load that brought the new value."""
+    found = temporal.corrections(tenant.id, uri, list(names), now - timedelta(days=90), now + timedelta(days=1), 50)
+    loads = {run_id: _load(conn, tenant.id, run_id) for run_id in {one.by_run for one in found if one.by_run is not None}}
+    lines = []
+    for one in found:
+        known, load = names[one.attribute], loads.get(one.by_run) if one.by_run is not None else None
+        instance = Instance(0, one.attribute, one.at, one.replaced_at, one.kind, one.number, one.text, one.unit, 0)
+        lines.append(
+            Corrected(
+                known.label.in_language(language) if known else one.attribute, one.at,
+                rules.text_of(value_of(instance), known, one.unit, tenant.zone, language), one.replaced_at,
+                load.actor if load else "", load.title if load else "",
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _load(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run | None:
+    try:
+        return runs.progress(conn, tenant_id, run_id)
+    except UnknownRun:
+        return None
+
+
+def as_it_was(tenant: Tenant, entity: StoredEntity, at: datetime) -> tuple[StoredEntity, bool]:
+    """The record with the values that it had at an instant, and whether they are as known then (else as known today)."""
+    found, known = temporal.state(tenant.id, entity.uri, list(entity.attributes), at)
+    attributes: dict[str, object] = {one.attribute: rendering.as_attribute(one, {}) for one in found if one.dataset_id == 0}
+    return replace(entity, attributes=attributes), known
 
 
 def chart(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,6 +18,7 @@ from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEnt
 from malha.foundation.access import service as access_service
 from malha.foundation.access import views as access
 from malha.foundation.access.contracts import Capability, Principal
+from malha.foundation.administration import words
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
@@ -25,6 +28,7 @@ from malha.insight.exports import views as exports
 from malha.insight.metrics import service as metrics
 from malha.insight.records import rules, service
 from malha.kernel import formats
+from malha.kernel.time import parse_instant
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Aggregation, DataModel
 
@@ -112,13 +116,18 @@ def record(request: HttpRequest, entity_type: str) -> HttpResponse:
     if personal and principal.may(Capability.PERSONAL_READ):
         audit.record(tenant.id, f"person:{principal.person_id}", "record.read", entity.uri, {"attributes": personal}, personal=True)
         personal = []
-    lines = [rules.line(entity, name, model, tenant.zone, language) for name in entity.attributes if name not in {"name", "location", *personal}]
+    shown, at, as_known = _as_asked(request, tenant, entity)
+    apart = {"name", "location", *personal}
+    lines = [rules.line(shown, name, model, tenant.zone, language) for name in shown.attributes if name not in apart]
     measures = [line for line in lines if line.measure]
     wanted = request.GET.get("medida", "")
     chosen = next((line for line in measures if line.name == wanted), measures[0] if measures else None)
     days = int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7
     conn = database.current()
+    known = {name: model.find(name) if model else None for name in entity.attributes if name not in apart}
+    corrected = service.corrections(conn, tenant, entity.uri, known, metrics.moment(tenant), language)
     values = {
+        "at": at, "as_known": as_known, "at_text": request.GET.get("em", ""), "corrected": [(one, words.actor(one.actor) if one.actor else "") for one in corrected],
         "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "entity": entity, "name": rules.name_of(entity),
         "lines": lines, "hidden": len(personal), "measures": measures, "chosen": chosen, "days": days, "periods": PERIODS, "point": _point(entity),
         "alarms": alerts.alarms(conn, tenant.id, uri=entity.uri), "past": alerts.past(conn, tenant.id, entity.uri),
@@ -132,6 +141,20 @@ def _downloads(entity_type: str, uri: str, attribute: str, days: int) -> list[di
     """The series that the page shows, in every format that a series has."""
     asked = urlencode({"type": entity_type, "attribute": attribute, "id": uri, "dias": days})
     return [{**one, "href": f"{reverse('exports:series', args=[one['format']])}?{asked}"} for one in exports.labels() if one["format"] in series.FORMATS]
+
+
+def _as_asked(request: HttpRequest, tenant: Tenant, entity: StoredEntity) -> tuple[StoredEntity, datetime | None, bool]:
+    """The record now, or as it was at the instant `em`; that instant, and whether it is as it was known then."""
+    text = request.GET.get("em", "").strip()
+    if not text:
+        return entity, None, True
+    try:
+        at = parse_instant(text, zone=tenant.zone)
+    except ValueError:
+        messages.error(request, _("“{text}” não é um dia e uma hora.").format(text=text[:40]))
+        return entity, None, True
+    then, known = service.as_it_was(tenant, entity, at)
+    return then, at, known
 
 
 def _point(entity: StoredEntity) -> str:
@@ -154,6 +177,6 @@ def chart(request: HttpRequest, entity_type: str) -> JsonResponse:
     days = int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7
     aggregation = found.aggregation if found and found.aggregation else Aggregation.AVERAGE
     points = service.series(tenant, entity_type, entity.uri, attribute, days, metrics.moment(tenant), aggregation)
-    words = {"when": _("Quando"), "range": _("Escala:"), "none": _("sem valores")}
+    said = {"when": _("Quando"), "range": _("Escala:"), "none": _("sem valores")}
     title = f"{found.label.in_language(language) if found else attribute} — {rules.name_of(entity)}"
-    return JsonResponse(service.chart(tenant, title, found, points, words, language))
+    return JsonResponse(service.chart(tenant, title, found, points, said, language))

@@ -1,0 +1,83 @@
+"""What was known at an instant: transaction time, within the days that the lake's snapshots live. Django-free.
+
+A value known at T is the newest version (highest `seq`) among those received by T: in the lake's snapshot of T, in today's
+lake where it was compacted after T, among what was replaced since, or hot.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import duckdb
+import psycopg
+
+from malha.history.engines.service import Connection
+from malha.history.erasure import service as erasure
+from malha.history.lake.upkeep import KEEP_SNAPSHOTS
+from malha.history.temporal.contracts import NoLongerKnown, UnusablePeriod
+from malha.kernel.text import msg
+from malha.kernel.time import format_instant, now
+
+_COLUMNS = "type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, op, received_at, run_id, seq"
+#: a clock that is a little ahead of ours asks for now
+_AHEAD = timedelta(minutes=5)
+
+
+def require(connection: psycopg.Connection, tenant_id: int, at: datetime) -> None:
+    """Raise NoLongerKnown (410, with the reason) where `at` is too old or lies before an erasure, UnusablePeriod where it is to come."""
+    moment = now()
+    if at > moment + _AHEAD:
+        raise UnusablePeriod(msg("{at} ainda não chegou: diga em at= um instante passado."), at=format_instant(at))
+    if moment - at > KEEP_SNAPSHOTS:
+        raise NoLongerKnown(
+            msg("O que se sabia em {at} já não se guarda: guarda-se durante {days} dias. Sem at= vê o que hoje se sabe desse dia."),
+            at=format_instant(at), days=KEEP_SNAPSHOTS.days,
+        )  # fmt: skip
+    erased = erasure.last_done(connection, tenant_id)
+    if erased is not None and at < erased:
+        raise NoLongerKnown(
+            msg("O que se sabia em {at} já não se pode ver: em {erased} apagaram-se dados de uma pessoa, e com eles as versões anteriores."),
+            at=format_instant(at), erased=format_instant(erased),
+        )  # fmt: skip
+
+
+def snapshot(reader: Connection, schema: str, at: datetime) -> int | None:
+    """The lake's snapshot of `at`; None where the tenant had no lake then. Raises NoLongerKnown where snapshots have gone since."""
+    row = reader.execute("SELECT max(snapshot_id) FILTER (snapshot_time <= $at), min(snapshot_id) FROM lake.snapshots()", {"at": at}).fetchone()
+    found, oldest = row or (None, 0)
+    if found is None:
+        if oldest:
+            raise NoLongerKnown(msg("O que se sabia em {at} já não se guarda. Sem at= vê o que hoje se sabe desse dia."), at=format_instant(at))
+        return None
+    try:
+        reader.execute(f"SELECT 1 FROM lake.{schema}.observation AT (VERSION => {int(found)}) LIMIT 0")
+    except duckdb.CatalogException:
+        return None  # the tenant came later
+    return int(found)
+
+
+def as_known(statement: str, schema: str, version: int | None) -> str:
+    """The same statement over what was known at `$known`; `version` is the snapshot of that instant."""
+    if not schema:
+        return statement
+    table = f"lake.{schema}.observation"
+    parts = [f"SELECT {_COLUMNS} FROM {table} WHERE received_at <= $known"]
+    parts.append(f"SELECT {_COLUMNS} FROM lake.{schema}.superseded WHERE received_at <= $known AND replaced_at > $known")
+    if version is not None:
+        parts.append(f"SELECT {_COLUMNS} FROM {table} AT (VERSION => {version})")
+    union = " UNION ALL ".join(parts)
+    newest = f"({union}) QUALIFY row_number() OVER (PARTITION BY type, attribute, entity_id, dataset_id, observed_at ORDER BY seq DESC) = 1"
+    return statement.replace(f"{table} AS x", f"(SELECT * FROM {newest}) AS x")
+
+
+class Known:
+    """A reader that answers over what was known at an instant."""
+
+    def __init__(self, reader: Connection, schema: str, at: datetime) -> None:
+        self._reader, self._schema, self._at = reader, schema, at
+        self._version = snapshot(reader, schema, at) if schema else None
+
+    def execute(self, statement: str, given: dict[str, object]) -> Connection:
+        """Run a statement over observations (`AS x`), with what it is given."""
+        known = {"known": self._at} if self._schema else {}
+        return self._reader.execute(as_known(statement, self._schema, self._version), {**given, **known})
