@@ -1,0 +1,135 @@
+"""How fast hot rows reach the lake, beside a bare `INSERT … SELECT` of DuckDB from the same table into the same kind of lake.
+
+Run by `history.py`, inside a running installation: makes its own tenants, and takes them away. Both roads run in processes of
+their own; ratios are of the same run. Reading is asked while a compaction runs, and alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+
+FILL = """
+INSERT INTO observation_hot (tenant_id, entity_id, observed_at, num, type_id, attr_id, kind)
+SELECT %(tenant)s, n %% 1000, timestamptz '2026-03-01' + (n / 1000) * interval '1 minute', round((20 + 5 * sin(n / 500.0) + random())::numeric, 2)::float8, t.id, a.id, 1
+FROM generate_series(0, %(rows)s - 1) AS n, entity_type t, attribute a WHERE t.name = 'Medida' AND a.name = 'medida'
+"""
+NAMES = """
+INSERT INTO entity_type (name, iri) VALUES ('Medida', 'https://exemplo.pt/Medida') ON CONFLICT DO NOTHING;
+INSERT INTO attribute (name, iri) VALUES ('medida', 'https://exemplo.pt/medida') ON CONFLICT DO NOTHING
+"""
+#: what is measured in the child: seconds of compacting (and of the processor), after everything is loaded and attached
+COMPACT = """
+import json, resource, sys, time
+from malha.history.lake import service
+tenants = json.loads(sys.argv[1])
+started, used = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
+rows = sum(service.compact(tenant).rows for tenant in tenants)
+now = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"rows": rows, "seconds": time.monotonic() - started, "cpu": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime}))
+"""
+BARE = """
+import json, resource, sys, tempfile, time
+from malha.history.engines import service as engines
+tenants, folder = json.loads(sys.argv[1]), tempfile.mkdtemp()
+lake = engines.connect("ducklake", "postgres_scanner", memory_mb=1024)
+engines.attach_hot(lake)
+lake.execute(f"ATTACH 'ducklake:{folder}/catalogue.duckdb' AS bare (DATA_PATH '{folder}/data/', DATA_INLINING_ROW_LIMIT 0)")
+columns = "tenant_id, type_id, attr_id, entity_id, dataset_id, observed_at, kind, num, txt, unit_id, quality, op, received_at, run_id, row_no, seq"
+started, used, rows = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF), 0
+for tenant in tenants:
+    lake.execute(f"CREATE TABLE bare.t{tenant} AS SELECT {columns} FROM hot.observation_hot WHERE false")
+    rows += lake.execute(f"INSERT INTO bare.t{tenant} SELECT {columns} FROM hot.observation_hot WHERE tenant_id = {tenant}").fetchone()[0]
+now = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"rows": rows, "seconds": time.monotonic() - started, "cpu": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime}))
+"""
+READ = """
+import json, sys, time
+from malha.history.engines import service as engines
+tenant, seconds, times = int(sys.argv[1]), float(sys.argv[2]), []
+query = f"SELECT entity_id, avg(num) FROM lake.t{tenant}.observation WHERE attribute = 'medida' GROUP BY ALL"
+engines.run([tenant], lambda reader: reader.execute(query).fetchall())
+until = time.monotonic() + seconds
+while time.monotonic() < until:
+    started = time.process_time()
+    engines.run([tenant], lambda reader: reader.execute(query).fetchall())
+    times.append(time.process_time() - started)
+print(json.dumps(sorted(times)[len(times) // 2]))
+"""
+
+
+def measure(rows: int = 2_000_000, tenants: int = 308) -> dict[str, dict[str, object]]:
+    """The figures `compaction_rows_per_s` (one tenant), `compaction_308_rows_per_s` and `read_while_compacting_ratio`.
+
+    `rows` in all, in each of the two runs. Speeds and ratios are by processor time, so that neighbours do not count.
+    """
+    figures: dict[str, dict[str, object]] = {}
+    for name, count in (("compaction_rows_per_s", 1), (f"compaction_{tenants}_rows_per_s", tenants)):
+        made = _tenants(count)
+        for tenant in made:
+            _fill(tenant, max(1, rows // count))
+        bare = _child(BARE, json.dumps(made))
+        ours = _child(COMPACT, json.dumps(made))
+        speed, limit = ours["rows"] / ours["cpu"], bare["rows"] / bare["cpu"]
+        figures[name] = {
+            "value": speed,
+            "unit": "1/s",
+            "goal": ">= 0.6 of the limit",
+            "limit": limit,
+            "ratio_to_limit": speed / limit,
+            "wall_per_s": ours["rows"] / ours["seconds"],
+        }
+        if count == 1:
+            figures["read_while_compacting_ratio"] = _reading(made[0], rows)
+        _remove(made)
+    return figures
+
+
+def _reading(tenant: int, rows: int) -> dict[str, object]:
+    alone = _child(READ, str(tenant), "3")
+    _fill(tenant, rows // 2, after=rows)
+    compacting = subprocess.Popen([sys.executable, "-c", COMPACT, json.dumps([tenant])], stdout=subprocess.DEVNULL)
+    time.sleep(1)
+    together = _child(READ, str(tenant), "3")
+    compacting.wait()
+    return {"value": together / alone, "unit": "1", "goal": "<= 1.2"}
+
+
+def _tenants(count: int) -> list[int]:
+    from malha.foundation.tenancy import service as tenancy
+    from malha.foundation.tenancy.contracts import OrganisationKind
+
+    return [tenancy.create_tenant(slug=f"medida-{uuid4().hex[:10]}", name="Medida", kind=OrganisationKind.MUNICIPALITY).id for _ in range(count)]
+
+
+def _fill(tenant: int, rows: int, after: int = 0) -> None:
+    with database.connect(Role.APP, autocommit=True) as conn, database.tenant_transaction(conn, [tenant]):
+        for statement in NAMES.split(";"):
+            conn.execute(statement)
+        conn.execute(
+            FILL.replace("generate_series(0, %(rows)s - 1)", "generate_series(%(after)s::bigint, %(after)s::bigint + %(rows)s - 1)"),
+            {"tenant": tenant, "rows": rows, "after": after},
+        )
+
+
+def _child(script: str, *arguments: str) -> Any:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], env=os.environ, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _remove(tenants: Sequence[int]) -> None:
+    from malha.foundation.tenancy import erasure
+    from malha.history.lake import service as lake
+
+    for tenant in tenants:
+        lake.drop_tenant(tenant)
+        erasure.erase(tenant)
