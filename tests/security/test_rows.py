@@ -40,6 +40,7 @@ EXEMPT = {
     "unit": "codes of units, interned once for the installation",
     "national_*": "the nation's data models and boundaries, the same for all",
     "cache_entry": "counters that slow down guessing, before a tenant is known",
+    "backup_*": "copies of the whole installation: when, how large, whether they came back; the application only reads it",
     "demo_mail": "the demonstration's post, on this machine only; with SMTP nothing is written to it",
     "token_generation": "which generation of tokens counts, read before a tenant is known",
 }

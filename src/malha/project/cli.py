@@ -30,6 +30,8 @@ COMMANDS = {
     "audit": ("malha.project.commands.audit", "O registo de atos: verificar que ninguém o mudou"),
     "territory": ("malha.project.commands.territory", "Território: limites por edição, ruas e portas"),
     "demo": ("malha.project.commands.demo", "A vila de demonstração: fazer, mostrar, tirar"),
+    "backup": ("malha.project.commands.backup", "Cópias de segurança: fazer, listar, ensaiar"),
+    "restore": ("malha.project.commands.restore", "Repõe uma cópia de segurança, ao lado do que existe"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
     "hub": ("malha.project.commands.hub", "Dados para as ferramentas: dar e tirar o acesso por SQL de um município"),
 }

@@ -31,12 +31,14 @@ def consumers() -> dict[str, list[Consumer]]:
 
 def ticks() -> list[Tick]:
     """What the worker does every few seconds."""
+    from malha.history.backups import jobs as backup_jobs
     from malha.history.lake import jobs as lake_jobs
     from malha.ingest.devices import jobs as device_jobs
     from malha.insight.alerts import jobs as alert_jobs
 
     return [
         Tick("compactor", 30, lake_jobs.Schedule().tick),
+        Tick("backups", 60, backup_jobs.Schedule().tick),
         Tick("alert-notices", 1, alert_jobs.send_due),
         Tick("alert-silence", 30, alert_jobs.look_for_silence),
         Tick("device-messages", 3600, device_jobs.forget_old),

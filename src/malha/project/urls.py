@@ -13,7 +13,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.foundation.mail.urls")),
     *ALLAUTH,
     path("", include("malha.foundation.administration.urls")),
-    path("", include("malha.context.subscriptions.urls")),
+    path("", include("malha.history.backups.urls")),
+    path("", include("malha.history.erasure.urls")),
+    path("", include("malha.history.retention.urls")),
     path("", include("malha.insight.today.urls")),
     path("", include("malha.insight.metrics.urls")),
     path("", include("malha.insight.maps.urls")),
@@ -28,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.share.received.urls")),
     path("", include("malha.ingest.guide.urls")),
     path("", include("malha.ingest.devices.urls")),
+    path("", include("malha.ingest.tables.urls")),
     path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own
 ]
 
