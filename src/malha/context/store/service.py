@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from malha.context.store import documents, evolution, names, packed, q, reading, undo, writing
 from malha.context.store import table as tables
@@ -204,4 +205,5 @@ def after_restore(conn: psycopg.Connection[Any]) -> None:
     Numbers of another server's transactions may lie in this one's future, and readers would wait for them. Every row
     that a dump holds was committed, so all may share the first number there is; `seq` keeps them apart.
     """
-    conn.execute("UPDATE observation_hot SET xid = '3'::xid8 WHERE xid <> '3'::xid8")
+    for table in ("observation_hot", "observation_packed"):
+        conn.execute(sql.SQL("UPDATE {} SET xid = '3'::xid8 WHERE xid <> '3'::xid8").format(sql.Identifier(table)))

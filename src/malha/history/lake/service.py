@@ -99,6 +99,10 @@ def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
             "DELETE FROM observation_hot WHERE tenant_id = %s AND observed_at < %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)",
             [tenant_id, before, entity_type],
         )
+        hot.execute(
+            "DELETE FROM observation_packed WHERE tenant_id = %s AND last_at < %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)",
+            [tenant_id, before, entity_type],
+        )
     return gone
 
 
