@@ -40,7 +40,9 @@ _DMS = re.compile(
     r"""(?:(?P<s>\d{1,2}(?:[.,]\d+)?)\s*(?:["”″]|''|’’|′′)?)?\s*(?P<after>[NSEWO])?\s*$""",
     re.IGNORECASE,
 )
-_PAIR = re.compile(r"^\s*\(?\s*(?P<a>[-+]?\d{1,3}\.\d+)\s*[,;\s]\s*(?P<b>[-+]?\d{1,3}\.\d+)\s*\)?\s*$")
+_PAIR = re.compile(r"^\s*\(?\s*(?P<a>[-+]?\d{1,3}\.\d+)\s*[,;/|\s]\s*(?P<b>[-+]?\d{1,3}\.\d+)\s*\)?\s*$")
+_COMMA_PAIR = re.compile(r"^\s*\(?\s*(?P<a>[-+]?\d{1,3},\d+)\s*[;/|\s]\s*(?P<b>[-+]?\d{1,3},\d+)\s*\)?\s*$")
+_DMS_PAIR = re.compile(r"^(?P<a>.*?\d.*?[NSEWO]|[NSEWO][^NSEWO]+)(?P<b>[\s,;/]+.*\d.*)$", re.IGNORECASE)
 
 
 @cache
@@ -92,11 +94,23 @@ def degrees_of(text: str) -> float | None:
         return None
     minutes = float(found["m"].replace(",", "."))
     seconds = float((found["s"] or "0").replace(",", "."))
-    if minutes >= 60 or seconds >= 60:
+    if minutes > 60 or seconds > 60:  # 60,0" is what rounding makes of 59,99"
         return None
     value = int(found["d"]) + minutes / 60 + seconds / 3600
     side = (found["before"] or found["after"] or "").upper()
     return -value if found["sign"] == "-" or side in {"S", "W", "O"} else value
+
+
+def pair_of(text: str) -> tuple[float, float] | None:
+    """Both figures of one cell: `41.15, -8.61`, `41,15 / -8,61` or `41° 9' 0" N 8° 36' 36" W`. None when it is something else."""
+    found = _PAIR.match(text) or _COMMA_PAIR.match(text)
+    if found:
+        return float(found["a"].replace(",", ".")), float(found["b"].replace(",", "."))
+    split = _DMS_PAIR.match(text)
+    if not split:
+        return None
+    first, second = degrees_of(split["a"].strip(" ,;/")), degrees_of(split["b"].strip(" ,;/"))
+    return (first, second) if first is not None and second is not None else None
 
 
 def _pairs(column: pa.Array) -> tuple[Floats, Floats, np.ndarray[Any, Any]]:
@@ -105,9 +119,9 @@ def _pairs(column: pa.Array) -> tuple[Floats, Floats, np.ndarray[Any, Any]]:
     for row, text in enumerate(column.to_pylist()):
         if text is None:
             continue
-        found = _PAIR.match(text)
+        found = pair_of(text)
         if found:
-            left[row], right[row] = float(found["a"]), float(found["b"])
+            left[row], right[row] = found
         else:
             bad[row] = True
     return left, right, bad

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ def _column(pair: tuple[ColumnShape, str], sample: TextBatch, model: DataModel |
     shape, attribute = pair
     about = personal.guess(shape.name, sample.columns[shape.name])
     unit, _text = names.unit_of(shape.name)
+    if not unit and shape.examples and all(text.endswith("%") for text in shape.examples):
+        unit = "P1"
     kind = shape.type
     known = match(shape.name, model) if model else None
     if known and model and (prop := model.find(known)):
@@ -121,13 +123,25 @@ def _place(shape: TableShape, sample: TextBatch, tenancy: Tenancy, crs: str) -> 
     x, y = places.guess_columns([column.name for column in shape.columns])
     if x and y:
         return coordinates(shape, sample, x, y, tenancy, crs)
-    pair = next(
-        (c.name for c in shape.columns if c.examples and all(re.match(r"^\s*\(?-?\d{1,2}\.\d+\s*[,;\s]\s*-?\d{1,2}\.\d+\)?\s*$", e) for e in c.examples)), ""
-    )
+    pair = next((c.name for c in shape.columns if c.type is CellType.TEXT and c.examples and all(map(places.pair_of, c.examples))), "")
     if pair:
         return coordinates(shape, sample, pair, "", tenancy, crs)
+    if (unnamed := _by_value(shape, sample, tenancy, crs)) is not None:
+        return unnamed
     address = tuple(column.name for column in shape.columns if _ADDRESS.search(names.plain(column.name)))[:1]
     return PlaceAnswer(PlaceKind.ADDRESS, address=address) if address else PlaceAnswer()
+
+
+def _by_value(shape: TableShape, sample: TextBatch, tenancy: Tenancy, crs: str) -> PlaceAnswer | None:
+    """Two neighbouring columns of decimals that put nearly every row in the municipality, whatever they are called."""
+    if not tenancy.extent or len(sample) < 3:
+        return None
+    for one, other in pairwise(shape.columns):
+        if one.type is CellType.NUMBER and other.type is CellType.NUMBER and min(one.filled, other.filled) > 0.9:
+            place = coordinates(shape, sample, one.name, other.name, tenancy, crs)
+            if place.kind is not PlaceKind.NONE and place.outside is Outside.HOLD:
+                return place
+    return None
 
 
 def coordinates(shape: TableShape, sample: TextBatch, x: str, y: str, tenancy: Tenancy, crs: str) -> PlaceAnswer:
@@ -139,7 +153,8 @@ def coordinates(shape: TableShape, sample: TextBatch, x: str, y: str, tenancy: T
         return PlaceAnswer()
     best = found[0]
     outside = Outside.HOLD if tenancy.extent and best.inside > 0.8 else Outside.KEEP
-    return PlaceAnswer(PlaceKind.COORDINATES, x, y, best.crs, best.swapped, outside)
+    swapped = best.swapped if y else not best.swapped  # a pair in one cell is latitude first
+    return PlaceAnswer(PlaceKind.COORDINATES, x, y, best.crs, swapped, outside)
 
 
 def hint_of(*headers: str) -> str:
@@ -160,6 +175,9 @@ def _key(shape: TableShape, sample: TextBatch, time: TimeAnswer, place: PlaceAns
     if length == 0:
         return ()
     codes = {c.name: _codes(sample.columns[c.name]) for c in (*candidates[:12], *(c for c in shape.columns if c.name in time.columns))}
+    named = next((c.name for c in candidates[:1] if _id_like(c.name) and _nearly_apart(codes[c.name])), "")
+    if named and not _tells_apart([codes[named]], length):  # a code said twice is a fault of the file: its rows wait to be told apart
+        return (named,)
     for size in (1, 2, 3):
         for group in combinations([c for c in candidates[:12] if size == 1 or c.type is CellType.TEXT], size):
             chosen = [c.name for c in group]
@@ -174,6 +192,11 @@ def _id_like(header: str) -> bool:
 
 def _codes(column: pa.Array) -> np.ndarray[Any, Any]:
     return np.asarray(pc.fill_null(pc.dictionary_encode(column).indices, -1).to_numpy(zero_copy_only=False))
+
+
+def _nearly_apart(column: np.ndarray[Any, Any]) -> bool:
+    """At least nine in ten rows differ, or all but one of a few."""
+    return len(np.unique(column)) >= min(0.9 * len(column), len(column) - 1) and len(column) > 2
 
 
 def _tells_apart(columns: list[np.ndarray[Any, Any]], length: int) -> bool:

@@ -18,6 +18,8 @@ FALSE = pa.array(["não", "nao", "n", "false", "falso", "f", "0", "no"])
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 COMMA_NUMBER = r"^[+-]?(\d{1,3}([. \x{00a0}\x{202f}]\d{3})+|\d+)?(,\d+)?$"
 POINT_NUMBER = r"^[+-]?(\d{1,3}([, \x{00a0}\x{202f}]\d{3})+|\d+)?(\.\d+)?([eE][+-]?\d+)?$"
+#: a figure with the sign of money or of parts in a hundred beside it
+MONEY = r"^(?:€[ \x{00a0}\x{202f}]*)?([+-]?\d[\d., \x{00a0}\x{202f}]*?)[ \x{00a0}\x{202f}]*(?:€|%|(?i:euros?|eur))?$"
 INSTANT = (
     r"^(?:(?P<y>\d{4})(?:-|/|\.|)(?P<m>\d{2})(?:-|/|\.|)(?P<d>\d{2})|(?P<a>\d{1,2})[/.\-](?P<b>\d{1,2})[/.\-](?P<c>\d{4}|\d{2}))"
     r"(?:(?:T| +|, *)(?P<h>\d{1,2})[:h](?P<i>\d{2})(?::(?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?\s*(?P<z>Z|[+-]\d{2}:?\d{2})?$"
@@ -51,6 +53,9 @@ def numbers(column: Any, decimal: str = ".") -> tuple[Any, np.ndarray[Any, Any]]
     column = pc.if_else(pc.is_in(column, value_set=NOTHING_IN_FIGURES), pa.scalar(None, pa.string()), column)
     plain = pc.match_substring_regex(column, NUMBER)
     usual = pc.all(plain).as_py() is not False
+    if not usual and pc.any(pc.match_substring_regex(column, r"[€%]|(?i:eur)")).as_py():
+        column = pc.replace_substring_regex(column, MONEY, r"\1")
+        plain = pc.match_substring_regex(column, NUMBER)
     if decimal == "," or not usual:
         shape = COMMA_NUMBER if decimal == "," else POINT_NUMBER
         group, point = (r"[. \x{00a0}\x{202f}]", ",") if decimal == "," else (r"[, \x{00a0}\x{202f}]", "")

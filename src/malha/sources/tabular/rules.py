@@ -19,6 +19,8 @@ from malha.sources.tabular import cells
 from malha.sources.tabular.contracts import CellType, ColumnShape
 
 DELIMITERS = ";,\t|"
+#: a delimiter that gives so many rows the same width makes a table
+EVEN = 0.6
 TOTAL = r"(?i)^\s*(sub[- ]?)?(total|totais|soma|somatório)( geral| parcial| d[aoe]s? .{1,40})?\s*:?\s*$"
 FOOTNOTE = r"(?i)^\s*(fonte|nota|notas|legenda|observações|obs\.?|última atualização|atualizado em|data de extração)\s*[:.]"
 SENTINELS = ("-99", "-99.0", "-99,0", "-999", "-999.0", "-999,0", "-9999", "-9999.0", "-9999,0")
@@ -51,18 +53,17 @@ def _good_utf8(head: bytes) -> int:
 
 
 def delimiter_of(text: str) -> str:
-    """The delimiter whose fields come out in the most even number."""
-    best, best_score = ",", 0.0
+    """The delimiter whose fields come out in the most even number, and earliest: decimal commas split the rows but not the header."""
+    found: list[tuple[bool, int, float, str]] = []
     for candidate in DELIMITERS:
-        counts = Counter(len(row) for row in csv.reader(io.StringIO(text), delimiter=candidate) if row)
-        wide = {width: times for width, times in counts.items() if width > 1}
+        widths = [len(row) for row in csv.reader(io.StringIO(text), delimiter=candidate) if row]
+        wide = {width: times for width, times in Counter(widths).items() if width > 1}
         if not wide:
             continue
         width, times = max(wide.items(), key=lambda item: item[0] * item[1])
-        score = times / sum(counts.values()) * min(width, 30) ** 0.5
-        if score > best_score:
-            best, best_score = candidate, score
-    return best
+        share = times / len(widths)
+        found.append((share < EVEN, widths.index(width) if share >= EVEN else 0, -share * min(width, 30) ** 0.5, candidate))
+    return min(found, default=(True, 0, 0.0, ","))[3]
 
 
 def looks_like_value(text: str | None) -> bool:

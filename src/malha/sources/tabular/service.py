@@ -26,6 +26,8 @@ SHOWN_ROWS = 20
 BATCH_ROWS = 10_000
 CONVERT_SECONDS = 900
 HEAD_BYTES = 2**20
+#: sheets that are looked at for a table before somebody is asked
+MOST_SHEETS = 8
 SUFFIXES = {
     ".csv": FileKind.DELIMITED, ".tsv": FileKind.DELIMITED, ".txt": FileKind.DELIMITED, ".tab": FileKind.DELIMITED,
     ".xlsx": FileKind.WORKBOOK, ".xlsm": FileKind.WORKBOOK, ".xls": FileKind.WORKBOOK, ".ods": FileKind.WORKBOOK, ".xlsb": FileKind.WORKBOOK,
@@ -43,7 +45,11 @@ def inspect(path: Path, name: str, work: Path, *, sheet: str = "", header_row: i
     kind = _kind(path, name)
     if kind is FileKind.DELIMITED:
         return _inspect_delimited(path, header_row)
-    return _inspect_converted(path, kind, work, sheet, header_row)
+    shape = _inspect_converted(path, kind, work, sheet, header_row)
+    if kind is FileKind.WORKBOOK and not sheet and len(shape.columns) < 2:  # a cover: the table is on a later sheet
+        others = (_inspect_converted(path, kind, work, name, header_row) for name in shape.sheets[1:MOST_SHEETS])
+        shape = next((other for other in others if len(other.columns) > 1 and other.rows), shape)
+    return shape
 
 
 def batches(path: Path, name: str, work: Path, reading: Reading, start: Position | None = None, batch_rows: int = BATCH_ROWS) -> Iterator[TextBatch]:

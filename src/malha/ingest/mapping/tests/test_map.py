@@ -133,3 +133,27 @@ def test_an_address_is_placed_by_the_streets_that_are_known(tmp_path):
 def test_answers_survive_json(tmp_path):
     _batch, plan = weather(tmp_path)
     assert from_json(to_json(plan.answers)) == plan.answers
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("nome;coordenadas", "{lat:.5f}, {lon:.5f}"), ("nome;sitio", "({lat:.5f} {lon:.5f})"), ("nome;coordenadas", "{lat:.5f} / {lon:.5f}"),
+        ("nome;coluna a;coluna b", "{lat:.5f};{lon:.5f}"), ("nome;latitude;longitude", "{lon:.5f};{lat:.5f}"),
+        ("nome;coordenadas", "40° 37' {s:.1f}\" N 8° 38' {s:.1f}\" O"), ("nome;latitude;longitude", "40° 37' 60,0\" N;8° 38' {s:.1f}\" O"),
+    ],
+)  # fmt: skip
+def test_places_however_they_are_written(tmp_path, header, row):
+    lines = [f"F{n};" + row.format(lat=40.62 + n / 1000, lon=-8.65 + n / 1000, s=n * 2) for n in range(12)]
+    shape, batch = read(tmp_path, header + "\n" + "\n".join(lines) + "\n")
+    answers = suggest.answers_for(shape, batch, "t.csv", TOWN, "EPSG:3763", [])
+    assert answers.place.kind is PlaceKind.COORDINATES
+    mapped = rules.apply(batch, rules.Plan(answers, TOWN))
+    assert not mapped.held
+    lon, lat = mapped.points
+    assert ((lon > -8.7) & (lon < -8.6) & (lat > 40.6) & (lat < 40.7)).all()
+
+
+def test_a_code_said_twice_is_still_the_name(tmp_path):
+    shape, batch = read(tmp_path, "codigo;nome\nA1;x\nA1;y\nA2;z\nA3;w\n")
+    assert suggest.answers_for(shape, batch, "t.csv", TOWN, "EPSG:3763", []).key == ("codigo",)

@@ -6,7 +6,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
-from malha.sources.tabular import rules, service
+from malha.sources.tabular import cells, rules, service
 from malha.sources.tabular.contracts import CellType
 
 
@@ -171,3 +171,39 @@ def test_a_table_in_the_middle_of_a_sheet(tmp_path):
     batch = next(service.batches(tmp_path / "m.xlsx", "m.xlsx", tmp_path / "work", shape.reading))
     assert batch.columns["zona"].to_pylist() == ["Norte", "Norte", "Sul"]
     assert batch.numbers.tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "width"),
+    [
+        ("x;y\n" + "1,5;2,5\n" * 40, ";", 2),
+        ("Nome;Coordenadas\n" + "Fonte;41° 9' 0,0\" N 8° 36' 36,0\" O\n" * 12, ";", 2),
+        ("nome;coordenadas\n" + "F;41,15 / -8,61\n" * 12, ";", 2),
+        ("id,dias\n" + "1,seg;ter;qua\n" * 12, ",", 2),
+    ],
+)
+def test_the_delimiter_splits_the_header_too(tmp_path, text, delimiter, width):
+    shape, _path = look(tmp_path, text)
+    assert (shape.reading.delimiter, len(shape.columns), shape.reading.header_row) == (delimiter, width, 1)
+
+
+def test_money_and_parts_in_a_hundred_are_figures(tmp_path):
+    shape, path = look(tmp_path, "Ano;Taxa;Custo\n" + "".join(f"{2010 + n};{10 + n},5%;{n + 1} 234 567,10 €\n" for n in range(9)))
+    assert [column.type for column in shape.columns] == [CellType.INTEGER, CellType.NUMBER, CellType.NUMBER]
+    rows, _batches = everything(path, shape, tmp_path)
+    values, bad = cells.numbers(pa.array([row["Custo"] for row in rows]), ",")
+    assert not bad.any()
+    assert values[0].as_py() == 1_234_567.1
+
+
+def test_a_cover_is_not_the_table(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["Leia-me"])
+    book.active.append(["Este ficheiro tem duas folhas"])
+    sheet = book.create_sheet("Árvores")
+    for row in [["ID", "Espécie"], *([n, "Tília"] for n in range(5))]:
+        sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    shape, path = look(tmp_path, (tmp_path / "t.xlsx").read_bytes(), "t.xlsx")
+    assert (shape.reading.sheet, [column.name for column in shape.columns]) == ("Árvores", ["ID", "Espécie"])
+    assert len(everything(path, shape, tmp_path)[0]) == 5
