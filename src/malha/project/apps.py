@@ -34,6 +34,9 @@ class ProjectConfig(AppConfig):
         navigation.register_operator(settings.current().operator_name, settings.current().operator_url)
         self._register_search()
         navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
+        navigation.register(
+            "dados", _("Subscrições"), "subscriptions:list", may(Capability.CLIENTS_MANAGE), text=_("Quem é avisado do que muda, e se recebe."), order=91
+        )
         for label, name, capability, text in (
             (_("Nome e brasão"), "administration:identity", Capability.TENANT_MANAGE, _("O que está no topo de todas as páginas.")),
             (_("Pessoas"), "identity:people", Capability.PEOPLE_MANAGE, _("Quem entra e com que função.")),
