@@ -106,3 +106,11 @@ def test_a_server_that_refuses_is_named(server, against):
     against(SUPERUSER, "errada")
     with pytest.raises(DatabaseError, match=f"127.0.0.1:{server[0]}"):
         service.prepare_server()
+
+
+def test_pages_never_start_with_settings_that_would_harm(server, against):
+    environment = {**against(SUPERUSER, server[1]), "MALHA_PUBLIC_URL": "https://malha.exemplo.pt"}
+    done = subprocess.run([sys.executable, "-m", "malha.project.migrate"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "MALHA_SMTP_URL" in done.stderr
+    assert "Traceback" not in done.stderr
