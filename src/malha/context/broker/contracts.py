@@ -56,6 +56,12 @@ class NotPermitted(BrokerError):
     slug, status, etsi = "not-permitted", 403, "AccessDenied"
 
 
+class TooManyRequests(BrokerError):
+    """The tenant has spent its share of requests; `retry_seconds` says when the next may come."""
+
+    slug, status, etsi = "too-many-requests", 429, "TooManyRequests"
+
+
 class ResourceMissing(BrokerError):
     """Nothing of that name is there for this reader."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,13 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import auth, pool, reading, tenants
-from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BrokerError, InvalidRequest, NotPermitted
+from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BrokerError, InvalidRequest, NotPermitted, TooManyRequests
+from malha.context.broker.quota import Quota
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.agreements import service as agreements
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
+from malha.foundation.settings import service as settings
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
@@ -33,6 +37,7 @@ TITLES = {
     "InvalidRequest": msg("O pedido não se consegue ler"), "BadRequestData": msg("O pedido tem dados que não servem"), "AlreadyExists": msg("Já existe"),
     "ResourceNotFound": msg("Não existe"), "NonexistentTenant": msg("Esse município não existe aqui"), "LdContextNotAvailable": msg("O @context não está disponível"),
     "Unauthorized": msg("É preciso um token"), "AccessDenied": msg("Não tem permissão"), "InternalError": msg("Algo correu mal deste lado"),
+    "TooManyRequests": msg("São demasiados pedidos"),
 }  # fmt: skip
 
 
@@ -42,6 +47,8 @@ def problem(error: MalhaError, request: Request) -> Response:
     tongue = language.of_request(request.headers, request.cookies)
     body = {"type": ERRORS + etsi, "title": language.translate(TITLES[etsi], tongue), "detail": language.explain(error, tongue), "status": error.status}
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.params["seconds"])
     return Response(msgspec.json.encode(body), status_code=error.status, media_type="application/problem+json", headers=headers)
 
 
@@ -89,12 +96,20 @@ async def _note(request: Request, used: Mapping[int, Iterable[str]]) -> None:
     await pool.run(inside)
 
 
+@cache
+def _quota() -> Quota:
+    """The count of this process."""
+    return Quota(settings.current().tenant_requests_per_s)
+
+
 def asked(conn: psycopg.Connection[Any], request: Request, context: Context | None = None) -> Asked:
     """Who asks, of which tenant, in which words."""
     slug = str(request.scope.get("malha.slug", "")) or by_host(conn, request)
     limited = bool(request.scope.get("malha.limited"))
     who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method, limited=limited)
     assert who.tenant_id is not None
+    if wait := _quota().wait_seconds(who.tenant_id):
+        raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=math.ceil(wait))
     request.scope["malha.principal"] = who
     reach.narrow(None if reach.only_types(who.reach) else who.reach)
     words = context if context is not None else reading.linked(request) or contexts.CORE

@@ -37,6 +37,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("zero ou mais")
+    return value
+
+
 def _language(text: str) -> str:
     if text not in {"pt-pt", "en"}:
         raise ValueError("pt-pt ou en")
@@ -92,6 +99,7 @@ class Settings:
     port: int = _setting(_port, 8700, "Porta; se estiver ocupada usa-se a seguinte e diz-se")
     public_url: str = _setting(str, "", "Endereço público (vazio: http://localhost:PORTA)")
     allowed_hosts: tuple[str, ...] = _setting(_list, (), "Nomes de anfitrião aceites além de localhost e do endereço público")
+    tenant_requests_per_s: int = _setting(_count, 0, "Pedidos por segundo que cada município pode fazer à API, em cada processo do plano (0: sem limite)")
     passkey_domain: str = _setting(str, "", "Domínio das chaves de acesso (vazio: o anfitrião do endereço público)")
     secret_key: str = _setting(str, "", "Segredo das sessões (vazio: gerado na pasta de dados)", secret=True)
     language: str = _setting(_language, "pt-pt", "Língua por omissão: pt-pt ou en")
