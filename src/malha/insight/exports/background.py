@@ -29,6 +29,8 @@ ROWS_AT_ONCE = {
     ExportFormat.JSON: 150_000,
     ExportFormat.GEOJSON: 150_000,
     ExportFormat.PARQUET: 150_000,
+    ExportFormat.GEOPARQUET: 150_000,
+    ExportFormat.GEOPACKAGE: 100_000,
     ExportFormat.XLSX: 60_000,
     ExportFormat.PDF: 1_000_000_000,  # it stops at its own limit
 }

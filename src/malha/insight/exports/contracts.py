@@ -23,6 +23,8 @@ class ExportFormat(StrEnum):
     JSON = "json"
     GEOJSON = "geojson"
     PARQUET = "parquet"
+    GEOPARQUET = "geo.parquet"
+    GEOPACKAGE = "gpkg"
     PDF = "pdf"
 
 
@@ -33,6 +35,8 @@ MEDIA_TYPES = {
     ExportFormat.JSON: "application/json; charset=utf-8",
     ExportFormat.GEOJSON: "application/geo+json; charset=utf-8",
     ExportFormat.PARQUET: "application/vnd.apache.parquet",
+    ExportFormat.GEOPARQUET: "application/vnd.apache.parquet",
+    ExportFormat.GEOPACKAGE: "application/geopackage+sqlite3",
     ExportFormat.PDF: "application/pdf",
 }
 

@@ -5,10 +5,29 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import BinaryIO
 
-from malha.insight.exports.contracts import Export, ExportFormat
-from malha.insight.exports.writers import delimited, document, parquet, sheet, structured
+from malha.insight.exports.contracts import Export, ExportFormat, Row
+from malha.insight.exports.writers import delimited, document, geographic, parquet, rapid, sheet, structured
+
+#: rows up to which a workbook is designed (widths, wrapped texts); beyond it is written by column, much faster
+DESIGNED_ROWS = 50_000
+
+
+def _xlsx(export: Export, out: BinaryIO) -> None:
+    """A designed workbook for few rows, a plain one of the same sheets for many."""
+    first: list[list[Row]] = []
+    rest = export.batches()
+    while sum(map(len, first)) <= DESIGNED_ROWS:
+        batch = next(rest, None)
+        if batch is None:
+            sheet.xlsx(replace(export, batches=lambda: iter(first)), out)
+            return
+        first.append(batch)
+    rapid.xlsx(export, out, chain(first, rest))
+
 
 _STREAMS: dict[ExportFormat, Callable[[Export], Iterator[bytes]]] = {
     ExportFormat.CSV: delimited.canonical_csv,
@@ -17,8 +36,10 @@ _STREAMS: dict[ExportFormat, Callable[[Export], Iterator[bytes]]] = {
     ExportFormat.GEOJSON: structured.geojson,
 }
 _FILES: dict[ExportFormat, Callable[[Export, BinaryIO], None]] = {
-    ExportFormat.XLSX: sheet.xlsx,
+    ExportFormat.XLSX: _xlsx,
     ExportFormat.PARQUET: parquet.parquet,
+    ExportFormat.GEOPARQUET: geographic.geoparquet,
+    ExportFormat.GEOPACKAGE: geographic.geopackage,
     ExportFormat.PDF: document.pdf,
 }
 PIECE_BYTES = 256 * 1024

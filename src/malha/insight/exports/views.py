@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import get_language
@@ -21,7 +21,7 @@ from malha.foundation.database import django as database
 from malha.foundation.jobs import service as jobs
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal.contracts import UnusablePeriod
-from malha.insight.exports import background, charting, entities, series, service
+from malha.insight.exports import background, charting, entities, resuming, series, service
 from malha.insight.exports.contracts import MEDIA_TYPES, Export, ExportFormat, ExportGone
 from malha.insight.exports.entities import EntityExport
 from malha.insight.exports.models import ExportJob
@@ -52,6 +52,8 @@ def labels() -> list[dict[str, str]]:
         {"format": ExportFormat.JSON, "label": "JSON", "hint": ""},
         {"format": ExportFormat.GEOJSON, "label": "GeoJSON", "hint": _("para mapas")},
         {"format": ExportFormat.PARQUET, "label": "Parquet", "hint": _("para análise")},
+        {"format": ExportFormat.GEOPACKAGE, "label": "GeoPackage", "hint": _("para QGIS e outros SIG")},
+        {"format": ExportFormat.GEOPARQUET, "label": "GeoParquet", "hint": _("mapas em análise")},
         {"format": ExportFormat.PDF, "label": "PDF", "hint": _("até 2000 linhas, para imprimir")},
     ]
 
@@ -216,6 +218,4 @@ def fetch(request: HttpRequest, job_id: int) -> HttpResponseBase:
         place = background.path_of(job)
     except ExportGone as error:
         return render(request, "exports/gone.html", {"reason": str(error)}, status=410)
-    return FileResponse(
-        place.open("rb"), as_attachment=True, filename=f"{text.slug(job.title)}.{job.format}", content_type=MEDIA_TYPES[ExportFormat(job.format)]
-    )
+    return resuming.respond(request, place, f"{text.slug(job.title)}.{job.format}", MEDIA_TYPES[ExportFormat(job.format)])
