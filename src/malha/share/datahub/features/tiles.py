@@ -144,6 +144,14 @@ async def tile(request: Request, table_of: TableOf) -> Response:
     return Response(body, media_type=drawing.MEDIA, headers=headers) if body else Response(status_code=204, headers=headers)
 
 
+def forget(*, layers: bool = False) -> None:
+    """Draw every tile again (and read every layer again): for tests and measurements."""
+    with _lock:
+        _tiles.clear()
+        if layers:
+            _layers.clear()
+
+
 def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> str:
     """A text that changes when any entity of the table does."""
     row = conn.execute(

@@ -16,14 +16,14 @@ from typing import Any
 import msgspec
 import psycopg
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker import pool
 from malha.foundation.database import service as database
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
-from malha.share.datahub import door, files, keys, signing, tables
+from malha.share.datahub import delimited, door, files, keys, signing, tables
 from malha.share.datahub.contracts import BadFilter, FieldType, LinkGone, LinkRefused, NotReadyYet, Reader, Table, TableKind, TableMissing
 
 SCHEMAS = {TableKind.CURRENT: "agora", TableKind.HOURLY: "hora", TableKind.DAILY: "dia", TableKind.SERIES: "valores"}
@@ -55,6 +55,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{table}/query", guarded(query), methods=["POST"]),
         Route("/hub/files/{token}.parquet", door.guarded(file), methods=["GET"]),
         Route("/hub/{table}.parquet", door.guarded(whole), methods=["GET"]),
+        Route("/hub/{table}.csv", door.guarded(as_csv), methods=["GET"]),
     ]
 
 
@@ -268,6 +269,25 @@ async def whole(request: Request) -> Response:
     if request.query_params.get("link") == "1":
         return Response(address + "\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
     return RedirectResponse(address, 302, headers={"Cache-Control": "no-store"})
+
+
+async def as_csv(request: Request) -> Response:
+    """GET /hub/{table}.csv: the whole table, or the months named, as a stream."""
+    name, months = str(request.path_params["table"]), [month for month in request.query_params.get("months", "").split(",") if month] or None
+
+    def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[list[Path], str]:
+        table = tables.find(conn, reader, name)
+        at = files.state(reader, table, conn)
+        found = files.pieces(conn, reader, table, at, months=months, deadline=time.monotonic() + PATIENCE_SECONDS)
+        if found is None:
+            raise NotReadyYet(msg("Os ficheiros desta tabela ainda estão a ser feitos; peça outra vez dentro de segundos."))
+        return [piece.path for piece in found], door.etag(at.stamp, *(months or ()))
+
+    paths, tag = await door.read(request, work)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Content-Disposition": f'attachment; filename="{Path(name).name}.csv"'}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return StreamingResponse(delimited.lines(paths), media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
 
 async def file(request: Request) -> Response:

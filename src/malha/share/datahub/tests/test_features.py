@@ -177,7 +177,7 @@ def test_a_kept_layer_says_the_same_as_rows_drawn_one_by_one(client, new_tenant,
     ours = client.of(town)
 
     def decoded(z, y, x):
-        tiles._tiles.clear()
+        tiles.forget()
         found = mapbox_vector_tile.decode(ours.get(f"{TILE}/{z}/{y}/{x}").content)["entities"]["features"]
         said = [tuple(one["properties"].get(name) for name in ("pm10", "stationName", "note")) for one in found]
         return {pm10: one["geometry"]["coordinates"] for one, (pm10, _, _) in zip(found, said, strict=True) if pm10 is not None}, sorted(map(str, said))

@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import time
@@ -144,3 +145,24 @@ def test_old_files_are_swept(town, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "KEPT_SECONDS", -10)
     files._sweep(tmp_path)
     assert not place.exists()
+
+
+def test_csv_is_whole_and_guarded(client, town):
+    write(
+        town,
+        (
+            "urn:x:AirQualityObserved:00000",
+            "AirQualityObserved",
+            {"stationName": {"type": "Property", "value": "=1+1"}, "note": {"type": "Property", "value": 'a,"b"'}},
+        ),
+    )
+    answer = client.of(town).get("hub/AirQualityObserved.csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == 5
+    assert rows[0]["stationName"] == "'=1+1"
+    assert rows[0]["note"] == 'a,"b"'
+    assert rows[1]["pm10"] == "3"
+    assert rows[4]["pm10"] == ""
+    assert rows[0]["longitude"] == "-8.6"
+    again = client.of(town).get("hub/AirQualityObserved.csv", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
