@@ -19,6 +19,7 @@ from starlette.responses import Response
 from malha.context.broker import auth, pool, tenants
 from malha.context.broker import door as broker
 from malha.context.broker.contracts import NonexistentTenant, NotPermitted, NotSignedIn
+from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
@@ -101,6 +102,8 @@ def identify(conn: psycopg.Connection[Any], request: Request) -> Reader:
         found = tenants.find(conn, slug or str(principal.tenant_id))
         assert found is not None
         place = found
+    if not reach.only_types(principal.reach):
+        raise NotPermitted(msg("O seu acesso é limitado a uma área, a certas colunas ou a um acordo, e esta porta ainda só sabe limitar por tipos."))
     return _reader(conn, request, principal, place, key_id, with_personal=with_personal)
 
 

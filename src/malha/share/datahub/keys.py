@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from malha.foundation.access import queries as access
+from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.database import service as database
 from malha.kernel.text import msg
@@ -102,5 +103,5 @@ def _checked(conn: psycopg.Connection[Any], tenant_id: int, row: tuple[Any, ...]
         raise KeyNeeded(msg("Quem criou esta chave já não pode levar dados daqui."))
     if last_used_at is None or now() - last_used_at > SEEN_EVERY:
         conn.execute("UPDATE hub_key SET last_used_at = now() WHERE tenant_id = %s AND id = %s", [tenant_id, key_id])
-    types = access.types_within_reach(roles)
-    return Principal(tenant_id, capabilities, person_id=person_id, name=tool, types=types), key_id, bool(with_personal)
+    parts = access.reach_of(roles, tenant_id)
+    return Principal(tenant_id, capabilities, person_id=person_id, name=tool, types=reach.types_of(parts), reach=parts), key_id, bool(with_personal)

@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER
+from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability
 from malha.kernel import units
 from malha.kernel.text import msg
@@ -69,6 +70,8 @@ def find(conn: psycopg.Connection[Any], reader: Reader, name: str) -> Table:
 
 def within_reach(reader: Reader, entity_type: str) -> bool:
     """Whether the reader may have this type."""
+    if not reach.only_types(reader.principal.reach):
+        return False  # an area or some columns only: no feed of this room knows how to keep to that, so none is given
     return reader.principal.types is None or entity_type in reader.principal.types
 
 

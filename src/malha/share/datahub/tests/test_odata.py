@@ -251,6 +251,12 @@ def test_types_and_people_stay_out(client, town):
     assert client.of(town, role=RoleName.VIEWER).get("odata/AirQualityObserved").status_code == 401
 
 
+def test_a_reach_that_is_not_of_types_alone_gets_nothing(client, town):
+    area = {"type": "Polygon", "coordinates": [[[-9, 38], [-8, 38], [-8, 42], [-9, 42], [-9, 38]]]}
+    for scope in ({"area": area}, {"attributes": ["pm10"]}, {"types": ["AirQualityObserved"], "area": area}):
+        assert client.of(town, scope=scope).get("odata/AirQualityObserved").status_code == 403
+
+
 def test_unchanged_answers_are_not_sent_again(client, town):
     ours = client.of(town)
     first = ours.get("odata/AirQualityObserved")
