@@ -100,7 +100,7 @@ def an_alarm(page, address, town, entity_type, assert_accessible):
     page.get_by_label("Gravidade").select_option(label="Crítico")
     page.get_by_label("O que fazer").fill("Ir lá ver.")
     page.get_by_label("A quem ligar").fill("Piquete")
-    page.get_by_label(re.compile("^Piquete")).check()
+    page.get_by_role("checkbox", name=email).check()
     watched = page.get_by_label("Medida").input_value()
     assert_accessible(page)
     page.get_by_role("button", name="Guardar alarme").click()
