@@ -3,6 +3,7 @@
 RunError
 ├── UnknownRun       no such load in this tenant
 ├── RunBusy          another process works on it now
+├── CutShort         the database went away; the load goes on later
 └── CannotUndo       too late, or there is nothing to undo
 """
 
@@ -169,6 +170,12 @@ class RunBusy(RunError, Conflict):
     """Another process works on this load now."""
 
     slug = "run-busy"
+
+
+class CutShort(RunError):
+    """The database went away in the middle of a load; what was acknowledged stays and the load goes on later."""
+
+    slug = "load-cut-short"
 
 
 class CannotUndo(RunError, Conflict):

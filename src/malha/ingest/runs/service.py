@@ -25,7 +25,7 @@ from malha.ingest.mapping import service as mapping
 from malha.ingest.mapping.contracts import Answers, RowKind, from_json, to_json
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import declaring, queries
-from malha.ingest.runs.contracts import CannotUndo, Counts, Run, RunBusy, RunKind, RunResult, RunState
+from malha.ingest.runs.contracts import CannotUndo, Counts, CutShort, Run, RunBusy, RunKind, RunResult, RunState
 from malha.ingest.runs.loading import FileLoad, Progress, Stopped
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
@@ -148,7 +148,10 @@ def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None,
         with database.tenant_transaction(reader, [tenant_id]):
             plan = plan_for(reader, tenant, answers)
         load = FileLoad(conn, reader, run, plan, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
-        state, error = _attempt(load, batch_rows)
+        try:
+            state, error = _attempt(load, batch_rows)
+        except psycopg.OperationalError as reason:
+            raise CutShort(msg("A base de dados parou a meio da carga. O que já entrou está guardado; quando ela voltar, a carga continua.")) from reason
         with database.tenant_transaction(conn, [tenant_id]):
             notes = [*load.notes, *([msg("O ficheiro é tão grande que as linhas repetidas não foram todas notadas.")] if load.seen.full else [])]
             queries.update(conn, tenant_id, run_id, state=state.value, error=error, notes=notes, finished_at=now() if state is not RunState.STOPPED else None)
