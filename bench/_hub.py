@@ -103,7 +103,7 @@ def csv_rate(rows: int, folder: Path) -> tuple[dict[str, Any], bool]:
     for piece in delimited.lines([path]):
         bytes_, lines, last = bytes_ + len(piece), lines + piece.count(b"\n"), piece
     seconds = time.perf_counter() - begun
-    correct = lines == rows + 1 and last.rstrip().endswith(f",GQ,{rows - 1}".encode())
+    correct = lines == rows + 1 and last.rstrip().endswith(f',"GQ",{rows - 1}'.encode())
     begun = time.perf_counter()
     with duckdb.connect(config={"threads": 1}) as limit:
         limit.execute(f"COPY (SELECT * FROM read_parquet('{path}')) TO '{folder / 'limit.csv'}' (HEADER)")
