@@ -104,11 +104,11 @@ class Postgres:
             return plain(_as_arrow(cursor))
 
 
-_HOT = """SELECT DISTINCT ON (o.entity_id, o.attr_id, o.dataset_id, o.observed_at) o.tenant_id, t.name AS type, a.name AS attribute, o.entity_id,
-    o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit, o.quality, o.run_id
+_HOT = """SELECT * FROM (SELECT DISTINCT ON (o.entity_id, o.attr_id, o.dataset_id, o.observed_at) o.tenant_id, t.name AS type, a.name AS attribute,
+    o.entity_id, o.dataset_id, o.observed_at, o.num, o.txt, o.kind, u.name AS unit, o.quality, o.run_id, o.op
 FROM observations o JOIN entity_type t ON t.id = o.type_id JOIN attribute a ON a.id = o.attr_id LEFT JOIN unit u ON u.id = o.unit_id
-WHERE o.tenant_id = {tenant_id} AND o.op = 0
-ORDER BY o.entity_id, o.attr_id, o.dataset_id, o.observed_at, o.seq DESC"""
+WHERE o.tenant_id = {tenant_id}
+ORDER BY o.entity_id, o.attr_id, o.dataset_id, o.observed_at, o.seq DESC) AS newest WHERE op = 0"""
 _ARROW_OF = {20: pa.int64(), 21: pa.int64(), 23: pa.int64(), 25: pa.string(), 700: pa.float64(), 701: pa.float64(), 1082: pa.date32(), 1184: pa.timestamp("us", "UTC"), 1700: pa.float64()}  # fmt: skip
 
 
