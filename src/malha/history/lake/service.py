@@ -60,7 +60,7 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
 
 
 def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
-    """Load Parquet files of one month (UTC), checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`.
+    """Load Parquet files of whole months (UTC), checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`.
 
     Once per run and part, in one lake commit; returns the rows loaded, 0 when the part was loaded before.
     """

@@ -25,6 +25,9 @@ from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import Counts, RunResult, RunState
 from malha.kernel.text import msg
 
+#: what one commit of the lake takes: opening it costs a second, and this much fits its memory
+PART_ROWS = 4_000_000
+
 type Progress = Callable[[Counts, int], None]
 type Source = Path | pa.Table
 
@@ -82,10 +85,23 @@ class _Load:
                 self.on_progress(self.counts, self.expected)
 
     def load(self) -> None:
-        """Put month after month into the lake; a month that is there already is passed over by the lake itself."""
-        for month in sorted(self.folder.glob("month-*")):
-            lake.bulk_load_files(self.tenant_id, sorted(month.glob("*.parquet")), self.run_id, int(month.name.removeprefix("month-")))
+        """Put part after part into the lake; one that is there already is passed over by the lake itself."""
+        for part, files in self._parts():
+            lake.bulk_load_files(self.tenant_id, files, self.run_id, part)
             self.on_progress(self.counts, self.expected)
+
+    def _parts(self) -> Iterator[tuple[int, list[Path]]]:
+        """Months put together up to `PART_ROWS`, each part called by its first month: the same parts each time."""
+        first, files, rows = 0, list[Path](), 0
+        for month in sorted(self.folder.glob("month-*")):
+            first = first or int(month.name.removeprefix("month-"))
+            more = sorted(month.glob("*.parquet"))
+            files, rows = files + more, rows + sum(parquet.read_metadata(file).num_rows for file in more)
+            if rows >= PART_ROWS:
+                yield first, files
+                first, files, rows = 0, [], 0
+        if files:
+            yield first, files
 
     def clear(self) -> None:
         """Take the files away."""

@@ -49,7 +49,9 @@ def total(tenant: int, table: str, column: str = "num") -> tuple[int, float]:
     return engines.run([tenant], lambda reader: reader.execute(query).fetchone())
 
 
-def test_it_works(tenant: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part_rows", [1, 1_000_000])
+def test_it_works(tenant: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_rows: int) -> None:
+    monkeypatch.setattr(service, "PART_ROWS", part_rows)
     rows = [line(row) for row in range(600)]
     bad = [
         (URIS[0], "temperature", "2025-04-01T10:00:00", "1"),
@@ -94,6 +96,7 @@ def test_other_forms_say_the_same(tenant: int, tmp_path: Path, form: str) -> Non
 
 def test_a_load_cut_short_goes_on(tenant: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PIECE_BYTES", 8_000)
+    monkeypatch.setattr(service, "PART_ROWS", 1)
     path = write(tmp_path / "anos.csv", [line(row) for row in range(600)])
     real, calls = lake.bulk_load_files, []
 
