@@ -92,4 +92,4 @@ def belongs_to_plane(path: str) -> bool:
 def application() -> ASGIApp:
     """The plane as an ASGI callable."""
     reach.provide_categories(models.types_of_theme)
-    return TenantPath(Starlette(routes=routes(), lifespan=lifespan))
+    return TenantPath(Starlette(routes=routes(), lifespan=lifespan, exception_handlers={404: broker.not_found, 405: broker.not_allowed}))

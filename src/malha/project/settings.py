@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "malha.insight.records",
     "malha.insight.today",
     "malha.packs.registry",
+    "malha.vocabulary.contexts",
     "malha.vocabulary.models",
     "malha.vocabulary.territory",
     "malha.context.store",

@@ -16,8 +16,9 @@ def test_5_6_1_create(broker):
 def test_5_6_2_update_attributes_that_are_there(broker):
     broker.post("entities", json={"id": "urn:x:T:1", "type": "T", "a": 1, "b": 2})
     assert broker.patch("entities/urn:x:T:1/attrs", json={"a": 5}).status_code == 204
-    partly = broker.patch("entities/urn:x:T:1/attrs", json={"a": 6, "zz": 1})
-    assert (partly.status_code, partly.json()["updated"]) == (207, ["a"])
+    partly = broker.patch("entities/urn:x:T:1/attrs", json={"a": 6, "zz": NULL})
+    assert (partly.status_code, partly.json()["updated"]) == (207, ["https://uri.etsi.org/ngsi-ld/default-context/a"])
+    assert broker.patch("entities/urn:x:T:1/attrs", json={"new": 1}).status_code == 204
     assert broker.patch("entities/urn:x:T:404/attrs", json={"a": 1}).status_code == 404
     assert broker.get("entities/urn:x:T:1?options=keyValues&attrs=a").json()["a"] == 6
 

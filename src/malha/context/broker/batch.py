@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entities, reading, rendering
-from malha.context.broker.contracts import ERRORS, AlreadyExists, Asked, BadRequestData, BrokerError, ResourceMissing
+from malha.context.broker import changes, checking, door, reading, rendering
+from malha.context.broker.changes import Changed
+from malha.context.broker.contracts import ERRORS, AlreadyExists, Asked, BadRequestData, InvalidRequest, ResourceMissing, Unfit
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityDocument, WriteMode, WriteOptions
+from malha.context.store.contracts import EntityDocument, StoredEntity, WriteMode, WriteOptions
 from malha.foundation.language import service as language
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
-from malha.vocabulary.contexts import service as contexts
+from malha.kernel.time import now
+from malha.vocabulary.contexts.contracts import ContextToFetch
 
 _REPLACE = WriteOptions(mode=WriteMode.REPLACE)
 
@@ -29,48 +32,84 @@ class _Outcome:
         self.success: list[str] = []
         self.created: list[str] = []
         self.errors: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
 
     def fail(self, uri: str, error: MalhaError) -> None:
-        etsi = error.etsi if isinstance(error, BrokerError) else "BadRequestData"
+        etsi = door.etsi_of(error)
         detail = language.explain(error, self.who.language)
+        more = {"findings": door.faults(error, self.who.language)} if isinstance(error, Unfit) else {}
         self.errors.append(
             {
                 "entityId": uri,
-                "error": {"type": ERRORS + etsi, "title": language.translate(door.TITLES[etsi], self.who.language), "detail": detail, "status": error.status},
+                "error": {
+                    "type": ERRORS + etsi,
+                    "title": language.translate(door.TITLES[etsi], self.who.language),
+                    "detail": detail,
+                    "status": error.status,
+                    **more,
+                },
             }
         )
 
     def response(self, status: int, *, ids: Sequence[str] | None = None) -> Response:
+        headers = {"NGSILD-Warning": self.warnings[0]} if self.warnings else {}
         if self.errors:
-            return rendering.plain({"success": self.success, "errors": self.errors}, status=207)
-        return rendering.plain(list(ids), status=status) if ids is not None else Response(status_code=status)
+            return rendering.plain({"success": self.success, "errors": self.errors}, status=207, headers=headers)
+        return rendering.plain(list(ids), status=status, headers=headers) if ids is not None else Response(status_code=status, headers=headers)
 
 
 type Work = Callable[[psycopg.Connection[Any], Asked, list[EntityDocument], _Outcome], Response]
 
 
-async def _batch(request: Request, work: Work) -> Response:
+async def _batch(request: Request, work: Work, *, nulls: bool = False, deep: bool = False, fragments: bool = False) -> Response:
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
     link = reading.linked(request)
     if link is not None and media == reading.JSON_LD:
         raise BadRequestData(msg("Com application/ld+json o @context vai no corpo, não no cabeçalho Link."))
     items = reading.items(payload)
+    options = [o for o in request.query_params.get("options", "").split(",") if o]
+    if set(options) - {"noOverwrite", "update", "replace"}:
+        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
 
     def inside(conn: psycopg.Connection[Any], who: Asked) -> Response:
         outcome = _Outcome(who)
         docs: list[EntityDocument] = []
+        there = _there(conn, who, items) if fragments else {}
         for item in items:
             try:
-                context = reading.item_context(item, media, link or contexts.CORE)
-                doc = reading.document(item, context, tenant_id=who.tenant_id)
+                context = door.words(conn, who, reading.item_source(item, media, link))
+                kept = there.get(str(item.get("id"))) if fragments else None
+                doc = reading.document(item, context, tenant_id=who.tenant_id, kept=kept, nulls=nulls, deep=deep)
                 door.require_reach(who, doc.types)
                 docs.append(doc)
+            except ContextToFetch:
+                raise
             except MalhaError as error:
                 outcome.fail(str(item.get("id", "")) if isinstance(item, dict) else "", error)
-        return work(conn, who, docs, outcome)
+        return work(conn, who, docs if fragments else _sound(conn, who, docs, outcome), outcome)
 
-    return await door.write(request, link or contexts.CORE, inside)
+    return await door.write(request, link, inside)
+
+
+def _there(conn: psycopg.Connection[Any], who: Asked, items: Iterable[Any]) -> dict[str, StoredEntity]:
+    """The entities that a batch of fragments is about, kept from other writers."""
+    uris = [item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
+    return store.by_uris(conn, who.tenant_id, uris, lock=True)
+
+
+def _sound(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> list[EntityDocument]:
+    """The documents that their model lets through; the others fail, each with its reasons."""
+    sound: list[EntityDocument] = []
+    for doc in docs:
+        try:
+            whole = checking.completed(conn, who, doc)
+            if warning := checking.checked(conn, who, whole):
+                outcome.warnings.append(warning)
+            sound.append(whole)
+        except MalhaError as error:
+            outcome.fail(doc.uri, error)
+    return sound
 
 
 def _write(conn: psycopg.Connection[Any], who: Asked, docs: Sequence[EntityDocument], outcome: _Outcome, options: WriteOptions = WriteOptions()) -> None:  # noqa: B008 -- frozen
@@ -94,8 +133,8 @@ async def create(request: Request) -> Response:
         for doc in docs:
             if doc.uri in there or doc.uri in fresh:
                 outcome.fail(doc.uri, AlreadyExists(msg("Já existe uma entidade “{uri}”."), uri=doc.uri))
-            elif any(value is None for value in doc.attributes.values()):
-                outcome.fail(doc.uri, BadRequestData(msg("Uma entidade nova não tem atributos a apagar (urn:ngsi-ld:null).")))
+            elif doc.expires_at is not None and doc.expires_at <= now():
+                outcome.fail(doc.uri, BadRequestData(msg("O expiresAt da entidade já passou.")))
             else:
                 fresh[doc.uri] = doc
         _write(conn, who, list(fresh.values()), outcome)
@@ -121,38 +160,49 @@ async def update(request: Request) -> Response:
     """POST /entityOperations/update: entities that are there; `noOverwrite` keeps their attributes."""
     keep = "noOverwrite" in request.query_params.get("options", "").split(",")
 
-    def work(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> Response:
-        good = _known(conn, who, docs, outcome)
+    def change(stored: StoredEntity, doc: EntityDocument) -> Changed:
         if keep:
-            stored = store.by_uris(conn, who.tenant_id, [doc.uri for doc in good])
-            good = [EntityDocument(d.uri, d.types, {n: v for n, v in d.attributes.items() if n not in stored[d.uri].attributes}, d.scopes) for d in good]
-        _write(conn, who, good, outcome)
-        return outcome.response(204)
+            return changes.append(stored.attributes, doc.attributes, overwrite=False)
+        return changes.update(stored.attributes, doc.attributes)
 
-    return await _batch(request, work)
+    return await _batch(request, _changing(change), nulls=not keep, fragments=True)
 
 
 async def merge(request: Request) -> Response:
     """POST /entityOperations/merge"""
+    observed_at = request.query_params.get("observedAt", "")
+
+    def change(stored: StoredEntity, doc: EntityDocument) -> Changed:
+        return changes.merge(stored.attributes, doc.attributes, observed_at=observed_at)
+
+    return await _batch(request, _changing(change), nulls=True, deep=True, fragments=True)
+
+
+def _changing(change: Callable[[StoredEntity, EntityDocument], Changed]) -> Work:
+    """Work that changes entities that are there, each after those before it; the others fail."""
 
     def work(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> Response:
-        good = _known(conn, who, docs, outcome)
-        stored = store.by_uris(conn, who.tenant_id, [doc.uri for doc in good])
-        merged = [
-            EntityDocument(d.uri, d.types, {n: entities.merged_attribute(stored[d.uri].attributes.get(n), v) for n, v in d.attributes.items()}, d.scopes) for d in good
-        ]  # fmt: skip
-        _write(conn, who, merged, outcome)
+        stored = store.by_uris(conn, who.tenant_id, [doc.uri for doc in docs], lock=True)
+        state = {uri: dict(entity.attributes) for uri, entity in stored.items()}
+        changed: list[EntityDocument] = []
+        for doc in docs:
+            if doc.uri not in stored or not door.within_reach(who, stored[doc.uri].types):
+                outcome.fail(doc.uri, ResourceMissing(msg("Não há nenhuma entidade “{uri}”."), uri=doc.uri))
+                continue
+            made = change(replace(stored[doc.uri], attributes=state[doc.uri]), doc)
+            whole = {name: each for name, each in {**state[doc.uri], **made.attributes}.items() if each is not None}
+            if not _sound(conn, who, [replace(doc, attributes=whole)], outcome):
+                continue
+            state[doc.uri] = whole
+            changed.append(replace(doc, attributes=made.attributes))
+            if made.left:
+                outcome.fail(doc.uri, BadRequestData(msg("Ficaram por mudar estes atributos: {names}."), names=", ".join(sorted(made.left))))
+        _write(conn, who, changed, outcome, WriteOptions(mode=WriteMode.ATTRIBUTES))
+        failed = {error["entityId"] for error in outcome.errors}
+        outcome.success = [uri for uri in outcome.success if uri not in failed]
         return outcome.response(204)
 
-    return await _batch(request, work)
-
-
-def _known(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> list[EntityDocument]:
-    there = store.existing(conn, who.tenant_id, [doc.uri for doc in docs])
-    for doc in docs:
-        if doc.uri not in there:
-            outcome.fail(doc.uri, ResourceMissing(msg("Não há nenhuma entidade “{uri}”."), uri=doc.uri))
-    return [doc for doc in docs if doc.uri in there]
+    return work
 
 
 async def delete(request: Request) -> Response:
@@ -163,12 +213,12 @@ async def delete(request: Request) -> Response:
     def inside(conn: psycopg.Connection[Any], who: Asked) -> Response:
         outcome = _Outcome(who)
         stored = store.by_uris(conn, who.tenant_id, uris)
-        for uri in dict.fromkeys(uris):
-            if uri in stored and door.within_reach(who, stored[uri].types):
+        for uri in uris:
+            if uri in stored and uri not in outcome.success and door.within_reach(who, stored[uri].types):
                 outcome.success.append(uri)
             else:
                 outcome.fail(uri, ResourceMissing(msg("Não há nenhuma entidade “{uri}”."), uri=uri))
         store.delete(conn, who.tenant_id, outcome.success)
         return outcome.response(204)
 
-    return await door.write(request, contexts.CORE, inside)
+    return await door.write(request, None, inside)

@@ -3,11 +3,16 @@
 BrokerError
 ├── InvalidRequest 400           the bytes are not a request: broken JSON, unknown parameter
 ├── BadRequestData 400           the request says something that cannot be
+│   └── Unfit 400                the entity does not fit its data model
 ├── NotSignedIn 401              no token, or none that holds
 ├── NotPermitted 403             known, but may not
 ├── ResourceMissing 404          no such entity, attribute or type for this reader
 ├── NonexistentTenant 404        no such tenant
 ├── AlreadyExists 409            an entity with that id exists
+├── MethodNotAllowed 405         the address is there, not for this verb
+├── LengthRequired 411           a body without a length
+├── TooComplex 403               the question would take too long
+├── OperationNotSupported 422    the operation makes no sense for this thing
 ├── TooLarge 413                 the body is over the limit
 ├── UnsupportedMedia 415         not JSON
 └── NotAcceptable 406            no form of answer that the reader takes
@@ -15,12 +20,14 @@ BrokerError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from malha.foundation.access.contracts import Principal
 from malha.kernel.errors import MalhaError
 from malha.vocabulary.contexts.service import Context
+from malha.vocabulary.models.contracts import Finding
 
 ERRORS = "https://uri.etsi.org/ngsi-ld/errors/"
 
@@ -42,6 +49,16 @@ class BadRequestData(BrokerError):
     """What the request says cannot be."""
 
     slug, status, etsi = "bad-request-data", 400, "BadRequestData"
+
+
+class Unfit(BadRequestData):
+    """The entity does not fit its data model; `findings` say why, property by property."""
+
+    slug = "unfit-entity"
+
+    def __init__(self, message: str, findings: Sequence[Finding], **params: object) -> None:
+        self.findings = tuple(findings)
+        super().__init__(message, **params)
 
 
 class NotSignedIn(BrokerError):
@@ -80,6 +97,30 @@ class AlreadyExists(BrokerError):
     slug, status, etsi = "already-exists", 409, "AlreadyExists"
 
 
+class OperationNotSupported(BrokerError):
+    """The operation makes no sense for this thing."""
+
+    slug, status, etsi = "operation-not-supported", 422, "OperationNotSupported"
+
+
+class TooComplex(BrokerError):
+    """The question would take too long."""
+
+    slug, status, etsi = "too-complex-query", 403, "TooComplexQuery"
+
+
+class LengthRequired(BrokerError):
+    """The body has no length."""
+
+    slug, status, etsi = "length-required", 411, "InvalidRequest"
+
+
+class MethodNotAllowed(BrokerError):
+    """The address is there, and not for this verb."""
+
+    slug, status, etsi = "method-not-allowed", 405, "InvalidRequest"
+
+
 class NotAcceptable(BrokerError):
     """The reader takes no form in which this can be answered."""
 
@@ -101,12 +142,18 @@ class UnsupportedMedia(BrokerError):
 #: problem type by slug for errors of other rooms (the rest is BadRequestData below 500)
 ETSI_BY_SLUG = {
     "context-not-available": "LdContextNotAvailable",
+    "unknown-context": "ResourceNotFound",
+    "unknown-organisation": "NonexistentTenant",
     "entity-not-found": "ResourceNotFound",
     "entity-exists": "AlreadyExists",
     "not-allowed": "AccessDenied",
     "beyond-reach": "AccessDenied",
     "no-agreement": "AccessDenied",
 }
+
+
+type Failures = dict[str, MalhaError]
+"""Contexts that could not be fetched for this request, by address, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +165,4 @@ class Asked:
     context: Context
     language: str
     tenant_named: str = ""
+    failures: Failures = field(default_factory=dict)

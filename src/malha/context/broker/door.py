@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import auth, pool, reading, tenants
-from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BrokerError, InvalidRequest, NotPermitted, TooManyRequests
+from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BadRequestData, BrokerError, Failures, NotPermitted, TooComplex, TooManyRequests, Unfit
 from malha.context.broker.quota import Quota
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access import reach
@@ -27,25 +27,49 @@ from malha.foundation.settings import service as settings
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.contexts.contracts import ContextNotAvailable, ContextToFetch, UnusableContext
 from malha.vocabulary.contexts.service import Context
+from malha.vocabulary.models import policy
 from malha.vocabulary.models import service as models
 
 logger = logging.getLogger(__name__)
+#: contexts that one request may have fetched for it
+CONTEXTS_LIMIT = 20
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 type Handler = Callable[[Request], Awaitable[Response]]
 
 TITLES = {
     "InvalidRequest": msg("O pedido não se consegue ler"), "BadRequestData": msg("O pedido tem dados que não servem"), "AlreadyExists": msg("Já existe"),
     "ResourceNotFound": msg("Não existe"), "NonexistentTenant": msg("Esse município não existe aqui"), "LdContextNotAvailable": msg("O @context não está disponível"),
+    "OperationNotSupported": msg("Isto não se pode fazer aqui"), "TooComplexQuery": msg("A pergunta é demasiado pesada"),
     "Unauthorized": msg("É preciso um token"), "AccessDenied": msg("Não tem permissão"), "InternalError": msg("Algo correu mal deste lado"),
     "TooManyRequests": msg("São demasiados pedidos"),
 }  # fmt: skip
 
 
+def etsi_of(error: MalhaError) -> str:
+    """The type of problem that GS CIM 009 §5.5.2 gives an error."""
+    return error.etsi if isinstance(error, BrokerError) else ETSI_BY_SLUG.get(error.slug) or ("BadRequestData" if error.status < 500 else "InternalError")
+
+
+def faults(error: Unfit, tongue: str) -> list[dict[str, str]]:
+    """What is wrong with an entity, by property, and how to mend it."""
+    said = ((found, models.in_language(found, tongue)) for found in error.findings[:100])
+    return [{"property": found.path, "code": found.code, "reason": wrong, "mend": mend} for found, (wrong, mend) in said]
+
+
 def problem(error: MalhaError, request: Request) -> Response:
     """An error as RFC 9457 problem in the reader's language, with the type that GS CIM 009 §5.5.2 gives it."""
-    etsi = error.etsi if isinstance(error, BrokerError) else ETSI_BY_SLUG.get(error.slug) or ("BadRequestData" if error.status < 500 else "InternalError")
+    etsi = etsi_of(error)
     tongue = language.of_request(request.headers, request.cookies)
-    body = {"type": ERRORS + etsi, "title": language.translate(TITLES[etsi], tongue), "detail": language.explain(error, tongue), "status": error.status}
+    body: dict[str, Any] = {
+        "type": ERRORS + etsi,
+        "title": language.translate(TITLES[etsi], tongue),
+        "detail": language.explain(error, tongue),
+        "status": error.status,
+    }
+    if isinstance(error, Unfit):
+        body["findings"] = faults(error, tongue)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(error.params["seconds"])
@@ -61,6 +85,8 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
     """
 
     async def answer(request: Request) -> Response:
+        if request.method in _WITH_BODY and "content-length" not in request.headers:
+            return Response(status_code=411)  # bare, and before anything else is looked at (§6.3.4)
         try:
             with reach.limited(averages=averages) as limits:
                 request.scope["malha.limited"] = limited
@@ -70,7 +96,7 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
         except MalhaError as error:
             response = problem(error, request)
         except psycopg.errors.QueryCanceled:
-            response = problem(InvalidRequest(msg("A pergunta demora demasiado; restrinja-a por tipo, lugar ou atributo.")), request)
+            response = problem(TooComplex(msg("A pergunta demora demasiado; restrinja-a por tipo, lugar ou atributo.")), request)
         except psycopg.Error:
             logger.exception("The database refused a request to %s", request.url.path)
             response = problem(MalhaError(msg("Algo correu mal deste lado; nada do pedido ficou guardado.")), request)
@@ -102,8 +128,11 @@ def _quota() -> Quota:
     return Quota(settings.current().tenant_requests_per_s)
 
 
-def asked(conn: psycopg.Connection[Any], request: Request, context: Context | None = None) -> Asked:
-    """Who asks, of which tenant, in which words."""
+def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, failures: Failures | None = None, tenant: list[int] | None = None) -> Asked:
+    """Who asks, of which tenant, in which words; `source` is the @context of the body, else that of the Link header holds.
+
+    `tenant` takes the tenant's id as soon as it is known, for whoever has to fetch a context then.
+    """
     slug = str(request.scope.get("malha.slug", "")) or by_host(conn, request)
     limited = bool(request.scope.get("malha.limited"))
     who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method, limited=limited)
@@ -112,8 +141,25 @@ def asked(conn: psycopg.Connection[Any], request: Request, context: Context | No
         raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=math.ceil(wait))
     request.scope["malha.principal"] = who
     reach.narrow(None if reach.only_types(who.reach) else who.reach)
-    words = context if context is not None else reading.linked(request) or contexts.CORE
-    return Asked(who.tenant_id, who, words, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""))
+    if tenant is not None:
+        tenant[:] = [who.tenant_id]
+    request.scope.setdefault("malha.media", policy.of_tenant(conn, who.tenant_id).usual_media)
+    one = Asked(
+        who.tenant_id, who, contexts.CORE, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""), failures or {}
+    )
+    return replace(one, context=words(conn, one, source if source is not None else reading.linked(request)))
+
+
+def words(conn: psycopg.Connection[Any], who: Asked, source: Any) -> Context:
+    """A context as sent, with what the tenant's shelf holds. Raises ContextToFetch, or why a fetch of a moment ago failed."""
+    if isinstance(source, Context):
+        return source
+    try:
+        return contexts.at_hand(conn, who.tenant_id, source)
+    except ContextToFetch as missing:
+        if missing.address in who.failures:
+            raise who.failures[missing.address] from missing
+        raise
 
 
 def by_host(conn: psycopg.Connection[Any], request: Request) -> str:
@@ -123,30 +169,69 @@ def by_host(conn: psycopg.Connection[Any], request: Request) -> str:
     return found.slug if found else ""
 
 
-async def read[T](request: Request, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+async def read[T](request: Request, work: Callable[[psycopg.Connection[Any], Asked], T], source: Any = None) -> T:
     """Run `work` in the tenant's scope for somebody who may read."""
 
-    def inside() -> T:
-        with pool.connection() as conn:
-            who = asked(conn, request)
-            who.principal.require(Capability.DATA_READ)
-            with pool.scoped(conn, who.tenant_id):
-                return work(conn, who)
+    def inside(conn: psycopg.Connection[Any], who: Asked) -> T:
+        who.principal.require(Capability.DATA_READ)
+        with pool.scoped(conn, who.tenant_id):
+            return work(conn, who)
 
-    return await pool.run(inside)
+    return await _attempt(request, source, inside)
 
 
-async def write[T](request: Request, context: Context, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+async def write[T](request: Request, source: Any, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
     """Run `work` in the tenant's transaction for somebody who may write; an error undoes all of it."""
 
-    def inside() -> T:
-        with pool.connection() as conn:
-            who = asked(conn, request, context)
-            who.principal.require(Capability.DATA_WRITE)
-            with database.tenant_transaction(conn, [who.tenant_id]):
-                return work(conn, who)
+    def inside(conn: psycopg.Connection[Any], who: Asked) -> T:
+        who.principal.require(Capability.DATA_WRITE)
+        with database.tenant_transaction(conn, [who.tenant_id]):
+            return work(conn, who)
 
-    return await pool.run(inside)
+    return await _attempt(request, source, inside)
+
+
+async def context_of(request: Request, media: str, payload: Any) -> Context:
+    """The context that holds for a body (§5.5.5), fetched if need be, for a principal that is known."""
+    source = reading.source_of(request, media, payload)
+    return contexts.CORE if source is None else await _attempt(request, source, lambda _, who: who.context)
+
+
+async def linked(request: Request) -> Context:
+    """The context of the Link header, or the core, for a principal that is known."""
+    return contexts.CORE if reading.linked(request) is None else await _attempt(request, None, lambda _, who: who.context)
+
+
+async def look[T](request: Request, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+    """Run `work` in the tenant's transaction for somebody who may read, where the reading leaves a trace (a use counted)."""
+
+    def inside(conn: psycopg.Connection[Any], who: Asked) -> T:
+        who.principal.require(Capability.DATA_READ)
+        with database.tenant_transaction(conn, [who.tenant_id]):
+            return work(conn, who)
+
+    return await _attempt(request, None, inside)
+
+
+async def _attempt[T](request: Request, source: Any, inside: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+    """Run `inside`; where a context is not on the shelf yet, undo all, fetch it without holding a connection, and run again."""
+    failures: Failures = {}
+    tenant: list[int] = []
+
+    def once() -> T:
+        with pool.connection() as conn:
+            who = asked(conn, request, source, failures, tenant)
+            return inside(conn, who)
+
+    for _ in range(CONTEXTS_LIMIT):
+        try:
+            return await pool.run(once)
+        except ContextToFetch as missing:
+            try:
+                await pool.run_apart(partial(contexts.bring, pool.connection, tenant[0], missing.address))
+            except (ContextNotAvailable, UnusableContext) as reason:
+                failures[missing.address] = reason
+    raise BadRequestData(msg("O pedido nomeia @context a mais."))
 
 
 def within_reach(who: Asked, types: tuple[str, ...]) -> bool:

@@ -11,35 +11,63 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, reading, rendering
-from malha.context.broker.contracts import AlreadyExists, Asked, BadRequestData, ResourceMissing
+from malha.context.broker import attributes, changes, checking, door, linked, projection, reading, rendering
+from malha.context.broker.changes import Changed
+from malha.context.broker.contracts import AlreadyExists, Asked, BadRequestData, InvalidRequest, MethodNotAllowed, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, StoredEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.table import usable_uri
+from malha.foundation.language import service as language
 from malha.kernel.text import msg
+from malha.kernel.time import now
 from malha.vocabulary.contexts import service as contexts
 
 _REPLACE = WriteOptions(mode=WriteMode.REPLACE)
-type Edit = Callable[[psycopg.Connection[Any], Asked, StoredEntity], Response]
+_ATTRIBUTES = WriteOptions(mode=WriteMode.ATTRIBUTES)
+type Work = Callable[[psycopg.Connection[Any], Asked, StoredEntity], Response]
 
 
 async def retrieve(request: Request) -> Response:
     """GET /entities/{id}"""
-    uri = request.path_params["id"]
+    uri = _uri(request)
+    projection.check_parameters(request, projection.RETRIEVE)
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, rendering.Wanted]:
-        return door.shown(who, _found(conn, who, uri)), rendering.wanted(request, who.context)
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[list[StoredEntity], rendering.Wanted, linked.Joined]:
+        want = rendering.wanted(request, who.context)
+        found = door.shown(who, _found(conn, who, uri, request))
+        return [found], want, linked.join(conn, who, [found], want)
 
-    entity, want = await door.read(request, work)
-    if want.attrs and not want.attrs & set(entity.attributes):
+    found, want, joined = await door.read(request, work)
+    if want.attrs and not want.attrs & set(found[0].attributes):
         raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
-    if want.media == rendering.GEO_JSON:
-        return rendering.answer(rendering.feature(entity, want), want)
-    return rendering.answer(rendering.entity(entity, want), want)
+    if (want.pick or want.omit) and not rendering.entity(found[0], want):
+        raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
+    return rendering.one(found[0], want, joined)
 
 
-def _found(conn: psycopg.Connection[Any], who: Asked, uri: str) -> StoredEntity:
-    entity = store.retrieve(conn, who.tenant_id, uri)
-    if not door.within_reach(who, entity.types):
+def _uri(request: Request) -> str:
+    """The id in the path. Raises BadRequestData for what is no URI."""
+    uri = str(request.path_params.get("id", ""))
+    if uri.rstrip("/").endswith("/attrs"):
+        raise MethodNotAllowed(msg("Falta o nome do atributo."))
+    if not usable_uri(uri):
+        raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+    return uri
+
+
+def _name(request: Request, who: Asked) -> str:
+    """The attribute in the path. Raises BadRequestData for what is no name."""
+    name = str(request.path_params.get("attr", ""))
+    if not attributes.usable_name(name):
+        raise BadRequestData(msg("O nome “{name}” não serve para um atributo."), name=name[:80])
+    return who.context.expand(name)
+
+
+def _found(conn: psycopg.Connection[Any], who: Asked, uri: str, request: Request | None = None, *, lock: bool = False) -> StoredEntity:
+    """The entity, when the principal reaches it and it is of the types that the request names."""
+    entity = store.retrieve(conn, who.tenant_id, uri, lock=lock)
+    wish = request.query_params.get("type", "") if request else ""
+    if not door.within_reach(who, entity.types) or (wish and not store.type_holds(store.rename_in_types(wish, who.context.expand), entity.types)):
         raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
     return entity
 
@@ -54,55 +82,69 @@ def _stored(outcome: WriteOutcome) -> WriteOutcome:
 async def create(request: Request) -> Response:
     """POST /entities"""
     media = reading.media_type(request)
-    payload = reading.decode(await reading.body_of(request))
-    context = reading.context_of(request, media, payload)
+    payload = reading.entity_body(await reading.body_of(request))
+    source = reading.source_of(request, media, payload)
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> str:
-        doc = reading.document(payload, context, tenant_id=who.tenant_id)
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[str, str]:
+        doc = reading.document(payload, who.context, tenant_id=who.tenant_id)
         door.require_reach(who, doc.types)
-        if any(value is None for value in doc.attributes.values()):
-            raise BadRequestData(msg("Uma entidade nova não tem atributos a apagar (urn:ngsi-ld:null)."))
+        check_expiry(doc)
+        doc = checking.completed(conn, who, doc)
+        warning = checking.checked(conn, who, doc)
         if store.exists(conn, who.tenant_id, doc.uri) or not _stored(store.upsert_documents(conn, who.tenant_id, [doc])).created:
             raise AlreadyExists(msg("Já existe uma entidade “{uri}”."), uri=doc.uri)
-        return doc.uri
+        return doc.uri, warning
 
-    uri = await door.write(request, context, work)
-    return Response(status_code=201, headers={"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/entities/{quote(uri, safe=':')}"})
+    uri, warning = await door.write(request, source, work)
+    headers = {"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/entities/{quote(uri, safe=':')}"}
+    return Response(status_code=201, headers=headers | ({"NGSILD-Warning": warning} if warning else {}))
 
 
-async def _edit(request: Request, edit: Callable[[Any, Any], Edit]) -> Response:
+def check_expiry(doc: EntityDocument) -> None:
+    """Raise BadRequestData for an entity that would be over before it began (§4.22)."""
+    if doc.expires_at is not None and doc.expires_at <= now():
+        raise BadRequestData(msg("O expiresAt da entidade já passou."))
+
+
+async def _edit(request: Request, edit: Callable[[dict[str, Any]], Work]) -> Response:
+    uri = _uri(request)
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
-    context = reading.context_of(request, media, payload)
     if not isinstance(payload, dict):
         raise BadRequestData(msg("Envie um objeto JSON."))
-    run = edit(payload, context)
+    source = reading.source_of(request, media, payload)
+    if not set(payload) - {"@context"}:
+        raise BadRequestData(msg("O pedido não diz o que muda."))
+    if payload.get("id", uri) != uri:
+        raise BadRequestData(msg("O “id” do corpo não é o do endereço."))
+    run = edit(payload)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        return run(conn, who, _found(conn, who, request.path_params["id"]))
+        return run(conn, who, _found(conn, who, uri, None if request.method == "PUT" and "attr" not in request.path_params else request, lock=True))
 
-    return await door.write(request, context, work)
-
-
-def _attributes(payload: Mapping[str, Any], context: Any, who: Asked, entity: StoredEntity) -> dict[str, Any]:
-    if "type" in payload:
-        door.require_reach(who, entity.types)
-    return reading.attributes_of(payload, context, entity.types[0], tenant_id=who.tenant_id)
+    return await door.write(request, source, work)
 
 
-def _types(payload: Mapping[str, Any], context: Any, entity: StoredEntity) -> tuple[str, ...]:
-    more = payload.get("type", [])
-    return (*entity.types, *(t for t in (context.expand(m) for m in ([more] if isinstance(more, str) else more)) if t not in entity.types))
+def _write(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity, doc: EntityDocument, changed: Changed) -> Response:
+    """Store what changes of an entity, checked by its model as it will be. 204, with a warning where the model has one."""
+    after = {**entity.attributes, **changed.attributes}
+    warning = checking.checked(conn, who, dataclass_replace(doc, attributes={n: a for n, a in after.items() if a is not None}))
+    change = dataclass_replace(doc, attributes=changed.attributes)
+    if changed.attributes or doc.scopes or doc.expires_at or doc.gone or doc.types != entity.types:
+        _stored(store.upsert_documents(conn, who.tenant_id, [change], _ATTRIBUTES))
+    return Response(status_code=204, headers={"NGSILD-Warning": warning} if warning else {})
 
 
 async def replace(request: Request) -> Response:
     """PUT /entities/{id}: the whole entity; createdAt stays."""
 
-    def edit(payload: Any, context: Any) -> Edit:
+    def edit(payload: dict[str, Any]) -> Work:
         def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
-            doc = reading.document({"type": list(entity.types), **payload, "id": entity.uri}, context, tenant_id=who.tenant_id)
-            _stored(store.upsert_documents(conn, who.tenant_id, [dataclass_replace(doc, types=entity.types)], _REPLACE))
-            return Response(status_code=204)
+            doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity)
+            doc = checking.completed(conn, who, doc)
+            warning = checking.checked(conn, who, doc)
+            _stored(store.upsert_documents(conn, who.tenant_id, [doc], _REPLACE))
+            return Response(status_code=204, headers={"NGSILD-Warning": warning} if warning else {})
 
         return run
 
@@ -111,70 +153,75 @@ async def replace(request: Request) -> Response:
 
 async def merge(request: Request) -> Response:
     """PATCH /entities/{id}: merge patch (§5.6.17): members that are named change, the rest of each attribute stays."""
+    observed_at, lang = request.query_params.get("observedAt", ""), request.query_params.get("lang", "")
+    if observed_at:
+        attributes.instant("observedAt", observed_at)
 
-    def edit(payload: Any, context: Any) -> Edit:
+    def edit(payload: dict[str, Any]) -> Work:
         def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
-            attributes = _attributes(payload, context, who, entity)
-            merged = {name: merged_attribute(entity.attributes.get(name), value) for name, value in attributes.items()}
-            _stored(store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, _types(payload, context, entity), merged)]))
-            return Response(status_code=204)
+            said = in_language(payload, entity, who, lang) if lang else payload
+            doc = reading.document(said, who.context, tenant_id=who.tenant_id, kept=entity, nulls=True, deep=True)
+            return _write(conn, who, entity, doc, changes.merge(entity.attributes, doc.attributes, observed_at=observed_at))
 
         return run
 
     return await _edit(request, edit)
 
 
-def merged_attribute(current: Any, patch: Any) -> Any:
-    """An attribute after a patch: same kind and instance, members replaced; another kind replaces it whole."""
-    if (
-        isinstance(current, dict)
-        and isinstance(patch, dict)
-        and current.get("type") == patch.get("type")
-        and current.get("datasetId") == patch.get("datasetId")
-    ):
-        merged = {**current, **patch}
-        if isinstance(current.get("value"), dict) and isinstance(patch.get("value"), dict) and patch["type"] == "Property":
-            merged["value"] = {k: v for k, v in {**current["value"], **patch["value"]}.items() if v != reading.NULL}
-        if isinstance(patch.get("languageMap"), dict):
-            merged["languageMap"] = {k: v for k, v in {**current["languageMap"], **patch["languageMap"]}.items() if v != reading.NULL}
-        return {k: v for k, v in merged.items() if v != reading.NULL}
-    return patch
+def in_language(payload: Mapping[str, Any], entity: StoredEntity, who: Asked, lang: str) -> dict[str, Any]:
+    """A fragment in which bare texts of LanguageProperties are said in the language `lang` (§5.6.17)."""
+    out = dict(payload)
+    for member, thing in payload.items():
+        known = entity.attributes.get(who.context.expand(member)) if isinstance(thing, str) and attributes.usable_name(member) else None
+        if isinstance(known, dict) and known.get("type") == "LanguageProperty":
+            out[member] = {"type": "LanguageProperty", "languageMap": {lang: thing}}
+    return out
 
 
 async def append(request: Request) -> Response:
     """POST /entities/{id}/attrs: add attributes, replacing those that are there unless `noOverwrite`."""
-    keep = "noOverwrite" in request.query_params.get("options", "").split(",")
-    return await _change_attributes(request, lambda name, entity: not (keep and name in entity.attributes), msg("O atributo já existe."))
+    options = [o for o in request.query_params.get("options", "").split(",") if o]
+    if set(options) - {"noOverwrite"}:
+        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
+    keep = "noOverwrite" in options
 
-
-async def update(request: Request) -> Response:
-    """PATCH /entities/{id}/attrs: replace attributes that are there."""
-    return await _change_attributes(request, lambda name, entity: name in entity.attributes, msg("A entidade não tem este atributo."))
-
-
-async def _change_attributes(request: Request, allowed: Callable[[str, StoredEntity], bool], otherwise: str) -> Response:
-    def edit(payload: Any, context: Any) -> Edit:
+    def edit(payload: dict[str, Any]) -> Work:
         def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
-            attributes = _attributes(payload, context, who, entity)
-            good = {name: value for name, value in attributes.items() if allowed(name, entity)}
-            types = _types(payload, context, entity)
-            if good or types != entity.types:
-                _stored(store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, types, good)]))
-            return _partly(list(attributes), set(good), context, otherwise)
+            doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity)
+            changed = changes.append(entity.attributes, doc.attributes, overwrite=not keep)
+            if doc.scopes and entity.scopes and keep:
+                doc = dataclass_replace(doc, scopes=())
+            return _partly(_write(conn, who, entity, doc, changed), changed, who)
 
         return run
 
     return await _edit(request, edit)
 
 
-def _partly(named: list[str], good: set[str], context: Any, otherwise: str) -> Response:
-    """204 when everything was done, else 207 with what was and what was not (§5.2.18)."""
-    left = [name for name in named if name not in good]
-    if not left:
-        return Response(status_code=204)
+async def update(request: Request) -> Response:
+    """PATCH /entities/{id}/attrs: replace attributes whole, add new ones, take away those without value."""
+
+    def edit(payload: dict[str, Any]) -> Work:
+        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
+            doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity, nulls=True)
+            changed = changes.update(entity.attributes, doc.attributes)
+            if (doc.scopes or "scope" in doc.gone) and not entity.scopes:
+                doc = dataclass_replace(doc, scopes=(), gone=doc.gone - {"scope"})
+                changed.left["scope"] = changes.MISSING
+            return _partly(_write(conn, who, entity, doc, changed), changed, who)
+
+        return run
+
+    return await _edit(request, edit)
+
+
+def _partly(otherwise: Response, changed: Changed, who: Asked) -> Response:
+    """What was written, or 207 with what was and what was not, by IRI (§5.2.18)."""
+    if not changed.left:
+        return otherwise
     body = {
-        "updated": [context.compact(name) for name in named if name in good],
-        "notUpdated": [{"attributeName": context.compact(name), "reason": otherwise} for name in left],
+        "updated": [contexts.iri_of(name) for name in changed.done],
+        "notUpdated": [{"attributeName": contexts.iri_of(name), "reason": language.translate(reason, who.language)} for name, reason in changed.left.items()],
     }
     return rendering.plain(body, status=207)
 
@@ -182,81 +229,112 @@ def _partly(named: list[str], good: set[str], context: Any, otherwise: str) -> R
 async def change_attribute(request: Request) -> Response:
     """PATCH /entities/{id}/attrs/{attr}: change members of one attribute (§5.6.4)."""
 
-    def edit(payload: Any, context: Any) -> Edit:
-        name = context.expand(request.path_params["attr"])
-
+    def edit(payload: dict[str, Any]) -> Work:
         def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
-            current = _instance(entity, name, payload.get("datasetId"))
-            patch = {key: value for key, value in payload.items() if key != "@context"}
-            typed = {"type": current["type"], **({} if reading.has_value(patch) else {_member(current): current[_member(current)]}), **patch}
-            change = reading.attributes_of({request.path_params["attr"]: typed}, context, entity.types[0], tenant_id=who.tenant_id)
-            merged = {n: None if v is None else merged_attribute(current, v) for n, v in change.items()}
-            _stored(store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, entity.types, merged)]))
-            return Response(status_code=204)
+            name = _attribute(request, who)
+            dataset = _dataset(payload.get("datasetId"))
+            current = _instance(entity, name, dataset)
+            patch = _fragment(payload, current)
+            read = attributes.Reader(who.context, nulls=True).instance(str(request.path_params["attr"]), patch, None, 0)
+            after = changes.instances(entity.attributes[name])
+            if changes.gone(read):
+                del after[dataset]
+            else:
+                after[dataset] = changes.partial(current, read)
+            doc = EntityDocument(entity.uri, entity.types, {})
+            return _write(conn, who, entity, doc, Changed({name: changes.whole(after)}))
 
         return run
 
     return await _edit(request, edit)
+
+
+def _dataset(said: Any) -> str:
+    return "" if said is None or said == "@none" else attributes.uri("datasetId", said)
+
+
+def _fragment(payload: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """A partial attribute as a whole one: with the type and, where it names none, the value that are there."""
+    patch = {key: value for key, value in payload.items() if key != "@context"}
+    kind, holder = str(current["type"]), MEMBER[str(current["type"])]
+    if patch.get("type", kind) != kind:
+        raise BadRequestData(msg("O atributo é {kind}; para o mudar de tipo, substitua-o."), kind=kind)
+    patch.setdefault("type", kind)
+    if holder not in patch:
+        patch[holder] = current[holder]
+    return patch
 
 
 async def replace_attribute(request: Request) -> Response:
     """PUT /entities/{id}/attrs/{attr}: replace one attribute that is there."""
 
-    def edit(payload: Any, context: Any) -> Edit:
+    def edit(payload: dict[str, Any]) -> Work:
         def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
-            name = context.expand(request.path_params["attr"])
-            _instance(entity, name, payload.get("datasetId"))
+            name = _attribute(request, who)
             body = {key: value for key, value in payload.items() if key != "@context"}
-            change = reading.attributes_of({request.path_params["attr"]: body}, context, entity.types[0], tenant_id=who.tenant_id)
-            _stored(store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, entity.types, change)]))
-            return Response(status_code=204)
+            dataset = _dataset(body.get("datasetId"))
+            _instance(entity, name, dataset)
+            read = attributes.Reader(who.context).attribute(
+                str(request.path_params["attr"]), body, attributes.kinds_of(entity.types[0], who.tenant_id).get(name)
+            )
+            after = changes.instances(entity.attributes[name]) | changes.instances(read)
+            return _write(conn, who, entity, EntityDocument(entity.uri, entity.types, {}), Changed({name: changes.whole(after)}))
 
         return run
 
     return await _edit(request, edit)
 
 
-def _instance(entity: StoredEntity, name: str, dataset: object = None) -> dict[str, Any]:
-    found = entity.attributes.get(name)
-    for instance in found if isinstance(found, list) else [found]:
-        if isinstance(instance, dict) and instance.get("datasetId") == dataset:
-            return instance
-    raise ResourceMissing(msg("A entidade “{uri}” não tem o atributo “{name}”."), uri=entity.uri, name=name)
+def _attribute(request: Request, who: Asked) -> str:
+    """The attribute in the path; its scope and expiry are changed with the entity. Raises BadRequestData."""
+    if request.path_params.get("attr") in {"scope", "expiresAt", "id", "type"}:
+        raise BadRequestData(msg("“{name}” muda-se com a entidade, não como atributo."), name=request.path_params["attr"])
+    return _name(request, who)
 
 
-def _member(instance: Mapping[str, Any]) -> str:
-    return MEMBER.get(str(instance["type"]), "value")
+def _instance(entity: StoredEntity, name: str, dataset: str = "") -> dict[str, Any]:
+    found = changes.instances(entity.attributes.get(name)).get(dataset)
+    if found is None:
+        raise ResourceMissing(msg("A entidade “{uri}” não tem o atributo “{name}”."), uri=entity.uri, name=name)
+    return found
 
 
 async def delete_attribute(request: Request) -> Response:
     """DELETE /entities/{id}/attrs/{attr}, one instance by `datasetId`, all with `deleteAll=true`."""
-    uri, params = request.path_params["id"], request.query_params
-    context = reading.linked(request) or contexts.CORE
+    uri, params = _uri(request), request.query_params
+    if params.get("deleteAll", "false") not in {"true", "false"}:
+        raise BadRequestData(msg("“{name}” é true ou false."), name="deleteAll")
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
-        entity = _found(conn, who, uri)
-        name = context.expand(request.path_params["attr"])
+        name = _name(request, who)
+        entity = _found(conn, who, uri, request, lock=True)
+        if request.path_params["attr"] == "scope":
+            if not entity.scopes:
+                _instance(entity, name)
+            store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, entity.types, {}, gone=frozenset({"scope"}))])
+            return
+        after = changes.instances(entity.attributes.get(name))
         if params.get("deleteAll") == "true":
-            change = None if name in entity.attributes else _instance(entity, name)
+            if not after:
+                _instance(entity, name)
+            after = {}
         else:
-            gone = _instance(entity, name, params.get("datasetId"))
-            change = {key: value for key, value in gone.items() if key in {"type", "datasetId"}} | {_member(gone): None}
-        store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, entity.types, {name: change})])
+            dataset = _dataset(params.get("datasetId"))
+            _instance(entity, name, dataset)
+            del after[dataset]
+        _write(conn, who, entity, EntityDocument(entity.uri, entity.types, {}), Changed({name: changes.whole(after)}))
 
-    await door.write(request, context, work)
+    await door.write(request, None, work)
     return Response(status_code=204)
 
 
 async def delete(request: Request) -> Response:
     """DELETE /entities/{id}"""
-    uri, wish = request.path_params["id"], request.query_params.get("type", "")
-    context = reading.linked(request) or contexts.CORE
+    uri = _uri(request)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
-        entity = _found(conn, who, uri)
-        if wish and context.expand(wish) not in entity.types:
-            raise ResourceMissing(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
+        _found(conn, who, uri, request)
         store.delete(conn, who.tenant_id, [uri])
 
-    await door.write(request, context, work)
+    await door.write(request, None, work)
     return Response(status_code=204)

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Route
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Match, Route
 
-from malha.context.broker import batch, discovery, entities, query
-from malha.context.broker.door import Handler, guarded
+from malha.context.broker import batch, discovery, entities, jsonld_contexts, query
+from malha.context.broker.contracts import MethodNotAllowed, ResourceMissing
+from malha.context.broker.door import Handler, guarded, problem
+from malha.kernel.text import msg
 
 ROOT = "/ngsi-ld/v1"
+
+
+async def not_found(request: Request, _error: Exception) -> Response:
+    """What is no address of the API, said as its problems are."""
+    if not request.url.path.startswith(ROOT):
+        return PlainTextResponse("Not Found", status_code=404)
+    return problem(ResourceMissing(msg("Não há nada neste endereço.")), request)
+
+
+async def not_allowed(request: Request, _error: Exception) -> Response:
+    """An address that does not take the verb: what it takes, in Allow; OPTIONS is answered with that."""
+    allowed = {"OPTIONS"}
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches({**request.scope, "method": "OPTIONS"})[0] is not Match.NONE:
+            allowed |= route.methods or set()
+    headers = {"Allow": ", ".join(sorted(allowed))}
+    if "PATCH" in allowed:
+        headers["Accept-Patch"] = "application/json, application/ld+json, application/merge-patch+json"
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    response = problem(MethodNotAllowed(msg("Este endereço não aceita {method}."), method=request.method), request)
+    response.headers.update(headers)
+    return response
 
 
 def routes() -> list[BaseRoute]:
@@ -15,6 +42,7 @@ def routes() -> list[BaseRoute]:
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/entities", query.query),
         ("POST", "/entities", entities.create),
+        ("DELETE", "/entities", query.purge),
         ("GET", "/entities/{id}", entities.retrieve),
         ("PUT", "/entities/{id}", entities.replace),
         ("PATCH", "/entities/{id}", entities.merge),
@@ -31,8 +59,17 @@ def routes() -> list[BaseRoute]:
         ("POST", "/entityOperations/delete", batch.delete),
         ("POST", "/entityOperations/query", query.query_by_body),
         ("GET", "/types", discovery.types),
-        ("GET", "/types/{type}", discovery.type_),
+        ("GET", "/types/{type:path}", discovery.type_),
         ("GET", "/attributes", discovery.attributes),
+        ("GET", "/attributes/{attr:path}", discovery.attribute),
+        ("GET", "/jsonldContexts", jsonld_contexts.list_all),
+        ("POST", "/jsonldContexts", jsonld_contexts.add),
+        ("GET", "/jsonldContexts/{id}", jsonld_contexts.serve),
+        ("DELETE", "/jsonldContexts/{id}", jsonld_contexts.delete),
     ]
-    longest_first = sorted(table, key=lambda row: -row[1].count("/"))  # an id may hold a slash
-    return [Route(ROOT + path.replace("{id}", "{id:path}"), guarded(handler, limited=True), methods=[method]) for method, path, handler in longest_first]
+    table += [(method, f"{path}/", handler) for method, path, handler in table if not path.endswith("}")]
+    longest_first = sorted(table, key=lambda row: ("{" in row[1], -row[1].rstrip("/").count("/")))  # an id may hold a slash
+    return [
+        Route(ROOT + path.replace("{id}", "{id:path}"), guarded(handler, limited=handler.__module__ != jsonld_contexts.__name__), methods=[method])
+        for method, path, handler in longest_first
+    ]

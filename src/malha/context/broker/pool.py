@@ -19,11 +19,13 @@ from malha.kernel.errors import Unavailable
 from malha.kernel.text import msg
 
 SIZE = 8
+APART = 4
 WAIT_SECONDS = 10.0
 STATEMENT_SECONDS = 30
 _lock = threading.Lock()
 _pools: dict[str, ConnectionPool[psycopg.Connection[Any]]] = {}
 _limiter: RunVar[CapacityLimiter] = RunVar("plane")
+_apart: RunVar[CapacityLimiter] = RunVar("plane apart")
 
 
 def _configure(conn: psycopg.Connection[Any]) -> None:
@@ -62,10 +64,19 @@ def scoped(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[psycopg.Co
 
 async def run[T](work: Callable[[], T]) -> T:
     """Run `work` in one of as many threads as there are connections."""
-    limiter = _limiter.get(None)
+    return await _threads(work, _limiter, SIZE)
+
+
+async def run_apart[T](work: Callable[[], T]) -> T:
+    """Run `work`, which waits for the network, in a thread of its own few: nobody who waits for the database waits for it."""
+    return await _threads(work, _apart, APART)
+
+
+async def _threads[T](work: Callable[[], T], kept: RunVar[CapacityLimiter], size: int) -> T:
+    limiter = kept.get(None)
     if limiter is None:
-        limiter = CapacityLimiter(SIZE)
-        _limiter.set(limiter)
+        limiter = CapacityLimiter(size)
+        kept.set(limiter)
     return await anyio.to_thread.run_sync(work, limiter=limiter)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,47 +11,117 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, questions, reading, rendering
-from malha.context.broker.contracts import Asked
+from malha.context.broker import door, linked, projection, questions, reading, rendering
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.questions import Question
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityPage
+from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, StoredEntity, WriteMode, WriteOptions
+from malha.kernel.text import msg
 from malha.vocabulary.contexts.service import Context
 
 
 async def query(request: Request) -> Response:
     """GET /entities"""
-    return await _answer(request, lambda context: questions.parse(dict(request.query_params), context))
+    params = _parameters(request)
+    return await _answer(request, lambda context: questions.parse(params, context))
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """The query parameters, each at most once. Raises InvalidRequest."""
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in found:
+            raise InvalidRequest(msg("O parâmetro “{name}” vem mais do que uma vez."), name=name[:40])
+        found[name] = value
+    return found
 
 
 async def query_by_body(request: Request) -> Response:
     """POST /entityOperations/query"""
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
-    context = reading.context_of(request, media, payload)
-    return await _answer(request, lambda _: questions.of_body(payload, context, request.query_params), context)
+    source = reading.source_of(request, media, payload)
+    asked, selectors = questions.of_body(payload, _parameters(request))
+
+    return await _answer(request, lambda context: questions.with_selectors(asked, selectors, context), source, asked)
 
 
-async def _answer(request: Request, ask: Callable[[Context], Question], context: Context | None = None) -> Response:
-    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[EntityPage, Question, rendering.Wanted]:
-        words = context or who.context
-        want = rendering.wanted(request, words)
-        question = ask(words)
-        narrowed = questions.narrowed(question.query, who.principal.types)
-        if narrowed is None:
-            return EntityPage([], 0 if question.count else None), question, want
-        questions.refuse_personal(conn, who, narrowed)
-        page = store.query(conn, [who.tenant_id], narrowed)
-        return EntityPage([door.shown(who, entity) for entity in page.entities], page.total), question, want
+async def _answer(request: Request, ask: Callable[[Context], Question], source: Any = None, body: dict[str, str] | None = None) -> Response:
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[EntityPage, Question, rendering.Wanted, linked.Joined]:
+        want = rendering.wanted(request, who.context, body)
+        question = ask(who.context)
+        if body and "geometryProperty" in body and want.media != rendering.GEO_JSON:
+            raise BadRequestData(msg("“geometryProperty” só serve com application/geo+json."))
+        if want.pick and not any(name in projection.OWN for name in want.pick.names):
+            question = replace(question, query=replace(question.query, having=tuple(want.pick.names)))
+        page = _page(conn, who, question)
+        return page, question, want, linked.join(conn, who, page.entities, want)
 
-    page, question, want = await door.read(request, work)
+    page, question, want, joined = await door.read(request, work, source)
     headers = {} if page.total is None else {"NGSILD-Results-Count": str(page.total)}
+    response = rendering.entities(page.entities, want, headers, joined)
     if links := _pages(request, page, question):
-        headers["Link"] = links
-    response = rendering.entities(page.entities, want, {k: v for k, v in headers.items() if k != "Link"})
-    if links:
         response.headers.append("Link", links)
     return response
+
+
+def _page(conn: psycopg.Connection[Any], who: Asked, question: Question) -> EntityPage:
+    """The page that a question asks for, within the reader's reach."""
+    narrowed = questions.narrowed(question.query, who.principal.types)
+    if narrowed is None:
+        return EntityPage([], 0 if question.count else None)
+    questions.refuse_personal(conn, who, narrowed)
+    page = store.query(conn, [who.tenant_id], narrowed)
+    return EntityPage([door.shown(who, entity) for entity in page.entities], page.total)
+
+
+_PURGE = questions.FILTERS | {"keep", "drop", "options"}
+
+
+async def purge(request: Request) -> Response:
+    """DELETE /entities: all that match, whole, or of each the attributes in `drop` or all but those in `keep` (§5.6.21)."""
+    params = _parameters(request)
+    projection.check_parameters(request, _PURGE)
+    if "keep" in params and "drop" in params:
+        raise BadRequestData(msg("Use keep ou drop, não os dois."))
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> None:
+        question = questions.filters(params, who.context)
+        _require_filter(params, question)
+        keep, drop = (projection.attributes(params.get(name, ""), who.context.expand) for name in ("keep", "drop"))
+        narrowed = questions.narrowed(question, who.principal.types)
+        after = 0
+        while narrowed is not None:
+            page = store.query(conn, [who.tenant_id], replace(narrowed, limit=PURGE_CHUNK, after_id=after))
+            _take(conn, who, page.entities, keep, drop)
+            if len(page.entities) < PURGE_CHUNK:
+                return
+            after = page.entities[-1].id
+
+    await door.write(request, None, work)
+    return Response(status_code=204)
+
+
+PURGE_CHUNK = 1000
+
+
+def _take(conn: psycopg.Connection[Any], who: Asked, found: Sequence[StoredEntity], keep: frozenset[str], drop: frozenset[str]) -> None:
+    if not keep and not drop:
+        store.delete(conn, who.tenant_id, [entity.uri for entity in found])
+        return
+    gone = [(entity, [name for name in entity.attributes if (name in drop if drop else name not in keep)]) for entity in found]
+    docs = [EntityDocument(entity.uri, entity.types, dict.fromkeys(names)) for entity, names in gone if names]
+    store.upsert_documents(conn, who.tenant_id, docs, WriteOptions(mode=WriteMode.ATTRIBUTES))
+
+
+def _require_filter(params: dict[str, str], question: EntityQuery) -> None:
+    """Raise BadRequestData for a purge that would take too much (§5.6.21.4)."""
+    named = bool(question.q) and bool(store.names_in_question(question.q) - questions.SYSTEM)
+    if question.q and store.links_in_question(question.q):
+        raise BadRequestData(msg("Ao apagar, a pergunta q não segue ligações."))
+    if params.get("local") == "true" or params.get("type") or named or question.geo or set(question.attrs) - questions.SYSTEM:
+        return
+    raise BadRequestData(msg("A pergunta é demasiado larga: dê type, attrs, q ou georel, ou local=true."))
 
 
 def _pages(request: Request, page: EntityPage, question: Question) -> str:
@@ -60,12 +131,17 @@ def _pages(request: Request, page: EntityPage, question: Question) -> str:
         return ""
     here = f"{request.scope.get('root_path', '')}/ngsi-ld/v1/entities"
     params = [(name, value) for name, value in request.query_params.multi_items() if name not in {"offset", "after"}]
+
+    def page_at(name: str, value: int, way: str) -> str:
+        """A page's address, its parameters in order so that it is always the same."""
+        return f'<{here}?{urlencode(sorted([*params, (name, str(value))]), safe=":*,;/")}>; rel="{way}";type="{reading.JSON}"'
+
     found: list[str] = []
+    if offset:
+        found.append(page_at("offset", max(0, offset - limit), "prev"))
     more = len(page.entities) == limit and (page.total is None or offset + limit < page.total)
     if more and question.query.after_id:
-        found.append(f'<{here}?{urlencode([*params, ("after", str(page.entities[-1].id))])}>; rel="next"')
+        found.append(page_at("after", page.entities[-1].id, "next"))
     elif more:
-        found.append(f'<{here}?{urlencode([*params, ("offset", str(offset + limit))])}>; rel="next"')
-    if offset:
-        found.append(f'<{here}?{urlencode([*params, ("offset", str(max(0, offset - limit)))])}>; rel="prev"')
+        found.append(page_at("offset", offset + limit, "next"))
     return ", ".join(found)

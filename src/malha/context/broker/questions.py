@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import psycopg
 
-from malha.context.broker import door
+from malha.context.broker import attributes, door, projection
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityQuery, GeoRelation
+from malha.context.store.contracts import EntityQuery, GeoRelation, Ordering, Selector
 from malha.kernel.text import msg
+from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 100, 1000
-_KNOWN = frozenset({
-    "id", "type", "idPattern", "attrs", "pick", "omit", "q", "csf", "georel", "geometry", "coordinates", "geoproperty", "geometryProperty", "bbox", "near", "text",
-    "limit", "offset", "count", "options", "format", "sysAttrs", "lang", "datasetId", "local", "after", "scopeQ", "expandValues", "jsonKeys",
+FILTERS = frozenset({
+    "id", "type", "idPattern", "attrs", "q", "csf", "georel", "geometry", "coordinates", "geoproperty", "scopeQ", "datasetId", "expandValues", "jsonKeys", "local",
+    "bbox", "near", "text",
 })  # fmt: skip
-_UNSUPPORTED = frozenset({"csf", "scopeQ", "expandValues", "jsonKeys"})
-_TYPE_PUNCTUATION = re.compile(r"[(),|;]")
+KNOWN = projection.COMMON | FILTERS | {"limit", "offset", "count", "after", "orderBy", "orderFrom", "collation", "entityMapLifetime"}
 _NEAR = re.compile(r"near;(max|min)[dD]istance==(\d+(?:\.\d+)?)")
+_ORDER = re.compile(r"([^\s;,\[\]]+)(?:\[([^\[\]]+)\])?(?:;(asc|desc|dist-asc|dist-desc))?")
+#: languages whose alphabet goes by the base letter, as our order without accents does
+COLLATIONS = re.compile(r"(und|pt|en|fr|it|nl|de|ca|gl)(-[A-Za-z0-9-]+)?")
+SYSTEM = frozenset({"createdAt", "modifiedAt", "deletedAt", "expiresAt", "observedAt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +41,200 @@ class Question:
 
 def parse(params: Mapping[str, str], context: Context) -> Question:
     """The question that query parameters ask. Raises InvalidRequest for unknown ones, BadRequestData for wrong or too wide ones."""
-    unknown = [name for name in params if name not in _KNOWN]
+    unknown = [name for name in params if name not in KNOWN]
     if unknown:
         raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
-    unsupported = [name for name in params if name in _UNSUPPORTED]
-    if unsupported:
-        raise BadRequestData(msg("O parâmetro “{name}” ainda não é aceite nesta versão."), name=unsupported[0])
     limit, offset = _number(params, "limit", DEFAULT_LIMIT), _number(params, "offset", 0)
-    count = params.get("count") == "true" or "count" in params.get("options", "").split(",")
+    count = _flag(params, "count") or "count" in params.get("options", "").split(",")
     if limit > LARGEST_LIMIT:
         raise BadRequestData(msg("Uma página tem no máximo {limit} entidades."), limit=LARGEST_LIMIT)
     if limit == 0 and not count:
         raise BadRequestData(msg("limit=0 só serve com count=true."))
-    query = EntityQuery(
-        types=_types(params.get("type", ""), context), uris=tuple(part for part in params.get("id", "").split(",") if part), id_pattern=params.get("idPattern", ""),
-        attrs=tuple(context.expand(a.strip()) for a in params.get("attrs", "").split(",") if a.strip()), q=_q(params.get("q", ""), context),
-        bbox=_bbox(params.get("bbox", "")), near=_near(params.get("near", "")), geo=_geo(params, context), text=params.get("text", ""),
-        limit=limit, offset=offset, after_id=_number(params, "after", 0), count=count,
-    )  # fmt: skip
-    narrow = query.types or query.uris or query.attrs or query.q or query.geo or query.bbox or query.near or query.id_pattern or query.text
-    if not narrow and params.get("local") != "true":
+    query = replace(filters(params, context), limit=limit, offset=offset, after_id=_number(params, "after", 0), count=count, order=_order(params, context))
+    if params.get("type") == "*" and params.get("local") == "false":
+        raise BadRequestData(msg("type=* só serve dentro deste intermediário."))
+    named = set(query.attrs) - SYSTEM or (query.q and store.names_in_question(query.q) - SYSTEM)
+    narrow = params.get("type") or named or query.geo or query.bbox or query.near or query.text
+    if not narrow and not _flag(params, "local"):
         raise BadRequestData(msg("A pergunta é demasiado larga: dê type, attrs, q ou georel, ou local=true."))
     return Question(query, count)
 
 
-def of_body(payload: Any, context: Context, params: Mapping[str, str]) -> Question:
-    """The question of `POST /entityOperations/query`: the same, as a Query object (§5.2.23)."""
+def filters(params: Mapping[str, str], context: Context) -> EntityQuery:
+    """Which entities the parameters mean, without pages and order. Raises BadRequestData."""
+    uris = tuple(part for part in params.get("id", "").split(",") if part)
+    for uri in uris:
+        attributes.uri("id", uri)
+    datasets = params.get("datasetId", "")
+    if "csf" in params:
+        store.names_in_question(params["csf"])  # no other source is asked yet; the filter has to be one
+    selection = types_of(params.get("type", ""), context)
+    plain = store.plain_types(selection)
+    return EntityQuery(
+        types=plain, type_selection="" if plain else selection, uris=uris, id_pattern=params.get("idPattern", ""),
+        attrs=_attrs(params.get("attrs", ""), context), q=_q(params, context), scope_selection=params.get("scopeQ", ""),
+        datasets=tuple("" if part == "@none" else part for part in datasets.split(",") if part),
+        bbox=_bbox(params.get("bbox", "")), near=_near(params.get("near", "")), geo=_geo(params, context), text=params.get("text", ""),
+    )  # fmt: skip
+
+
+def _flag(params: Mapping[str, str], name: str) -> bool:
+    said = params.get(name, "false")
+    if said not in {"true", "false"}:
+        raise BadRequestData(msg("“{name}” é true ou false."), name=name)
+    return said == "true"
+
+
+def _attrs(text: str, context: Context) -> tuple[str, ...]:
+    if not text:
+        return ()
+    parts = text.split(",")
+    for part in parts:
+        if not attributes.usable_name(part.strip()) or part.strip() in {"id", "type", "scope"}:
+            raise BadRequestData(msg("O nome “{name}” não serve para um atributo."), name=part[:80])
+    return tuple(dict.fromkeys(context.expand(part.strip()) for part in parts))
+
+
+_BODY = frozenset({"limit", "offset", "count", "options", "format", "sysAttrs", "local", "lang", "geometryProperty"})
+_TEXTS = ("q", "lang", "scopeQ", "csf", "expandValues", "jsonKeys", "datasetId", "join", "joinLevel", "containedBy", "idPattern")
+
+
+def of_body(payload: Any, params: Mapping[str, str]) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The Query object (§5.2.23) of `POST /entityOperations/query` as the parameters of a GET, and its selectors of entities."""
     if not isinstance(payload, dict) or payload.get("type") != "Query":
         raise BadRequestData(msg("Envie um objeto com type “Query”."))
-    asked = {name: value for name, value in params.items() if name in {"limit", "offset", "count", "options", "format", "sysAttrs", "local", "lang"}}
-    for member in ("attrs", "pick", "omit", "q", "lang"):
-        if payload.get(member):
-            asked[member] = ",".join(payload[member]) if isinstance(payload[member], list) else str(payload[member])
-    if isinstance(geo := payload.get("geoQ"), dict):
-        asked |= {
-            k: v if isinstance(v, str) else msgspec.json.encode(v).decode() for k, v in geo.items() if k in {"georel", "geometry", "coordinates", "geoproperty"}
-        }
+    for name in params:
+        if name not in _BODY:
+            raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=name[:40])
+    asked = {name: value for name, value in params.items() if name in _BODY}
+    if "temporalQ" in payload:
+        raise BadRequestData(msg("“temporalQ” só serve na pergunta temporal."))
+    for member in ("attrs", "pick", "omit"):
+        if member in payload:
+            asked[member] = _listed(member, payload[member])
+    for member in _TEXTS:
+        if member in payload:
+            asked[member] = _text(member, payload[member])
+    _ordering(payload.get("ordering"), asked)
+    _place(payload.get("geoQ"), asked)
     selectors = payload.get("entities", [])
-    if not isinstance(selectors, list) or not all(isinstance(s, dict) for s in selectors):
+    if not isinstance(selectors, list) or not all(isinstance(s, dict) for s in selectors) or ("entities" in payload and not selectors):
         raise BadRequestData(msg("“entities” é uma lista de objetos com type, id ou idPattern."))
-    if len(selectors) > 1 and any(set(s) != {"type"} for s in selectors):
-        raise BadRequestData(msg("Vários seletores de entidades só se aceitam por tipo, nesta versão."))
-    for selector in selectors:
-        for member in ("id", "idPattern"):
-            if selector.get(member):
-                asked[member] = ",".join(selector[member]) if isinstance(selector[member], list) else str(selector[member])
-    if any(s.get("type") for s in selectors):
-        asked["type"] = ",".join(str(s["type"]) for s in selectors if s.get("type"))
-    return parse(asked, context)
+    return asked, selectors
+
+
+def by_body(payload: Any, params: Mapping[str, str], context: Context) -> Question:
+    """The question of a Query object, in the words of `context`. Raises as `parse` and `of_body`."""
+    asked, selectors = of_body(payload, params)
+    return with_selectors(asked, selectors, context)
+
+
+def with_selectors(asked: Mapping[str, str], selectors: Sequence[Mapping[str, Any]], context: Context) -> Question:
+    """The question of the parameters and the selectors of a Query object."""
+    question = parse({**asked, **({"type": "*"} if selectors else {})}, context)
+    return replace(question, query=replace(question.query, any_of=selectors_of(selectors, context)))
+
+
+def _listed(member: str, said: Any) -> str:
+    if not isinstance(said, list) or not said or not all(isinstance(each, str) and each for each in said):
+        raise BadRequestData(msg("“{name}” é uma lista de textos que não está vazia."), name=member)
+    return ",".join(said)
+
+
+def _text(member: str, said: Any) -> str:
+    if member == "joinLevel":
+        if isinstance(said, bool) or not isinstance(said, int):
+            raise BadRequestData(msg("“{name}” é um número inteiro, zero ou mais."), name=member)
+        return str(said)
+    if member in {"datasetId", "containedBy", "expandValues", "jsonKeys"} and isinstance(said, list):
+        return _listed(member, said)
+    if not isinstance(said, str) or not said:
+        raise BadRequestData(msg("“{name}” é um texto."), name=member)
+    return said
+
+
+def _ordering(said: Any, asked: dict[str, str]) -> None:
+    if said is None:
+        return
+    if not isinstance(said, dict) or "orderBy" not in said:
+        raise BadRequestData(msg("“ordering” é um objeto com orderBy."))
+    asked["orderBy"] = _listed("orderBy", said["orderBy"])
+    if not isinstance(said.get("geometry", ""), str):
+        raise BadRequestData(msg("“{name}” é um texto."), name="geometry")
+    if "coordinates" in said:
+        asked["orderFrom"] = said["coordinates"] if isinstance(said["coordinates"], str) else msgspec.json.encode(said["coordinates"]).decode()
+    if "collation" in said:
+        asked["collation"] = _text("collation", said["collation"])
+
+
+def _place(said: Any, asked: dict[str, str]) -> None:
+    if said is None:
+        return
+    if not isinstance(said, dict) or not {"georel", "geometry", "coordinates"} <= set(said):
+        raise BadRequestData(msg("“geoQ” é um objeto com georel, geometry e coordinates."))
+    if not all(isinstance(said.get(member, ""), str) for member in ("georel", "geometry", "geoproperty")):
+        raise BadRequestData(msg("“geoQ” é um objeto com georel, geometry e coordinates."))
+    for member in ("georel", "geometry", "coordinates", "geoproperty"):
+        if member in said:
+            asked[member] = said[member] if isinstance(said[member], str) else msgspec.json.encode(said[member]).decode()
+
+
+def selectors_of(selectors: Sequence[Mapping[str, Any]], context: Context) -> tuple[Selector, ...]:
+    """The selectors of entities of a Query (§5.2.33). Raises BadRequestData."""
+    found: list[Selector] = []
+    for said in selectors:
+        uris = said.get("id", [])
+        listed = [uris] if isinstance(uris, str) else uris
+        if not isinstance(listed, list) or ("id" in said and not listed):
+            raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+        kind, pattern = said.get("type"), said.get("idPattern", "")
+        if not isinstance(kind, str) or not kind or not isinstance(pattern, str):
+            raise BadRequestData(msg("“entities” é uma lista de objetos com type, id ou idPattern."))
+        found.append(Selector(types_of(kind, context), tuple(attributes.uri("id", each) for each in listed), pattern))
+    return tuple(found)
+
+
+def types_of(text: str, context: Context) -> str:
+    """A selection of types in internal names; "" where every type serves. Raises BadRequestData."""
+    if not text or text == "*":
+        return ""
+    selection = store.rename_in_types(text, context.expand)
+    for name in store.types_in(text):
+        if not attributes.usable_name(name):
+            raise BadRequestData(msg("O nome “{name}” não serve para um tipo."), name=name[:80])
+    return selection
+
+
+def _order(params: Mapping[str, str], context: Context) -> tuple[Ordering, ...]:
+    collation = params.get("collation", "")
+    if collation and not COLLATIONS.fullmatch(collation):
+        raise BadRequestData(msg("Não se sabe ordenar por “{collation}”."), collation=collation[:40])
+    steps: list[Ordering] = []
+    for part in (params.get("orderBy") or "").split(","):
+        if not part and not params.get("orderBy"):
+            continue
+        match = _ORDER.fullmatch(part.strip())
+        if not match:
+            raise BadRequestData(msg("Não se percebe a ordem “{text}”."), text=part[:80])
+        path, inside, way = match[1], match[2], match[3] or "asc"
+        if way.startswith("dist"):
+            steps.append(Ordering((context.expand(path),), descending=way == "dist-desc", point=_point(params.get("orderFrom", ""))))
+            continue
+        first, *rest = path.split(".") if not path.startswith("http") else [path]
+        names = (
+            first if first in projection.OWN else context.expand(first),
+            *(r if r in SYSTEM | {"unitCode", "datasetId"} else context.expand(r) for r in rest),
+        )
+        steps.append(Ordering(names, tuple(inside.split(".")) if inside else (), way == "desc", folded=bool(collation)))
+    return tuple(steps)
+
+
+def _point(text: str) -> tuple[float, float]:
+    try:
+        lon, lat = msgspec.json.decode(text, type=tuple[float, float])
+    except (msgspec.DecodeError, msgspec.ValidationError) as reason:
+        raise BadRequestData(msg("Para ordenar por distância diga orderFrom=[longitude,latitude].")) from reason
+    return lon, lat
 
 
 def narrowed(question: EntityQuery, types: frozenset[str] | None) -> EntityQuery | None:
@@ -99,7 +249,7 @@ def refuse_personal(conn: psycopg.Connection[Any], who: Asked, question: EntityQ
     """A question about an attribute that the principal may not read would tell it bit by bit."""
     if not question.q:
         return
-    types = question.types or tuple(name for name, _, _ in store.types(conn, who.tenant_id))
+    types = store.types_in(question.type_selection) if question.type_selection else question.types or store.type_names(conn, who.tenant_id)
     asked = door.personal(who, types) & store.names_in_question(question.q)
     if asked:
         raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
@@ -114,16 +264,19 @@ def _number(params: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _types(text: str, context: Context) -> tuple[str, ...]:
+def _q(params: Mapping[str, str], context: Context) -> str:
+    text = params.get("q", "")
     if not text:
-        return ()
-    if ";" in text:
-        raise BadRequestData(msg("A seleção de entidades de vários tipos ao mesmo tempo (;) ainda não é aceite nesta versão."))
-    return tuple(dict.fromkeys(context.expand(part.strip()) for part in _TYPE_PUNCTUATION.split(text) if part.strip()))
-
-
-def _q(text: str, context: Context) -> str:
-    return store.rename_in_question(text, context.expand) if text else ""
+        if "q" in params:
+            raise BadRequestData(msg("“{name}” é um texto."), name="q")
+        return ""
+    links = store.links_in_question(text)
+    level = params.get("joinLevel", "1")
+    if links and (params.get("join", "@none") == "@none" or (level.isdigit() and links > int(level))):
+        raise BadRequestData(msg("A pergunta q segue ligações para lá de join e joinLevel."))
+    return store.rename_in_question(
+        text, context.expand, lambda word: contexts.iri_of(context.expand(word)), frozenset(part for part in params.get("expandValues", "").split(",") if part)
+    )
 
 
 def _floats(text: str, count: int, name: str) -> tuple[float, ...]:
@@ -172,5 +325,7 @@ def _geo(params: Mapping[str, str], context: Context) -> GeoRelation | None:
         if not match:
             raise BadRequestData(msg("georel near pede maxDistance==metros ou minDistance==metros."))
         metres = float(match[2])
+        if metres <= 0:
+            raise BadRequestData(msg("georel near pede maxDistance==metros ou minDistance==metros."))
         return GeoRelation("near", geometry, metres if match[1] == "max" else None, metres if match[1] == "min" else None, attribute)
     return GeoRelation(georel, geometry, attribute=attribute)

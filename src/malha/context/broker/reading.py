@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 
+from malha.context.broker import attributes
 from malha.context.broker.contracts import BadRequestData, InvalidRequest, TooLarge, UnsupportedMedia
-from malha.context.store.contracts import EntityDocument
+from malha.context.store.contracts import MEMBER, EntityDocument, StoredEntity
+from malha.context.store.table import usable_uri
 from malha.kernel.text import msg
-from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
-from malha.vocabulary.models import service as models
 
 BODY_LIMIT = 20 * 1024 * 1024
-NULL = "urn:ngsi-ld:null"
+NULL = attributes.NULL
 JSON, JSON_LD, MERGE = "application/json", "application/ld+json", "application/merge-patch+json"
 #: members of an entity that are no attributes
 _ENTITY = frozenset({"id", "@id", "type", "@type", "@context", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
 #: members of an attribute that are no sub-attributes; `coordinateSystem` is the national catalogue's
 _ATTRIBUTE = frozenset({
     "type", "value", "object", "languageMap", "vocab", "json", "valueList", "objectList", "unitCode", "observedAt", "datasetId", "createdAt", "modifiedAt",
-    "deletedAt", "instanceId", "lang", "objectType", "expiresAt", "coordinateSystem", "valueType", "entity", "entityList",
+    "deletedAt", "instanceId", "lang", "expiresAt", "coordinateSystem", "entityIdSealed", "valueType", "entity", "entityList",
     "previousValue", "previousObject", "previousLanguageMap", "previousVocab", "previousJson", "previousValueList", "previousObjectList", "ngsildproof",
 })  # fmt: skip
-_DEPTH = 12
+_SCOPE = re.compile(r"/?[^\W\d_]\w*(?:/[^\W\d_]\w*)*")
+#: the values of a Link header, commas inside <> and quotes kept
+_LINK = re.compile(r'<[^>]*>(?:\s*;\s*[^,;"=]+(?:=(?:"[^"]*"|[^,;"]*))?)*')
 
 
 async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
@@ -54,6 +58,14 @@ def decode(body: bytes) -> Any:
         raise InvalidRequest(msg("O pedido não é JSON válido: {reason}."), reason=str(reason)[:200]) from reason
 
 
+def entity_body(body: bytes) -> Any:
+    """The JSON of a body that holds one entity. Raises InvalidRequest where it is empty, broken or says nothing."""
+    payload = decode(body)
+    if not isinstance(payload, dict) or not payload:
+        raise InvalidRequest(msg("Envie um objeto JSON com a entidade."))
+    return payload
+
+
 def media_type(request: Request) -> str:
     """The media type of the body. Raises UnsupportedMedia unless it is JSON, JSON-LD or merge-patch JSON."""
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -62,36 +74,36 @@ def media_type(request: Request) -> str:
     return found
 
 
-def linked(request: Request) -> Context | None:
-    """The context of the Link header (GS CIM 009 §6.3.5), None without one. Raises BadRequestData for several."""
-    found = [part for value in request.headers.getlist("link") for part in value.split(",") if "json-ld#context" in part]
+def linked(request: Request) -> str | None:
+    """The address of the context in the Link header (GS CIM 009 §6.3.5), None without one. Raises BadRequestData for several."""
+    found = [part for value in request.headers.getlist("link") for part in _LINK.findall(value) if "json-ld#context" in part]
     if not found:
         return None
     if len(found) > 1:
         raise BadRequestData(msg("O cabeçalho Link só pode indicar um @context."))
     address, _, _ = found[0].strip().removeprefix("<").partition(">")
-    return contexts.read(address)
+    return str(address).strip()
 
 
-def context_of(request: Request, media: str, payload: Any) -> Context:
-    """The context that holds for a body: in it for JSON-LD, by Link for JSON (§5.5.5, §6.3.5)."""
+def source_of(request: Request, media: str, payload: Any) -> Any:
+    """The @context that holds for a body, as it was sent: in it for JSON-LD, by Link for JSON (§5.5.5, §6.3.5); None is the core alone."""
     link = linked(request)
     inside = isinstance(payload, dict) and "@context" in payload
     if media != JSON_LD:
         if inside:
             raise BadRequestData(msg("Um @context no corpo pede o tipo application/ld+json."))
-        return link or contexts.CORE
+        return link
     if link is not None:
         raise BadRequestData(msg("Com application/ld+json o @context vai no corpo, não no cabeçalho Link."))
     if isinstance(payload, dict):
         if not inside:
             raise BadRequestData(msg("Falta o @context no corpo (application/ld+json)."))
-        return contexts.read(payload["@context"])
-    return contexts.CORE
+        return payload["@context"]
+    return None
 
 
-def item_context(item: Any, media: str, otherwise: Context) -> Context:
-    """The context of one entity of a batch: its own in JSON-LD, else that of the request."""
+def item_source(item: Any, media: str, otherwise: Any) -> Any:
+    """The @context of one entity of a batch: its own in JSON-LD, else that of the request."""
     if not isinstance(item, dict):
         raise BadRequestData(msg("Cada entidade é um objeto JSON."))
     if media != JSON_LD:
@@ -100,96 +112,89 @@ def item_context(item: Any, media: str, otherwise: Context) -> Context:
         return otherwise
     if "@context" not in item:
         raise BadRequestData(msg("Falta o @context no corpo (application/ld+json)."))
-    return contexts.read(item["@context"])
+    return item["@context"]
 
 
-def document(payload: Any, context: Context, *, tenant_id: int | None = None) -> EntityDocument:
-    """One entity as it came (normalized, concise or key-values) as the store takes it. Raises BadRequestData."""
+def document(
+    payload: Any, context: Context, *, tenant_id: int | None = None, kept: StoredEntity | None = None, nulls: bool = False, deep: bool = False
+) -> EntityDocument:
+    """One entity as it came (normalized, concise or key-values) as the store takes it. Raises BadRequestData.
+
+    `kept` is the entity that it replaces or changes, whose id and types hold where it names none; with `nulls`,
+    "urn:ngsi-ld:null" takes attributes away, with `deep` also members of values.
+    """
     if not isinstance(payload, dict):
         raise BadRequestData(msg("Cada entidade é um objeto JSON."))
-    uri = payload.get("id", payload.get("@id"))
-    types = _types(payload, context)
-    if not isinstance(uri, str) or ":" not in uri:
+    uri = payload.get("id", payload.get("@id", kept.uri if kept else None))
+    if not isinstance(uri, str) or uri == attributes.NULL or not usable_uri(uri):
         raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+    types = types_of(payload, context)
+    if kept is not None:
+        types = (*kept.types, *(each for each in types if each not in kept.types))
     if not types:
         raise BadRequestData(msg("Falta o “type” da entidade."))
-    attributes = attributes_of(payload, context, types[0], tenant_id=tenant_id)
-    return EntityDocument(uri, types, attributes, _scopes(payload))
+    reader = attributes.Reader(context, nulls=nulls, deep_nulls=deep)
+    kinds = dict(attributes.kinds_of(types[0], tenant_id))
+    if kept is not None:
+        kinds |= {name: each["type"] for name, each in kept.attributes.items() if isinstance(each, dict) and each["type"] != "LanguageProperty"}
+    scopes, ends, gone = _own_members(payload, nulls)
+    return EntityDocument(uri, types, reader.attributes(payload, _ENTITY, kinds), scopes, ends, gone)
 
 
 def attributes_of(payload: Mapping[str, Any], context: Context, entity_type: str = "", *, tenant_id: int | None = None) -> dict[str, Any]:
-    """The attributes of a payload, normalized and under their internal names; "urn:ngsi-ld:null" becomes None."""
-    named = {"id": "urn:x:x", "type": entity_type or "Thing"}
-    for member, thing in payload.items():
-        if member in _ENTITY:
-            continue
-        if not member or thing is None:
-            raise BadRequestData(msg("O atributo “{name}” não tem valor; omita-o."), name=member)
-        named[context.expand(member)] = _renamed(thing, context.expand, 0)
-    gone = [name for name, thing in named.items() if _is_null(thing)]
-    model = models.find(entity_type, tenant_id) if entity_type else None
-    attributes = models.to_document({name: thing for name, thing in named.items() if name not in gone}, model)["attributes"]
-    return {**attributes, **dict.fromkeys(gone)}
+    """The attributes of a payload, normalized and under their internal names; what goes has no value."""
+    return attributes.Reader(context, nulls=True).attributes(payload, _ENTITY, attributes.kinds_of(entity_type, tenant_id))
 
 
-def _types(payload: Mapping[str, Any], context: Context) -> tuple[str, ...]:
+def _own_members(payload: Mapping[str, Any], nulls: bool) -> tuple[tuple[str, ...], datetime | None, frozenset[str]]:
+    """(scopes, expiry, members that go) of an entity or a fragment."""
+    gone: set[str] = set()
+    scopes: tuple[str, ...] = ()
+    if nulls and payload.get("scope") in (attributes.NULL, [attributes.NULL]):
+        gone.add("scope")
+    elif "scope" in payload:
+        scopes = _scopes(payload["scope"])
+    ends: datetime | None = None
+    if nulls and payload.get("expiresAt") == attributes.NULL:
+        gone.add("expiresAt")
+    elif "expiresAt" in payload:
+        ends = datetime.fromisoformat(attributes.instant("expiresAt", payload["expiresAt"]))
+    return scopes, ends, frozenset(gone)
+
+
+def types_of(payload: Mapping[str, Any], context: Context) -> tuple[str, ...]:
+    """The internal names of the types that a payload names, none where it names none. Raises BadRequestData."""
     found = payload.get("type", payload.get("@type"))
     listed = found if isinstance(found, list) else [found] if found is not None else []
-    if not all(isinstance(each, str) and each.strip() for each in listed):
+    if (isinstance(found, list) and not found) or not all(
+        isinstance(each, str) and attributes.usable_name(each) and each not in {"type", "id"} for each in listed
+    ):
         raise BadRequestData(msg("O “type” da entidade é um nome ou uma lista de nomes."))
     return tuple(dict.fromkeys(context.expand(each) for each in listed))
 
 
-def _scopes(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    found = payload.get("scope", [])
+def _scopes(found: Any) -> tuple[str, ...]:
     listed = found if isinstance(found, list) else [found]
-    if not all(isinstance(each, str) for each in listed):
-        raise BadRequestData(msg("O “scope” é um texto ou uma lista de textos."))
-    return tuple(each if each.startswith("/") else f"/{each}" for each in listed)
+    if not listed or not all(isinstance(each, str) and _SCOPE.fullmatch(each) for each in listed):
+        raise BadRequestData(msg("O “scope” é um texto ou uma lista de textos, como /Bairro/Rua."))
+    return tuple(dict.fromkeys(each if each.startswith("/") else f"/{each}" for each in listed))
 
 
-def _renamed(thing: Any, rename: Any, depth: int) -> Any:
-    """An attribute with the names of its sub-attributes changed; values stay as they are."""
-    if depth > _DEPTH:
-        raise BadRequestData(msg("O pedido tem atributos dentro de atributos a mais."))
-    if isinstance(thing, list) and thing and all(_is_attribute(each) for each in thing):
-        return [_renamed(each, rename, depth) for each in thing]
-    if not _is_attribute(thing):
+def _renamed(thing: Any, rename: Callable[[str], str], depth: int) -> Any:
+    """A stored attribute with the names of its sub-attributes, vocabulary and types of objects changed; values stay as they are."""
+    if isinstance(thing, list):
+        return [_renamed(each, rename, depth) if isinstance(each, dict) and each.get("type") in MEMBER else each for each in thing]
+    if not isinstance(thing, dict) or thing.get("type") not in MEMBER or depth > attributes.DEPTH + 2:
         return thing
     out: dict[str, Any] = {}
     for member, value in thing.items():
-        if value is None:
-            raise BadRequestData(msg("O atributo “{name}” não tem valor; omita-o."), name=member)
-        out[member if member in _ATTRIBUTE else rename(member)] = value if member in _ATTRIBUTE else _renamed(value, rename, depth + 1)
-    if out.get("type") == "VocabProperty" and "vocab" in out:
-        words = out["vocab"]
-        out["vocab"] = [rename(word) for word in words] if isinstance(words, list) else rename(words)
+        if member in {"objectType", "entityTypeSealed"} and isinstance(value, str):
+            out[member] = rename(value)
+        elif member == "vocab":
+            out[member] = [rename(word) for word in value] if isinstance(value, list) else rename(value)
+        else:
+            out[member if member in _ATTRIBUTE else rename(member)] = value if member in _ATTRIBUTE else _renamed(value, rename, depth + 1)
     return out
-
-
-def _is_attribute(thing: Any) -> bool:
-    if not isinstance(thing, dict):
-        return False
-    kind = thing.get("type")
-    if isinstance(kind, str) and kind.endswith(("Property", "Relationship")):
-        return True
-    return "coordinates" not in thing and not _VALUES.isdisjoint(thing)
-
-
-_VALUES = frozenset({"value", "object", "languageMap", "vocab", "json", "valueList", "objectList"})
-
-
-def _is_null(thing: Any) -> bool:
-    if thing == NULL:
-        return True
-    if not isinstance(thing, dict):
-        return False
-    return any(thing.get(member) == NULL for member in ("value", "object", "vocab")) or thing.get("languageMap") == {"@none": NULL}
-
-
-def has_value(attribute: Mapping[str, Any]) -> bool:
-    """Whether an attribute fragment brings a value of any kind."""
-    return not _VALUES.isdisjoint(attribute)
 
 
 def names(text: str, context: Context) -> tuple[str, ...]:
@@ -204,7 +209,7 @@ def rename_attribute(thing: Any, context: Context) -> Any:
 
 def uris(payload: Any) -> list[str]:
     """The ids of a batch delete. Raises BadRequestData."""
-    if not isinstance(payload, list) or not payload or not all(isinstance(each, str) and ":" in each for each in payload):
+    if not isinstance(payload, list) or not payload or not all(isinstance(each, str) and usable_uri(each) for each in payload):
         raise BadRequestData(msg("Envie uma lista de identificadores."))
     return list(payload)
 

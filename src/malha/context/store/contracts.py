@@ -35,12 +35,18 @@ MEMBER = {
 
 @dataclass(frozen=True, slots=True)
 class EntityDocument:
-    """One entity to be written. `attributes` is the internal document; an attribute, or an instance's value, that is None is taken away."""
+    """One entity to be written. `attributes` is the internal document; an attribute, or an instance's value, that is None is taken away.
+
+    No scopes and no `expires_at` leave those of a known entity as they are (in mode REPLACE they go); `gone` names
+    members of the entity itself that are taken away: "scope", "expiresAt".
+    """
 
     uri: str
     types: tuple[str, ...]
     attributes: dict[str, object]
     scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +119,14 @@ def pick(values: Any, rows: np.ndarray[Any, Any]) -> Any:
 
 
 class WriteMode(StrEnum):
-    """What happens to attributes that the sender does not name: kept (UPDATE) or removed (REPLACE)."""
+    """What happens to what the sender does not name.
+
+    UPDATE keeps other attributes and other instances; ATTRIBUTES keeps other attributes, and those named become
+    exactly what is given; REPLACE removes the others.
+    """
 
     UPDATE = "update"
+    ATTRIBUTES = "attributes"
     REPLACE = "replace"
 
 
@@ -152,6 +163,7 @@ class StoredEntity:
     created_at: datetime
     modified_at: datetime
     scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
 
     def value(self, name: str) -> object:
         """The value (or object) of the attribute `name`, None when the entity does not have it."""
@@ -206,6 +218,17 @@ class GeoRelation:
 
 
 @dataclass(frozen=True, slots=True)
+class Ordering:
+    """One step of an order (GS CIM 009 §4.23): a `path` of names into the entity (`inside` its value), or the distance from `point`."""
+
+    path: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    descending: bool = False
+    point: tuple[float, float] | None = None
+    folded: bool = False  # texts without case and accents
+
+
+@dataclass(frozen=True, slots=True)
 class EntityQuery:
     """Which entities. `q` is the NGSI-LD query language; `bbox` is (west, south, east, north) in EPSG:4326 degrees;
     `near` is (longitude, latitude, metres). `text` searches names without accents. `run_id` finds what a load wrote.
@@ -226,6 +249,35 @@ class EntityQuery:
     offset: int = 0
     after_id: int = 0  # keyset paging for walks over everything
     count: bool = False
+    #: a selection of types as §4.17 writes it, with `,` `|` `;` and parentheses, in internal names; besides `types`
+    type_selection: str = ""
+    scope_selection: str = ""
+    #: instances of attributes that count for `q` and `attrs`; "" is the default instance
+    datasets: tuple[str, ...] = ()
+    #: at least one of these attributes is there
+    having: tuple[str, ...] = ()
+    order: tuple[Ordering, ...] = ()
+    #: several selectors, any of which may hold (§5.2.8): ids, pattern and types each
+    any_of: tuple[Selector, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Some entities (§5.2.33): those with one of `uris`, or matching `id_pattern`, and of the selected types."""
+
+    type_selection: str = ""
+    uris: tuple[str, ...] = ()
+    id_pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeUse:
+    """How many entities of a type have an attribute, and as which kinds."""
+
+    type: str
+    name: str
+    count: int
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import announce, geometry, names, state
+from malha.context.store import announce, geometry, names, state, undo
 from malha.context.store.cells import canonical, observed
 from malha.context.store.contracts import MEMBER, EntityDocument, ObservationKind, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.context.store.state import Change, Current, Observation
@@ -22,6 +22,8 @@ ENDED = {
     "VocabProperty": ObservationKind.VOCABULARY, "JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationKind.LIST,
     "ListRelationship": ObservationKind.OBJECT_LIST,
 }  # fmt: skip
+#: what the store itself says about an instance
+STAMPS = frozenset({"createdAt", "modifiedAt"})
 
 
 def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequence[EntityDocument], options: WriteOptions) -> WriteOutcome:
@@ -61,11 +63,12 @@ class _Round:
         self.rows: list[tuple[str, Observation]] = []
         self.late: list[tuple[str, Observation]] = []
         self.changed: dict[str, list[int]] = {}
+        self.stamp = ""
 
     def write(self, docs: Sequence[EntityDocument]) -> WriteOutcome:
         good = [doc for doc in docs if self._usable(doc)]
         self._name(good)
-        self.current = state.lock(self.conn, self.tenant_id, [doc.uri for doc in good], "e.doc::text, e.geom, e.scopes")
+        self.current = self._lock([doc.uri for doc in good])
         new: list[Change] = []
         old: list[Change] = []
         for doc in good:
@@ -88,6 +91,17 @@ class _Round:
         self._announce(good, {change.uri for change in (*new, *old)}, ids)
         return WriteOutcome(fresh, len(old) + len(new) - fresh, len(good) - len(new) - len(old), count, tuple(self.refused))
 
+    def _lock(self, uris: list[str]) -> dict[str, Current]:
+        """The entities that exist, locked; those that have ended and wait for the job go now."""
+        found = state.lock(
+            self.conn, self.tenant_id, uris, "e.doc::text, e.geom, e.scopes, e.expires_at, e.next_expiry, coalesce(e.expires_at <= now(), false)"
+        )
+        if ended := [uri for uri, current in found.items() if current.extra[5]]:
+            undo.delete(self.conn, self.tenant_id, ended)
+            for uri in ended:
+                del found[uri]
+        return found
+
     def _usable(self, doc: EntityDocument) -> bool:
         try:
             _check_document(doc)
@@ -105,6 +119,7 @@ class _Round:
 
     def _change(self, doc: EntityDocument, current: Current | None) -> Change | None:
         before = state.whole(current.extra[0], current.extra[1]) if current else {}
+        self.stamp = format_instant(self.moment) if current else ""
         after: dict[str, Any] = {}
         gone: list[str] = []
         for name, attribute in doc.attributes.items():
@@ -121,16 +136,43 @@ class _Round:
         if replace:
             gone = [name for name in before if doc.attributes.get(name) is None]
         type_ids = self._types(doc, current)
-        scopes = list(doc.scopes) if doc.scopes and (current is None or list(doc.scopes) != (current.extra[2] or [])) else None
-        if current is not None and not after and not gone and type_ids is None and scopes is None:
+        scopes = self._scopes(doc, current, replace)
+        expiry = self._expiry(doc, current, before, after, gone, replace)
+        if current is not None and not after and not gone and type_ids is None and scopes is None and expiry is None:
             return None
         if scopes is not None:
-            self.rows.append((doc.uri, self._row(doc, "scope", {"type": "Property", "value": scopes[0] if len(scopes) == 1 else scopes})))
+            said = {"type": "Property", "value": scopes[0] if len(scopes) == 1 else scopes}
+            self.rows.append((doc.uri, self._row(doc, "scope", said, Operation.VALUE if scopes else Operation.DELETED)))
         for name in gone:
             if doc.attributes.get(name) is None:
                 was = instances(before[name])
                 self.rows.append((doc.uri, self._row(doc, name, {"type": was[0].get("type")} if was else {}, Operation.DELETED)))
-        return self._as_change(doc, current, before, after, gone, type_ids, scopes)
+        change = self._as_change(doc, current, before, after, gone, type_ids, scopes)
+        if expiry is not None:
+            change.expiring, change.expires, change.next_expiry = True, *expiry
+        return change
+
+    @staticmethod
+    def _scopes(doc: EntityDocument, current: Current | None, replace: bool) -> list[str] | None:
+        """The scopes that the entity gets, [] for none, None where they stay."""
+        has = list(current.extra[2] or []) if current else []
+        if "scope" in doc.gone or (replace and not doc.scopes):
+            return [] if has else None
+        return list(doc.scopes) if doc.scopes and list(doc.scopes) != has else None
+
+    @staticmethod
+    def _expiry(
+        doc: EntityDocument, current: Current | None, before: dict[str, Any], after: dict[str, Any], gone: list[str], replace: bool
+    ) -> tuple[str | None, str | None] | None:
+        """(when the entity ends, when the first of it ends), None where neither changes; both None for never."""
+        has, first = (current.extra[3], current.extra[4]) if current else (None, None)
+        ends = None if "expiresAt" in doc.gone else doc.expires_at or (None if replace else has)
+        left = after if replace else {**{name: each for name, each in before.items() if name not in gone}, **after}
+        moments = [text for each in left.values() for i in instances(each) if isinstance(text := i.get("expiresAt"), str)]
+        if not moments and ends is None and first is None:
+            return None
+        soonest = min([*(datetime.fromisoformat(text) for text in moments), *([ends] if ends else [])], default=None)
+        return (None, None) if soonest is None else (format_instant(ends) if ends else None, format_instant(soonest))
 
     def _types(self, doc: EntityDocument, current: Current | None) -> list[int] | None:
         ids = [self.types[t] for t in doc.types]
@@ -164,8 +206,15 @@ class _Round:
         """What the attribute becomes: None when nothing of it changes, [] when its last instance goes. Each change makes a row of history."""
         old = {str(i.get("datasetId", "")): i for i in instances(before)}
         merged = dict(old) if self.options.mode is WriteMode.UPDATE else {}
-        changed = self.options.mode is WriteMode.REPLACE and len(old) != len(instances(attribute))
-        for instance in instances(attribute):
+        changed = False
+        if self.options.mode is not WriteMode.UPDATE:
+            named = {str(i.get("datasetId", "")) for i in instances(attribute)}
+            for left in [i for key, i in old.items() if key not in named]:
+                changed = True
+                self.datasets |= names.numbers(self.conn, "attribute_dataset", [str(left["datasetId"])]) if left.get("datasetId") else {}
+                self.rows.append((doc.uri, self._row(doc, name, {"type": left.get("type"), "datasetId": left.get("datasetId", "")}, Operation.DELETED)))
+        for given in instances(attribute):
+            instance = given
             key = str(instance.get("datasetId", ""))
             was = old.get(key)
             if _value(instance) is None:
@@ -176,6 +225,7 @@ class _Round:
             if was is not None and _equal(was, instance):
                 merged[key] = was
                 continue
+            instance = self._stamped(instance, was)
             if was is not None and _older(instance.get("observedAt"), was.get("observedAt")):
                 self.late.append((doc.uri, self._row(doc, name, instance)))
                 merged[key] = was
@@ -188,6 +238,14 @@ class _Round:
             return None
         kept = list(merged.values())
         return kept[0] if len(kept) == 1 else kept
+
+    def _stamped(self, instance: dict[str, Any], was: dict[str, Any] | None) -> dict[str, Any]:
+        """The instance with createdAt and modifiedAt, as far as they differ from the entity's createdAt (§4.8)."""
+        if not self.stamp:
+            return instance
+        if was is None:
+            return {**instance, "createdAt": self.stamp}
+        return {**instance, **({"createdAt": was["createdAt"]} if "createdAt" in was else {}), "modifiedAt": self.stamp}
 
     def _row(self, doc: EntityDocument, name: str, instance: dict[str, Any], operation: Operation = Operation.VALUE) -> Observation:
         kind, num, txt = (
@@ -239,6 +297,11 @@ def instances(attribute: object) -> list[dict[str, Any]]:
     return [instance for instance in found if isinstance(instance, dict)]
 
 
+def emptied(instance: dict[str, Any]) -> dict[str, Any]:
+    """The instance as a writer says that it goes."""
+    return {key: value for key, value in instance.items() if key in {"type", "datasetId"}} | {MEMBER[str(instance["type"])]: None}
+
+
 def _value(instance: dict[str, Any]) -> Any:
     return instance.get(MEMBER.get(str(instance.get("type")), "value"))
 
@@ -280,7 +343,7 @@ def _instant(value: object) -> str | None:
 
 def _equal(a: dict[str, Any], b: dict[str, Any]) -> bool:
     """Whether two instances say the same, all members considered."""
-    return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return a.keys() - STAMPS == b.keys() - STAMPS and all(same(a[key], b[key]) for key in a if key not in STAMPS)
 
 
 def _same_observation(a: dict[str, Any], b: dict[str, Any]) -> bool:

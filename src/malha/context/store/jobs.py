@@ -12,3 +12,12 @@ def make_partitions() -> None:
     """Make the hot partitions of the coming week, several times a day, so that none is ever missing."""
     with database.connect(autocommit=True) as conn:
         service.partitions_ahead(conn)
+
+
+@periodic("* * * * *", "store.expiry")
+def take_ended() -> None:
+    """Take away, tenant by tenant, what has ended since the last minute."""
+    with database.connect(autocommit=True) as conn:
+        for (tenant_id,) in conn.execute("SELECT entity_tenants_with_expired()").fetchall():
+            with database.tenant_transaction(conn, [tenant_id]):
+                service.take_ended(conn, tenant_id)

@@ -8,40 +8,100 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
 from malha.context.store.contracts import UnusableQuery
 from malha.context.store.q import Every, Node, Path, Range, Scalar, Some, Term, is_instant
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant, parse_instant
+from malha.vocabulary.contexts import service as contexts
 
 #: members that may hold a value, by what is asked for
 _NUMBERS = ("value", "json", "valueList")
-_TEXTS = ("value", "object", "vocab", "languageMap.*", "json", "valueList", "objectList", "objectList.object", 'value."@value"')
+_TEXTS = ("value", "languageMap.*", "json", "valueList", 'value."@value"')
+_URIS = ("object", "objectList", "objectList.object")
 _META = frozenset({"observedAt", "unitCode", "datasetId", "createdAt", "modifiedAt", "objectType", "coordinateSystem"})
-_COLUMNS = {"createdAt": "e.created_at", "modifiedAt": "e.modified_at"}
+_COLUMNS = {"createdAt": "created_at", "modifiedAt": "modified_at", "expiresAt": "expires_at"}
 _SQL_OPERATORS = {"==": "=", "!=": "<>", ">": ">", "<": "<", ">=": ">=", "<=": "<="}
 
 
-def compile_node(node: Node, params: list[object]) -> str:
-    """The condition on `e` (a row of `entities`) that `node` is; its values go to `params`."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a question is looked up: the row's alias, and the instances that count ("" is the default one; none: all)."""
+
+    alias: str = "e"
+    datasets: tuple[str, ...] = ()
+
+
+def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
+    """The condition on a row of `entities` that `node` is; its values go to `params`."""
     if isinstance(node, Every):
-        return "(" + " AND ".join(compile_node(part, params) for part in node.parts) + ")"
+        return "(" + " AND ".join(compile_node(part, params, look) for part in node.parts) + ")"
     if isinstance(node, Some):
-        return "(" + " OR ".join(compile_node(part, params) for part in node.parts) + ")"
+        return "(" + " OR ".join(compile_node(part, params, look) for part in node.parts) + ")"
+    if node.path.linked is not None:
+        return _linked(node, params, look)
     if node.path.names[0] in _COLUMNS and len(node.path.names) == 1:
-        return _column(node, params)
+        return _column(node, params, look)
+    if node.path.names[0] in {"id", "type"} and len(node.path.names) == 1:
+        raise UnusableQuery(msg("“{name}” pergunta-se com o seu próprio parâmetro, não em q."), name=node.path.names[0])
+    if len(node.path.names) == 2 and node.path.names[1] in {"createdAt", "modifiedAt"} and node.operator:
+        return _stamp(node, params, look)
     if not node.operator:
-        params.append(_root(node.path, exists=True))
-        return "e.doc @? %s::jsonpath"
+        params.append(f"{_root(node.path, look, exists=True)}")
+        return f"{look.alias}.doc @? %s::jsonpath"
     timed = any(is_instant(v) for value in node.values for v in ((value.low, value.high) if isinstance(value, Range) else (value,)))
-    params.append(_term(node))
-    return "jsonb_path_match_tz(e.doc, %s::jsonpath, '{}', true)" if timed else "e.doc @@ %s::jsonpath"
+    params.append(_term(node, look))
+    return f"jsonb_path_match_tz({look.alias}.doc, %s::jsonpath, '{{}}', true)" if timed else f"{look.alias}.doc @@ %s::jsonpath"
 
 
-def _column(term: Term, params: list[object]) -> str:
-    column = _COLUMNS[term.path.names[0]]
+def _linked(term: Term, params: list[object], look: Look) -> str:
+    """The condition that an entity which a relationship leads to answers the rest of the question (§4.9, linked entities)."""
+    assert term.path.linked is not None
+    below = Look(f"l{len(look.alias)}{look.alias}"[:40])
+    root = _root(term.path, look)
+    params.append(f"{root}.object[*]")
+    params.append(f"{root}.objectList[*].object")
+    kind = ""
+    if term.path.linked_type:
+        params.append(term.path.linked_type)
+        kind = f" AND (SELECT id FROM entity_type WHERE name = %s) = ANY ({below.alias}.types)"
+    inner = compile_node(Term(term.path.linked, term.operator, term.values), params, below)
+    alive = f"({below.alias}.expires_at IS NULL OR {below.alias}.expires_at > now())"
+    return (
+        f"EXISTS (SELECT FROM entities {below.alias} WHERE {below.alias}.tenant_id = {look.alias}.tenant_id AND {below.alias}.uri = ANY (ARRAY("
+        f"SELECT v #>> '{{}}' FROM jsonb_path_query({look.alias}.doc, %s::jsonpath) v UNION ALL SELECT v #>> '{{}}' FROM jsonb_path_query({look.alias}.doc, %s::jsonpath) v))"
+        f"{kind} AND {alive} AND {inner})"
+    )
+
+
+def _stamp(term: Term, params: list[object], look: Look) -> str:
+    """When an attribute was made or changed; what was never changed since the entity began carries no stamp of its own."""
+    name, member = term.path.names
+    has = f"{look.alias}.doc ? %s"
+    column = f"coalesce(({look.alias}.doc #>> %s::text[])::timestamptz, ({look.alias}.doc #>> %s::text[])::timestamptz, {look.alias}.created_at)"
+    parts: list[str] = []
+    bound: list[object] = []
+    paths: list[object] = [[name, member], [name, "createdAt"]]
+    for value in term.values:
+        bound += paths
+        if isinstance(value, Range):
+            parts.append(f"{column} BETWEEN %s::timestamptz AND %s::timestamptz")
+            bound += [_instant(value.low), _instant(value.high)]
+        elif term.operator in _SQL_OPERATORS:
+            parts.append(f"{column} {'=' if term.operator == '!=' else _SQL_OPERATORS[term.operator]} %s::timestamptz")
+            bound.append(_instant(value))
+        else:
+            raise UnusableQuery(msg("“{name}” é um instante; não se compara com um padrão."), name=member)
+    params += [name, *bound]
+    either = "(" + " OR ".join(parts) + ")"
+    return f"({has} AND {'NOT ' if term.operator == '!=' else ''}{either})"
+
+
+def _column(term: Term, params: list[object], look: Look) -> str:
+    column = f"{look.alias}.{_COLUMNS[term.path.names[0]]}"
     if not term.operator:
-        return "true"
+        return f"{column} IS NOT NULL"
     parts: list[str] = []
     for value in term.values:
         if isinstance(value, Range):
@@ -67,14 +127,22 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _root(path: Path, *, exists: bool = False) -> str:
-    """The attribute, or the sub-attribute, that a path names."""
-    root = "$" + "".join(f".{_quoted(name)}" for name in path.names)
-    return f"{root}.**.{_quoted(path.inside[-1])}" if exists and path.inside else root
+def _root(path: Path, look: Look, *, exists: bool = False) -> str:
+    """The attribute, or the sub-attribute, that a path names, its instances narrowed to those that count."""
+    first, *rest = path.names
+    root = f"$.{_quoted(first)}"
+    if look.datasets:
+        tests = ["!exists(@.datasetId)" if not each else f"@.datasetId == {_quoted(each)}" for each in look.datasets]
+        root = f"{root}[*] ? ({' || '.join(tests)})"
+    root += "".join(f".{_quoted(name)}" for name in rest)
+    if not exists or not path.inside:
+        return root
+    inside = "".join(f".{_quoted(name)}" for name in path.inside if name != "*")
+    return f"{root}.{'*' if path.inside == ('*',) else '*' + inside}"
 
 
-def _accessors(path: Path, members: tuple[str, ...]) -> list[str]:
-    root = _root(path)
+def _accessors(path: Path, members: tuple[str, ...], look: Look) -> list[str]:
+    root = _root(path, look)
     if path.inside:
         inside = "".join(f".{_quoted(name)}" for name in path.inside)
         if path.inside == ("*",):
@@ -86,22 +154,22 @@ def _accessors(path: Path, members: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _term(term: Term) -> str:
+def _term(term: Term, look: Look) -> str:
     """A jsonpath that is true where the term holds."""
     path, operator = term.path, term.operator
-    positive = " || ".join(_comparison(path, "==" if operator == "!=" else operator.removeprefix("!"), value) for value in term.values)
+    positive = " || ".join(_comparison(path, "==" if operator == "!=" else operator.removeprefix("!"), value, look) for value in term.values)
     if operator not in {"!=", "!~="}:
         return positive
-    return f"exists({_root(path)}) && (!({positive}) || ({positive}) is unknown)"
+    return f"exists({_root(path, look)}) && (!({positive}) || ({positive}) is unknown)"
 
 
-def _comparison(path: Path, operator: str, value: Scalar | Range) -> str:
+def _comparison(path: Path, operator: str, value: Scalar | Range, look: Look) -> str:
     if isinstance(value, Range):
         if isinstance(value.low, bool) or isinstance(value.low, str) != isinstance(value.high, str):
             raise UnusableQuery(msg("Os dois lados de um intervalo têm de ser do mesmo tipo."))
         return " || ".join(
             f"exists({a} ? (@{_method(value.low)} >= {_scalar(value.low)} && @{_method(value.high)} <= {_scalar(value.high)}))"
-            for a in _accessors(path, _members(value.low))
+            for a in _accessors(path, _members(value.low), look)
         )
     if operator == "~=":
         pattern = str(value)
@@ -109,9 +177,13 @@ def _comparison(path: Path, operator: str, value: Scalar | Range) -> str:
             re.compile(pattern)
         except re.error as reason:
             raise UnusableQuery(msg("O padrão “{pattern}” não é uma expressão regular."), pattern=pattern[:80]) from reason
-        return " || ".join(f"{a} like_regex {_quoted(pattern)}" for a in _accessors(path, _TEXTS))
-    accessors = _accessors(path, _members(value))
+        return " || ".join(f"{a} like_regex {_quoted(pattern)}" for a in _accessors(path, (*_TEXTS, *_URIS), look))
+    accessors = _accessors(path, _members(value), look)
     parts = [f"{a}{_method(value)} {operator} {_scalar(value)}" for a in accessors]
+    if isinstance(value, str) and operator == "==" and not path.inside:
+        parts += [f"{a} == {_quoted(value)}" for a in _accessors(path, _URIS, look)]
+        if ":" in value:  # a word of a vocabulary is compared as the IRI that it stands for (expandValues)
+            parts += [f"{a} == {_quoted(contexts.internal(value))}" for a in _accessors(path, ("vocab",), look)]
     if operator == "==" and is_instant(value):
         parts += [f"{a} == {_quoted(str(value))}" for a in accessors]
     return " || ".join(parts)

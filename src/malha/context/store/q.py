@@ -3,7 +3,7 @@
 any    = all *("|" all)
 all    = term *(";" term)
 term   = "(" any ")" / path [operator values]
-path   = name *("." name) ["[" name *("." name) "]"]
+path   = name *("." name) "[" name *("." name) "]" / "{" [type ":"] path "}"]
 values = value *("," value) / value ".." value
 """
 
@@ -19,7 +19,9 @@ from malha.kernel.text import msg
 OPERATORS = ("!~=", "==", "!=", ">=", "<=", "~=", ">", "<")
 LENGTH = 8192
 DEPTH = 32
+LINKS = 10
 _NAME = re.compile(r"[^\s.;|()\[\]=<>!~,\"{}]+")
+_LINKED_TYPE = re.compile(r"(?:<([^<>]+)>|([^\s.;|()\[\]=<>!~,\"{}:]+)):(?!//)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d+)?")
 _VALUE = re.compile(r"[^\s;|(),\"]+")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
@@ -37,10 +39,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An attribute, its sub-attributes, and a trailing path into the value or language tag (`[…]`)."""
+    """An attribute, its sub-attributes, and a trailing path into the value or language tag (`[…]`).
+
+    `linked` is the path to look at in the entities that a relationship leads to (`{…}`), those of `linked_type` if any.
+    """
 
     names: tuple[str, ...]
     inside: tuple[str, ...] = ()
+    linked: Path | None = None
+    linked_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +133,28 @@ class _Parser:
             raise self.wrong()
         return Term(path, operator, tuple(values))
 
-    def path(self) -> Path:
+    def path(self, links: int = 0) -> Path:
         names = self.names()
         inside: tuple[str, ...] = ()
         if self.take("["):
             inside = self.names()
             if not self.take("]"):
                 raise self.wrong()
+        elif self.take("{"):
+            return self.linked(names, links)
         return Path(names, inside)
+
+    def linked(self, names: tuple[str, ...], links: int) -> Path:
+        """What follows `{`: a type that the linked entity is of, if it is named, and the path in it."""
+        if links >= LINKS:
+            raise UnusableQuery(msg("A pergunta q segue ligações a mais (até {limit})."), limit=LINKS)
+        match = _LINKED_TYPE.match(self.text, self.at)
+        kind = (match[1] or match[2]) if match else ""
+        self.at = match.end() if match else self.at
+        below = self.path(links + 1)
+        if not self.take("}"):
+            raise self.wrong()
+        return Path(names, (), below, kind)
 
     def names(self) -> tuple[str, ...]:
         found = [self.name()]
@@ -206,11 +227,38 @@ class _Parser:
         return self.text[start : self.at]
 
 
-def renamed(node: Node, rename: Callable[[str], str]) -> Node:
-    """The same question with the names of attributes and sub-attributes changed."""
-    if isinstance(node, Term):
-        return Term(Path(tuple(map(rename, node.path.names)), node.path.inside), node.operator, node.values)
-    return type(node)(tuple(renamed(part, rename) for part in node.parts))
+def renamed(node: Node, rename: Callable[[str], str], values: Callable[[Path, Scalar], Scalar] | None = None) -> Node:
+    """The same question with the names of attributes, sub-attributes and linked types changed; `values` may change what is compared."""
+    if not isinstance(node, Term):
+        return type(node)(tuple(renamed(part, rename, values) for part in node.parts))
+    compared = node.values
+    if values is not None:
+        compared = tuple(Range(values(node.path, v.low), values(node.path, v.high)) if isinstance(v, Range) else values(node.path, v) for v in node.values)
+    return Term(_renamed_path(node.path, rename), node.operator, compared)
+
+
+def _renamed_path(path: Path, rename: Callable[[str], str]) -> Path:
+    linked = None if path.linked is None else _renamed_path(path.linked, rename)
+    return Path(
+        tuple(name if n and name in _MEMBERS else rename(name) for n, name in enumerate(path.names)),
+        path.inside,
+        linked,
+        path.linked_type and rename(path.linked_type),
+    )
+
+
+#: members of attributes that a path may end with, which are nobody's words
+_MEMBERS = frozenset({"observedAt", "unitCode", "datasetId", "createdAt", "modifiedAt", "objectType", "lang", "expiresAt", "instanceId"})
+
+
+def depth(node: Node) -> int:
+    """How many relationships a question follows one after the other."""
+    if not isinstance(node, Term):
+        return max(depth(part) for part in node.parts)
+    links, path = 0, node.path
+    while path.linked is not None:
+        links, path = links + 1, path.linked
+    return links
 
 
 def names(node: Node) -> set[str]:
@@ -224,8 +272,15 @@ def write(node: Node) -> str:
         return "(" + "|".join(map(write, node.parts)) + ")"
     if isinstance(node, Every):
         return "(" + ";".join(map(write, node.parts)) + ")"
-    inside = "[" + ".".join(map(_word, node.path.inside)) + "]" if node.path.inside else ""
-    return ".".join(map(_word, node.path.names)) + inside + node.operator + ",".join(_shown(value) for value in node.values)
+    pattern = node.operator in {"~=", "!~="}
+    return _path(node.path) + node.operator + ",".join(_shown(str(value) if pattern else value) for value in node.values)
+
+
+def _path(path: Path) -> str:
+    inside = "[" + ".".join(map(_word, path.inside)) + "]" if path.inside else ""
+    if path.linked is not None:
+        inside = "{" + (f"<{path.linked_type}>:" if path.linked_type else "") + _path(path.linked) + "}"
+    return ".".join(map(_word, path.names)) + inside
 
 
 def _word(name: str) -> str:

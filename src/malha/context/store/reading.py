@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
 
-from malha.context.store import limits, names, predicate, q, shapes, state
-from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, PlacedEntity, StoredEntity, UnusableQuery
+from malha.context.store import limits, names, ordering, predicate, q, selections, shapes, state
+from malha.context.store.contracts import AttributeUse, EntityNotFound, EntityPage, EntityQuery, PlacedEntity, Selector, StoredEntity, UnusableQuery
 from malha.foundation.access import reach
+from malha.foundation.access.contracts import BeyondReach
 from malha.kernel.text import msg, normalise
+from malha.kernel.time import now
 
-COLUMNS = "e.id, e.tenant_id, e.uri, e.types, e.doc::text, e.geom, e.scopes, e.created_at, e.modified_at"
+COLUMNS = "e.id, e.tenant_id, e.uri, e.types, e.doc::text, e.geom, e.scopes, e.created_at, e.modified_at, e.expires_at, e.next_expiry"
+#: what has ended is not there, whether or not the job has been (§4.22)
+ALIVE = "(e.expires_at IS NULL OR e.expires_at > now())"
 CHUNK = 500  # rows looked at in one go while shapes are checked
 PATTERN_LENGTH = 512
+ORDERED_LIMIT = 20_000
 
 
 @dataclass(slots=True)
@@ -39,9 +44,10 @@ class _Condition:
         return " AND ".join(self.parts)
 
 
-def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
-    """The entity with that URI. Raises EntityNotFound."""
-    row = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = %s", [tenant_id, uri]).fetchone()
+def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str, *, lock: bool = False) -> StoredEntity:
+    """The entity with that URI, with `lock` kept from other writers to the end of the transaction. Raises EntityNotFound."""
+    kept = " FOR NO KEY UPDATE OF e" if lock else ""
+    row = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = %s AND {ALIVE}{kept}", [tenant_id, uri]).fetchone()
     found = _seen(_entities(conn, [row])) if row is not None else []
     if not found:
         raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
@@ -50,17 +56,23 @@ def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredE
 
 def exists(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> bool:
     """Whether the entity is there."""
-    return state.execute(conn, "SELECT 1 FROM entities WHERE tenant_id = %s AND uri = %s", [tenant_id, uri]).fetchone() is not None
+    return state.execute(conn, f"SELECT 1 FROM entities e WHERE e.tenant_id = %s AND e.uri = %s AND {ALIVE}", [tenant_id, uri]).fetchone() is not None
 
 
 def existing(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> set[str]:
     """Those of `uris` that are there."""
-    return {row[0] for row in state.execute(conn, "SELECT uri FROM entities WHERE tenant_id = %s AND uri = ANY (%s::text[])", [tenant_id, list(uris)])}
+    return {
+        row[0]
+        for row in state.execute(conn, f"SELECT uri FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[]) AND {ALIVE}", [tenant_id, list(uris)])
+    }
 
 
-def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> dict[str, StoredEntity]:
-    """The entities with those URIs that are there."""
-    rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[])", [tenant_id, list(uris)]).fetchall()
+def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], *, lock: bool = False) -> dict[str, StoredEntity]:
+    """The entities with those URIs that are there; with `lock` in the order of their URI, kept from other writers."""
+    kept = " ORDER BY e.uri FOR NO KEY UPDATE OF e" if lock else ""
+    rows = state.execute(
+        conn, f"SELECT {COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[]) AND {ALIVE}{kept}", [tenant_id, list(uris)]
+    ).fetchall()
     return {entity.uri: entity for entity in _seen(_entities(conn, rows))}
 
 
@@ -90,8 +102,9 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     if question.limit <= 0:
         return EntityPage([], total)
     after = " AND e.id > %s" if question.after_id else ""
-    params = [*condition.params, *([question.after_id] if question.after_id else []), question.limit, question.offset]
-    rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY e.id LIMIT %s OFFSET %s", params).fetchall()
+    order = ordering.clause(question.order)
+    params = [*condition.params, *([question.after_id] if question.after_id else []), *order.params, question.limit, question.offset]
+    rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY {order.text} LIMIT %s OFFSET %s", params).fetchall()
     return EntityPage([seen for one in _entities(conn, rows) if (seen := limits.seen(one, condition.within)) is not None], total)
 
 
@@ -103,15 +116,22 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     else:
         condition.add("e.tenant_id = ANY (%s::bigint[])", list(tenant_ids))
     _by_type(conn, question, condition)
+    if question.scope_selection:
+        _by_scope(question.scope_selection, condition)
     if question.uris:
         condition.add("e.uri = ANY (%s::text[])", list(question.uris))
     if question.id_pattern:
         condition.add("e.uri ~ %s", _pattern(question.id_pattern))
     if question.attrs:
-        condition.add("e.doc ?| %s::text[]", list(question.attrs))
+        _by_attributes(question, condition)
+    if question.having:
+        condition.add("e.doc ?| %s::text[]", list(question.having))
     if question.q:
+        if reach.parts(question.types) is not None and q.depth(q.parse(question.q)):
+            raise BeyondReach(msg("O seu acesso é limitado, e assim a pergunta q não segue ligações."))
         params: list[object] = []
-        condition.add(predicate.compile_node(q.parse(question.q), params), *params)
+        condition.add(predicate.compile_node(q.parse(question.q), params, predicate.Look(datasets=question.datasets)), *params)
+    condition.add(ALIVE)
     if question.text.strip():
         word = normalise(question.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         condition.add("e.name_key LIKE %s", f"%{word}%")
@@ -128,7 +148,8 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
 
 def _asked(question: EntityQuery) -> set[str]:
     """The attributes that a question is about."""
-    asked = set(question.attrs) | (q.names(q.parse(question.q)) if question.q else set())
+    asked = set(question.attrs) | set(question.having) | (q.names(q.parse(question.q)) if question.q else set())
+    asked |= {step.path[0] for step in question.order if step.path and step.path[0] not in {"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt"}}
     if question.bbox is not None or question.near is not None or question.within is not None:
         asked.add("location")
     if question.geo is not None:
@@ -137,6 +158,10 @@ def _asked(question: EntityQuery) -> set[str]:
 
 
 def _by_type(conn: psycopg.Connection[Any], question: EntityQuery, condition: _Condition) -> None:
+    if question.type_selection:
+        condition.add(_selected(conn, question.type_selection))
+    if question.any_of:
+        _by_selectors(conn, question.any_of, condition)
     if not question.types:
         return
     ids = list(names.existing(conn, "entity_type", question.types).values())
@@ -146,6 +171,53 @@ def _by_type(conn: psycopg.Connection[Any], question: EntityQuery, condition: _C
         condition.add("(e.type_id = %s OR (cardinality(e.types) > 1 AND %s = ANY (e.types)))", ids[0], ids[0])
     else:
         condition.add("(e.type_id = ANY (%s::int[]) OR (cardinality(e.types) > 1 AND e.types && %s::int[]))", ids, ids)
+
+
+def _by_attributes(question: EntityQuery, condition: _Condition) -> None:
+    condition.add("e.doc ?| %s::text[]", list(question.attrs))
+    if question.datasets:
+        condition.add(
+            "EXISTS (SELECT FROM unnest(%s::text[]) a, jsonb_path_query(e.doc -> a, '$[*]') i WHERE coalesce(i ->> 'datasetId', '') = ANY (%s::text[]))",
+            list(question.attrs), list(question.datasets),
+        )  # fmt: skip
+
+
+def _selected(conn: psycopg.Connection[Any], text: str) -> str:
+    """A selection of types as a condition; a type that nobody has used holds for nothing."""
+    tree = selections.parse(text)
+    ids = names.existing(conn, "entity_type", selections.names(tree))
+
+    def one(name: str) -> str:
+        id_ = ids.get(name)
+        return "false" if id_ is None else f"(e.type_id = {int(id_)} OR (cardinality(e.types) > 1 AND {int(id_)} = ANY (e.types)))"
+
+    return selections.condition(tree, one)
+
+
+def _by_selectors(conn: psycopg.Connection[Any], selectors: Sequence[Selector], condition: _Condition) -> None:
+    parts: list[str] = []
+    params: list[object] = []
+    for selector in selectors:
+        of_one = [_selected(conn, selector.type_selection)] if selector.type_selection else []
+        if selector.uris:
+            of_one.append("e.uri = ANY (%s::text[])")
+            params.append(list(selector.uris))
+        elif selector.id_pattern:
+            of_one.append("e.uri ~ %s")
+            params.append(_pattern(selector.id_pattern))
+        parts.append("(" + (" AND ".join(of_one) or "true") + ")")
+    condition.add("(" + " OR ".join(parts) + ")", *params)
+
+
+def _by_scope(text: str, condition: _Condition) -> None:
+    tree = selections.parse(text)
+    params: list[object] = []
+
+    def one(scope: str) -> str:
+        params.append(selections.scope_pattern(scope))
+        return "EXISTS (SELECT FROM unnest(e.scopes) s WHERE s ~ %s)"
+
+    condition.add(selections.condition(tree, one), *params)
 
 
 def _pattern(text: str) -> str:
@@ -160,13 +232,15 @@ def _pattern(text: str) -> str:
 
 def _refined(conn: psycopg.Connection[Any], question: EntityQuery, condition: _Condition, exact: list[shapes.GeoFilter]) -> EntityPage:
     """Walk in order of id, chunk by chunk, until the page is full, or to the end for an exact count."""
+    if question.order:
+        return _refined_in_order(conn, question, condition, exact)
     found: list[StoredEntity] = []
     matched, after = 0, question.after_id
     while True:
         statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text} AND e.id > %s ORDER BY e.id LIMIT %s"
         rows = state.execute(conn, statement, [*condition.params, after, CHUNK]).fetchall()
         for entity in _entities(conn, rows):
-            if not all((shape := shapes.shape_of(entity.attributes, one.relation.attribute)) is not None and one.holds(shape) for one in exact):
+            if not shapes.all_hold(entity, exact):
                 continue
             shown = limits.seen(entity, condition.within)
             if shown is None:
@@ -179,6 +253,17 @@ def _refined(conn: psycopg.Connection[Any], question: EntityQuery, condition: _C
         after = rows[-1][0]
 
 
+def _refined_in_order(conn: psycopg.Connection[Any], question: EntityQuery, condition: _Condition, exact: list[shapes.GeoFilter]) -> EntityPage:
+    """As `_refined` in an order of its own: looks at what the boxes let through, up to a limit. Raises UnusableQuery beyond it."""
+    order = ordering.clause(question.order)
+    statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text} ORDER BY {order.text} LIMIT %s"
+    rows = state.execute(conn, statement, [*condition.params, *order.params, ORDERED_LIMIT + 1]).fetchall()
+    if len(rows) > ORDERED_LIMIT:
+        raise UnusableQuery(msg("São entidades a mais para ordenar; restrinja a pergunta."))
+    found = [seen for one in _entities(conn, rows) if shapes.all_hold(one, exact) and (seen := limits.seen(one, condition.within)) is not None]
+    return EntityPage(found[question.offset : question.offset + question.limit], len(found) if question.count else None)
+
+
 def _entities(conn: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) -> list[StoredEntity]:
     types = names.names(conn, "entity_type", {id_ for row in rows for id_ in row[3]})
     return [_entity(row, types) for row in rows]
@@ -186,14 +271,39 @@ def _entities(conn: psycopg.Connection[Any], rows: Sequence[tuple[Any, ...]]) ->
 
 def _entity(row: tuple[Any, ...], types: dict[int, str]) -> StoredEntity:
     attributes = state.whole(row[4], row[5])
+    if row[10] is not None:
+        attributes = _living(attributes)
     location = attributes.get("location")
     if isinstance(location, list):
         location = location[0] if location else None
     place = location.get("value") if isinstance(location, dict) else None
     return StoredEntity(
         id=row[0], tenant_id=row[1], uri=row[2], types=tuple(types[id_] for id_ in row[3]), attributes=attributes,
-        location=place if isinstance(place, dict) else None, created_at=row[7], modified_at=row[8], scopes=tuple(row[6] or ()),
+        location=place if isinstance(place, dict) else None, created_at=row[7], modified_at=row[8], scopes=tuple(row[6] or ()), expires_at=row[9],
     )  # fmt: skip
+
+
+def names_of_types(conn: psycopg.Connection[Any], ids: Sequence[int]) -> tuple[str, ...]:
+    """The names of an entity's types, in its order."""
+    found = names.names(conn, "entity_type", ids)
+    return tuple(found[id_] for id_ in ids)
+
+
+def _living(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes without instances that have ended."""
+    moment = now()
+    living: dict[str, Any] = {}
+    for name, attribute in attributes.items():
+        kept = [i for i in (attribute if isinstance(attribute, list) else [attribute]) if not ended(i, moment)]
+        if kept:
+            living[name] = kept[0] if len(kept) == 1 else kept
+    return living
+
+
+def ended(instance: Any, moment: datetime) -> bool:
+    """Whether an instance of an attribute has an expiresAt that is not after `moment`."""
+    text = instance.get("expiresAt") if isinstance(instance, dict) else None
+    return isinstance(text, str) and datetime.fromisoformat(text) <= moment
 
 
 def placed(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float], limit: int) -> list[PlacedEntity]:
@@ -220,7 +330,11 @@ def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str,
 
 def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:
     """Each type that the tenant has entities of: (type, how many, last change)."""
-    statement = "SELECT t.name, count(*), max(e.modified_at) FROM entities e JOIN entity_type t ON t.id = ANY (e.types) WHERE e.tenant_id = %s GROUP BY t.name ORDER BY t.name"
+    statement = (
+        "SELECT t.name, count(*), max(e.modified_at) FROM entities e JOIN entity_type t ON t.id = ANY (e.types) WHERE e.tenant_id = %s AND "
+        + ALIVE
+        + " GROUP BY t.name ORDER BY t.name"
+    )
     within = reach.parts()
     if within is None:
         return [(row[0], row[1], row[2]) for row in state.execute(conn, statement, [tenant_id])]
@@ -247,6 +361,39 @@ def type_names(conn: psycopg.Connection[Any], tenant_id: int) -> list[str]:
     ) ORDER BY t.name"""
     with conn.cursor(row_factory=tuple_row) as cursor:
         return [row[0] for row in cursor.execute(statement, {"tenant": tenant_id})]
+
+
+USES = """
+SELECT t.name, a.key, count(DISTINCT e.id), array_agg(DISTINCT i ->> 'type') FILTER (WHERE i ? 'type')
+FROM entities e JOIN entity_type t ON t.id = ANY (e.types)
+CROSS JOIN LATERAL jsonb_each(e.doc) a CROSS JOIN LATERAL jsonb_path_query(a.value, '$[*]') i
+WHERE e.tenant_id = %(tenant)s AND {which} GROUP BY t.name, a.key ORDER BY t.name, a.key
+"""
+
+
+def attribute_uses(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, name: str) -> list[AttributeUse]:
+    """Which attributes entities of which types have now; reads them all, or those of one type, or those with one attribute."""
+    if reach.parts() is not None:
+        return _uses_within_reach(conn, tenant_id, entity_type, name)
+    which = [ALIVE, *(["t.name = %(type)s"] if entity_type else []), *(["e.doc ? %(name)s AND a.key = %(name)s"] if name else [])]
+    rows = state.execute(conn, USES.format(which=" AND ".join(which)), {"tenant": tenant_id, "type": entity_type, "name": name})
+    return [AttributeUse(row[0], row[1], row[2], tuple(row[3] or ())) for row in rows]
+
+
+def _uses_within_reach(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, name: str) -> list[AttributeUse]:
+    """As `attribute_uses`, counted from what a limited reader may see."""
+    counted: dict[tuple[str, str], tuple[int, set[str]]] = {}
+    question = EntityQuery(types=(entity_type,) if entity_type else (), attrs=(name,) if name else (), limit=CHUNK)
+    while page := query(conn, [tenant_id], question).entities:
+        for entity in page:
+            for key, attribute in entity.attributes.items():
+                kinds = {str(i.get("type")) for i in (attribute if isinstance(attribute, list) else [attribute]) if isinstance(i, dict)}
+                for kind in entity.types:
+                    if (not entity_type or kind == entity_type) and (not name or key == name):
+                        number, known = counted.get((kind, key), (0, set()))
+                        counted[kind, key] = (number + 1, known | kinds)
+        question = replace(question, after_id=page[-1].id)
+    return [AttributeUse(kind, key, number, tuple(sorted(kinds))) for (kind, key), (number, kinds) in sorted(counted.items())]
 
 
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:

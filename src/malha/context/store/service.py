@@ -13,10 +13,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from malha.context.store import documents, evolution, names, packed, q, reading, undo, writing
+from malha.context.store import documents, evolution, expiry, names, packed, q, reading, selections, undo, writing
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
     ArrowTable,
+    AttributeUse,
     EntityDocument,
     EntityPage,
     EntityQuery,
@@ -92,9 +93,9 @@ def answering(
     return evolution.answering(conn, found, question)
 
 
-def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> StoredEntity:
-    """The entity with that URI. Raises EntityNotFound."""
-    return reading.retrieve(conn, tenant_id, uri)
+def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str, *, lock: bool = False) -> StoredEntity:
+    """The entity with that URI, with `lock` kept from other writers to the end of the transaction. Raises EntityNotFound."""
+    return reading.retrieve(conn, tenant_id, uri, lock=lock)
 
 
 def exists(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> bool:
@@ -107,14 +108,33 @@ def existing(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str])
     return reading.existing(conn, tenant_id, uris)
 
 
-def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str]) -> dict[str, StoredEntity]:
-    """The entities with those URIs that there are."""
-    return reading.by_uris(conn, tenant_id, uris)
+def by_uris(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], *, lock: bool = False) -> dict[str, StoredEntity]:
+    """The entities with those URIs that there are, with `lock` kept from other writers."""
+    return reading.by_uris(conn, tenant_id, uris, lock=lock)
 
 
-def rename_in_question(text: str, rename: Callable[[str], str]) -> str:
-    """A `q` with the names of its attributes changed, ready for `EntityQuery.q`. Raises UnusableQuery."""
-    return q.write(q.renamed(q.parse(text), rename))
+def rename_in_question(
+    text: str, rename: Callable[[str], str], word: Callable[[str], str] | None = None, expanded: frozenset[str] = frozenset()
+) -> str:  # fmt: skip
+    """A `q` with the names of its attributes changed, ready for `EntityQuery.q`. Raises UnusableQuery.
+
+    Texts compared with an attribute in `expanded` (as the sender names it) are words of a vocabulary: `word` gives their IRI.
+    """
+
+    def value(path: q.Path, said: q.Scalar) -> q.Scalar:
+        return word(said) if word and isinstance(said, str) and path.names[0] in expanded else said
+
+    return q.write(q.renamed(q.parse(text), rename, value if expanded else None))
+
+
+def links_in_question(text: str) -> int:
+    """How many relationships a `q` follows one after the other. Raises UnusableQuery."""
+    return q.depth(q.parse(text))
+
+
+def type_holds(selection: str, types: Sequence[str]) -> bool:
+    """Whether an entity of `types` is of a selection of types (internal names). Raises UnusableQuery."""
+    return selections.holds(selections.parse(selection), lambda name: name in types)
 
 
 def names_in_question(text: str) -> set[str]:
@@ -162,6 +182,11 @@ def type_number(conn: psycopg.Connection[Any], entity_type: str) -> int | None:
     return names.existing(conn, "entity_type", [entity_type]).get(entity_type)
 
 
+def attribute_uses(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str = "", name: str = "") -> list[AttributeUse]:
+    """Which attributes entities of which types have now: all, those of one type, or one attribute."""
+    return reading.attribute_uses(conn, tenant_id, entity_type, name)
+
+
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
     return reading.attribute_names(conn, tenant_id, entity_type)
@@ -182,6 +207,26 @@ def delete(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], r
     if reach.current() is not None:
         writing.require_whole(conn, tenant_id, uris)
     return len(undo.delete(conn, tenant_id, uris, run_id))
+
+
+def rename_in_types(text: str, rename: Callable[[str], str]) -> str:
+    """A selection of types with the names changed, ready for `EntityQuery.type_selection`. Raises UnusableQuery."""
+    return selections.write(selections.renamed(selections.parse(text), rename))
+
+
+def types_in(text: str) -> set[str]:
+    """The types that a selection names. Raises UnusableQuery."""
+    return selections.names(selections.parse(text))
+
+
+def plain_types(selection: str) -> tuple[str, ...]:
+    """The types of a selection that means any of them; () where it says more. Raises UnusableQuery."""
+    return selections.plain(selections.parse(selection)) if selection else ()
+
+
+def take_ended(conn: psycopg.Connection[Any], tenant_id: int) -> int:
+    """Take away entities and attributes whose time has come (§4.22), in the tenant's transaction. Returns how many entities changed."""
+    return expiry.take_ended(conn, tenant_id)
 
 
 def undo_run(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ import shapely
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
-from malha.context.store.contracts import EntityQuery, GeoRelation, UnusableQuery
+from malha.context.store.contracts import EntityQuery, GeoRelation, StoredEntity, UnusableQuery
 from malha.kernel.text import msg
 
 METRES_PER_DEGREE = 110_574.0  # of latitude, the shortest
@@ -28,8 +28,15 @@ def _ellipsoid() -> pyproj.Geod:
 
 def distance_m(a: BaseGeometry, b: BaseGeometry) -> float:
     """The geodesic distance of the two nearest points, in metres."""
-    near, far = shapely.get_coordinates(shapely.shortest_line(a, b))
-    return float(_ellipsoid().inv(near[0], near[1], far[0], far[1])[2])
+    if a.geom_type == b.geom_type == "Point":
+        return float(_ellipsoid().inv(a.x, a.y, b.x, b.y)[2])
+    shrink = max(0.01, math.cos(math.radians((a.centroid.y + b.centroid.y) / 2)))  # a degree of longitude, in degrees of latitude
+    near, far = shapely.get_coordinates(shapely.shortest_line(_squeezed(a, shrink), _squeezed(b, shrink)))
+    return float(_ellipsoid().inv(near[0] / shrink, near[1], far[0] / shrink, far[1])[2])
+
+
+def _squeezed(shape: BaseGeometry, factor: float) -> BaseGeometry:
+    return shapely.transform(shape, lambda points: points * (factor, 1.0))
 
 
 class GeoFilter:
@@ -84,6 +91,11 @@ def filters(query: EntityQuery) -> list[GeoFilter]:
     if query.geo is not None:
         found.append(GeoFilter(query.geo))
     return found
+
+
+def all_hold(entity: StoredEntity, exact: list[GeoFilter]) -> bool:
+    """Whether the entity stands in every relation."""
+    return all((shape := shape_of(entity.attributes, one.relation.attribute)) is not None and one.holds(shape) for one in exact)
 
 
 def shape_of(entity: dict[str, Any], attribute: str) -> BaseGeometry | None:

@@ -28,10 +28,11 @@ FROM entities e WHERE e.tenant_id = %s AND e.uri = ANY (%s::text[]) ORDER BY e.u
 DOCUMENTS = "SELECT id, doc::text, geom FROM entities WHERE tenant_id = %s AND id = ANY (%s::bigint[])"
 
 INSERT = """
-INSERT INTO entities (tenant_id, uri, type_id, types, doc, scopes, bbox, geom, name_key, created_run, run_id)
-SELECT %(tenant)s::bigint, n.uri, (n.types::int[])[1], n.types::int[], n.doc::jsonb, n.scopes::text[], n.box::box, decode(n.geom, 'hex'), n.name_key, %(run)s::bigint, %(run)s::bigint
-FROM unnest(%(uris)s::text[], %(types)s::text[], %(docs)s::text[], %(scopes)s::text[], %(boxes)s::text[], %(geoms)s::text[], %(names)s::text[])
-    AS n (uri, types, doc, scopes, box, geom, name_key)
+INSERT INTO entities (tenant_id, uri, type_id, types, doc, scopes, bbox, geom, name_key, created_run, run_id, expires_at, next_expiry)
+SELECT %(tenant)s::bigint, n.uri, (n.types::int[])[1], n.types::int[], n.doc::jsonb, n.scopes::text[], n.box::box, decode(n.geom, 'hex'), n.name_key,
+    %(run)s::bigint, %(run)s::bigint, n.expires, n.next_expiry
+FROM unnest(%(uris)s::text[], %(types)s::text[], %(docs)s::text[], %(scopes)s::text[], %(boxes)s::text[], %(geoms)s::text[], %(names)s::text[],
+    %(expires)s::timestamptz[], %(next_expiries)s::timestamptz[]) AS n (uri, types, doc, scopes, box, geom, name_key, expires, next_expiry)
 ON CONFLICT (tenant_id, uri) DO UPDATE
     SET doc = entities.doc || excluded.doc, bbox = coalesce(excluded.bbox, entities.bbox), geom = excluded.geom,
         name_key = coalesce(excluded.name_key, entities.name_key), run_id = excluded.run_id, modified_at = now()
@@ -50,13 +51,16 @@ UPDATE = """
 UPDATE entities e SET
     doc = (CASE WHEN n.replace THEN '{}'::jsonb ELSE e.doc - n.gone::text[] END) || n.doc::jsonb,
     types = coalesce(n.types::int[], e.types),
-    scopes = coalesce(n.scopes::text[], e.scopes),
+    scopes = CASE WHEN n.scoped THEN n.scopes::text[] ELSE e.scopes END,
+    expires_at = CASE WHEN n.expiring THEN n.expires ELSE e.expires_at END,
+    next_expiry = CASE WHEN n.expiring THEN n.next_expiry ELSE e.next_expiry END,
     bbox = CASE WHEN n.placed THEN n.box::box ELSE e.bbox END,
     geom = CASE WHEN n.placed THEN decode(n.geom, 'hex') ELSE e.geom END,
     name_key = CASE WHEN n.named THEN n.name_key ELSE e.name_key END,
     run_id = %(run)s::bigint, modified_at = now()
 FROM unnest(%(ids)s::bigint[], %(docs)s::text[], %(gone)s::text[], %(replace)s::bool[], %(types)s::text[], %(scopes)s::text[], %(placed)s::bool[], %(boxes)s::text[],
-    %(geoms)s::text[], %(named)s::bool[], %(names)s::text[]) AS n (id, doc, gone, replace, types, scopes, placed, box, geom, named, name_key)
+    %(geoms)s::text[], %(named)s::bool[], %(names)s::text[], %(scoped)s::bool[], %(expiring)s::bool[], %(expires)s::timestamptz[], %(next_expiries)s::timestamptz[])
+    AS n (id, doc, gone, replace, types, scopes, placed, box, geom, named, name_key, scoped, expiring, expires, next_expiry)
 WHERE e.tenant_id = %(tenant)s AND e.id = n.id
 """
 
@@ -111,6 +115,9 @@ class Change:
     shape: geometry.Shape | None = None
     named: bool = False
     name_key: str | None = None
+    expiring: bool = False
+    expires: str | None = None
+    next_expiry: str | None = None
 
 
 @dataclass(slots=True)
@@ -184,6 +191,8 @@ def update(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, ch
         "replace": array_of([c.replace for c in changes]),
         "placed": array_of([c.placed for c in changes]),
         "named": array_of([c.named for c in changes]),
+        "scoped": array_of([c.scopes is not None for c in changes]),
+        "expiring": array_of([c.expiring for c in changes]),
     }
     execute(conn, UPDATE, {"tenant": tenant_id, "run": run_id} | flags | _columns(changes))
 
@@ -192,7 +201,9 @@ def _columns(changes: Sequence[Change]) -> dict[str, str]:
     return {
         "docs": array_of_text([c.doc for c in changes]),
         "types": array_of_text([None if c.type_ids is None else array_of(c.type_ids) for c in changes]),
-        "scopes": array_of_text([None if c.scopes is None else array_of_text(list(c.scopes)) for c in changes]),
+        "scopes": array_of_text([array_of_text(list(c.scopes)) if c.scopes else None for c in changes]),
+        "expires": array_of([c.expires for c in changes]),
+        "next_expiries": array_of([c.next_expiry for c in changes]),
         "boxes": array_of_text([c.shape.box_text if c.shape else None for c in changes]),
         "geoms": array_of([c.shape.wkb.hex() if c.shape and c.shape.wkb else None for c in changes]),
         "names": array_of_text([c.name_key for c in changes]),

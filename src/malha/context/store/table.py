@@ -17,6 +17,11 @@ from malha.kernel.time import now
 
 URI = re.compile(r'[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x1f<>"{}|\\^`]+')
 URI_BYTES = 2048
+#: characters that nobody sees or that turn text around: two names that look alike would be two things
+UNSEEN = re.compile(
+    "[\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\uffff\U000e0000-\U000e0fff" + "".join(chr(plane * 0x10000 + last) for plane in range(1, 17) for last in (0xFFFE, 0xFFFF)) + "]"
+)
 #: attributes whose text a search finds
 NAMES = ("name", "title", "alternateName")
 
@@ -301,7 +306,9 @@ class Batch:
 
 def usable_uri(uri: str) -> bool:
     """Whether `uri` can name an entity."""
-    return bool(URI.fullmatch(uri)) and len(uri.encode(errors="replace")) <= URI_BYTES
+    if not URI.fullmatch(uri) or len(uri) > URI_BYTES:
+        return False
+    return uri.isascii() or (len(uri.encode(errors="replace")) <= URI_BYTES and not UNSEEN.search(uri))
 
 
 def same(a: object, b: object) -> bool:

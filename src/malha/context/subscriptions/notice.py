@@ -42,7 +42,7 @@ def identifier(subscription: Subscription, what: object) -> str:
 def context_of(subscription: Subscription) -> Context:
     """The words of the notification: jsonldContext, else those of the subscription."""
     source = subscription.document.get("jsonldContext") or subscription.context
-    return contexts.read(source)
+    return contexts.of_tenant(subscription.tenant_id, source)
 
 
 def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime) -> Message | None:

@@ -75,7 +75,7 @@ def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> 
 async def create(request: Request) -> Response:
     """POST /subscriptions (§6.10.3.1)"""
     payload, media = await _body(request)
-    context = reading.context_of(request, media, payload)
+    context = await door.context_of(request, media, payload)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> str:
         uri = service.create(conn, who.tenant_id, _subject(who), payload, context)
@@ -139,7 +139,7 @@ async def change(request: Request) -> Response:
     """PATCH /subscriptions/{id} (§6.11.3.2)"""
     uri = _identifier(request)
     payload, media = await _body(request)
-    named = reading.context_of(request, media, payload) if media == reading.JSON_LD or reading.linked(request) is not None else None
+    named = await door.context_of(request, media, payload) if media == reading.JSON_LD or reading.linked(request) is not None else None
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         service.change(conn, who.tenant_id, uri, payload, named, _reach(who))

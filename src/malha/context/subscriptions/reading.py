@@ -234,9 +234,7 @@ def _scope(name: str, value: Any, context: Context) -> str:
 
 
 def _context(name: str, value: Any, context: Context) -> str:
-    address = _uri(name, value, context)
-    contexts.read(address)
-    return address
+    return _uri(name, value, context)
 
 
 def _datasets(name: str, value: Any, context: Context) -> list[str]:

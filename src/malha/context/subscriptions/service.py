@@ -112,7 +112,7 @@ def _watch(conn: psycopg.Connection[Any], tenant_id: int) -> None:
 
 
 def _words(kept: Subscription) -> Context:
-    return contexts.read(kept.context)
+    return contexts.of_tenant(kept.tenant_id, kept.context)
 
 
 def _merged(before: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:

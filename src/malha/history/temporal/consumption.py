@@ -104,7 +104,7 @@ async def query_by_body(request: Request) -> Response:
     """POST /temporal/entityOperations/query"""
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
-    context = reading.context_of(request, media, payload)
+    context = await door.context_of(request, media, payload)
     if not isinstance(payload, dict) or payload.get("type") != "Query":
         raise BadRequestData(msg("Envie um objeto com type “Query”."))
     temporal = temporal_query.of_body(payload.get("temporalQ", {}))
@@ -121,9 +121,21 @@ async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[s
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, EntityQuery | None, bool]:
         context = body[1] if body else who.context
-        question = questions.of_body(body[0], context, rest) if body else questions.parse(rest, context)
+        question = (
+            questions.by_body({name: each for name, each in body[0].items() if name != "temporalQ"}, rest, context) if body else questions.parse(rest, context)
+        )
         asked = question.query
-        if not (asked.types or asked.attrs or asked.q or asked.geo or asked.bbox or asked.near or rest.get("local") == "true"):
+        if not (
+            asked.types
+            or asked.type_selection
+            or asked.any_of
+            or asked.attrs
+            or asked.q
+            or asked.geo
+            or asked.bbox
+            or asked.near
+            or rest.get("local") == "true"
+        ):
             raise BadRequestData(msg("A pergunta é demasiado larga: dê type, attrs, q ou georel, ou local=true."))
         wanted = {**rest, **{name: _joined(body[0][name]) for name in ("attrs", "pick", "omit", "lang", "datasetId") if body[0].get(name)}} if body else rest
         narrowed = questions.narrowed(question.query, who.principal.types)

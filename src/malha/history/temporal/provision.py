@@ -25,7 +25,6 @@ from malha.history.temporal.contracts import EvolutionQuery, Instance
 from malha.history.temporal.temporal_query import BEGINNING
 from malha.kernel.text import msg
 from malha.kernel.time import now, parse_instant
-from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
 
 _INSTANCE = re.compile(r"urn:malha:\d+:(\d+):([0-9a-f]+):(\d+):(-?\d+)")
@@ -77,13 +76,13 @@ async def delete(request: Request) -> Response:
         _found(conn, who, uri)
         store.delete(conn, who.tenant_id, [uri])
 
-    await door.write(request, reading.linked(request) or contexts.CORE, work)
+    await door.write(request, await door.linked(request), work)
     return Response(status_code=204)
 
 
 async def delete_attribute(request: Request) -> Response:
     """DELETE /temporal/entities/{id}/attrs/{attr}: the default instance, those of `datasetId`, or all of them."""
-    uri, context = _uri(request), reading.linked(request) or contexts.CORE
+    uri, context = _uri(request), await door.linked(request)
     name = _attribute(request, context)
     everything, dataset = request.query_params.get("deleteAll", "false") == "true", request.query_params.get("datasetId", "")
     entity, told = await _look(request, context, uri, name)
@@ -135,7 +134,7 @@ async def change_instance(request: Request) -> Response:
 
 async def delete_instance(request: Request) -> Response:
     """DELETE /temporal/entities/{id}/attrs/{attr}/{instanceId}"""
-    uri, context = _uri(request), reading.linked(request) or contexts.CORE
+    uri, context = _uri(request), await door.linked(request)
     name, instance_id = _attribute(request, context), _instance_id(request)
     entity, told = await _look(request, context, uri, name)
     gone = _named(told, instance_id)
@@ -150,7 +149,7 @@ async def delete_instance(request: Request) -> Response:
 async def _payload(request: Request) -> tuple[dict[str, Any], Context]:
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
-    context = reading.context_of(request, media, payload)
+    context = await door.context_of(request, media, payload)
     if not isinstance(payload, dict):
         raise BadRequestData(msg("Envie um objeto JSON."))
     return payload, context

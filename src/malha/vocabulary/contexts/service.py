@@ -1,4 +1,4 @@
-"""Which IRI a name stands for, and back: a restricted JSON-LD that reads names, needs no network and costs microseconds.
+"""Which IRI a name stands for, and back: a restricted JSON-LD that reads names and costs microseconds.
 
 The internal name of a type or attribute is short when its IRI lies in the default vocabulary, the core or the vocabulary
 of a known data model; else it is the IRI itself. Values are never touched. Source: GS CIM 009 §5.5.7, JSON-LD 1.1 §5.2.
@@ -7,20 +7,29 @@ of a known data model; else it is the IRI itself. Values are never touched. Sour
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
+import psycopg
 
+from malha.foundation.database import service as database
 from malha.kernel.text import msg
-from malha.vocabulary.contexts import core
-from malha.vocabulary.contexts.contracts import ContextNotAvailable, UnusableContext
+from malha.vocabulary.contexts import core, fetching, shelf
+from malha.vocabulary.contexts.contracts import ContextError, ContextToFetch, KeptContext, Kind, UnusableContext
 
 CORE_URL = core.CORE_URL
 DEFAULT_VOCABULARY = core.DEFAULT_VOCABULARY
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _TERMS_LIMIT = 5000
+_ADDRESS_LIMIT = 2048
+_WORDS_LIMIT = 5000
+#: how the core says a name of the default vocabulary that a sender's own term hides
+_PREFIXED = "ngsi-ld:" + DEFAULT_VOCABULARY.removeprefix(core.NGSI_LD)
+#: how long a composed context is used before its parts are looked up again
+COMPOSED_SECONDS = 30.0
 _DEPTH = 8
 
 
@@ -56,7 +65,9 @@ class Context:
         """The internal name of a term, compact IRI or IRI."""
         known = self._words.get(term)
         if known is None:
-            known = self._words[term] = internal(self._iri(term))
+            known = internal(self._iri(term))
+            if len(self._words) < _WORDS_LIMIT:  # senders may make names up for ever
+                self._words[term] = known
         return known
 
     def _iri(self, term: str) -> str:
@@ -78,7 +89,7 @@ class Context:
         if term is not None:
             return term
         if ":" not in name:
-            return name if name not in self._terms else iri_of(name)
+            return name if name not in self._terms else _PREFIXED + name
         for prefix, base in self._terms.items():
             if base[-1:] in "/#:?[]@" and len(base) < len(name) and name.startswith(base) and f"{prefix}:{name[len(base) :]}" not in self._terms:
                 return f"{prefix}:{name[len(base) :]}"
@@ -89,47 +100,177 @@ class Context:
 CORE = Context(None, {})
 
 
-def read(source: Any) -> Context:
+type Finder = Callable[[str], Any]
+"""The @context kept under an address, None when it is not at hand."""
+
+_composed: dict[tuple[int, bytes], tuple[float, Context]] = {}
+
+
+def read(source: Any, find: Finder | None = None, *, shelf_id: int = 0) -> Context:
     """The context that a sender gave: an address, an object of terms, or a list of both.
 
-    Raises ContextNotAvailable for an address that is not known (nothing is fetched), UnusableContext for what
-    NGSI-LD does not allow.
+    Addresses beyond the known ones are looked up by `find` on the shelf `shelf_id` (a tenant's). Raises ContextToFetch
+    for one that is not there, UnusableContext for what NGSI-LD does not allow.
     """
     if source in (None, [], CORE_URL):
         return CORE
     try:
-        return _read(msgspec.json.encode(source))
+        key = (shelf_id, msgspec.json.encode(source))
     except (TypeError, RecursionError) as reason:
         raise UnusableContext(msg("O @context não é um endereço, um objeto de termos, nem uma lista deles.")) from reason
+    until, context = _composed.get(key, (0.0, None))
+    if context is None or time.monotonic() >= until:
+        terms: dict[str, str] = {}
+        _collect(source, terms, (), find)
+        context = Context(source, terms)
+        if len(_composed) > 1_000:
+            _composed.clear()
+        if len(key[1]) <= 64 * 1024:
+            _composed[key] = (time.monotonic() + COMPOSED_SECONDS, context)
+    return context
 
 
-@lru_cache(maxsize=512)
-def _read(text: bytes) -> Context:
-    source = msgspec.json.decode(text)
-    terms: dict[str, str] = {}
-    _collect(source, terms, 0)
-    return Context(source, terms)
+def at_hand(conn: psycopg.Connection[Any], tenant_id: int, source: Any) -> Context:
+    """The context that a sender of a tenant gave, with what is on that tenant's shelf; counts a use. Raises as `read`."""
+    if source in (None, [], CORE_URL):
+        return CORE
+    context = read(source, lambda address: shelf.find(conn, tenant_id, address), shelf_id=tenant_id)
+    for named in fetching.addresses(source):
+        shelf.count(conn, tenant_id, named)
+    return context
 
 
-def _collect(source: Any, terms: dict[str, str], depth: int) -> None:
-    if depth > _DEPTH or len(terms) > _TERMS_LIMIT:
-        raise UnusableContext(msg("O @context tem termos ou níveis a mais."))
+def of_tenant(tenant_id: int, source: Any) -> Context:
+    """As `at_hand`, for who has no connection in hand (notifications): looks and fetches by itself.
+
+    Where a context cannot be had any more, its words are written as IRIs.
+    """
+    key = (tenant_id, msgspec.json.encode(source))
+    until, known = _composed.get(key, (0.0, None))
+    if known is not None and time.monotonic() < until:
+        return known
+    for _ in range(_DEPTH):
+        try:
+            with database.connect(autocommit=True) as conn:
+                return at_hand(conn, tenant_id, source)
+        except ContextToFetch as missing:
+            try:
+                bring(lambda: database.connect(autocommit=True), tenant_id, missing.address)
+            except ContextError:
+                break
+        except ContextError:
+            break
+    return Context(source, {})
+
+
+def bring(connect: Callable[[], AbstractContextManager[psycopg.Connection[Any]]], tenant_id: int, address: str) -> None:
+    """Fetch a context, and those that it names, onto a tenant's shelf; no connection is held while the network answers.
+
+    Raises ContextNotAvailable, UnusableContext.
+    """
+
+    def keep(url: str, body: dict[str, object]) -> None:
+        with connect() as conn:
+            shelf.keep(conn, tenant_id, url, body, Kind.CACHED)
+
+    def have(url: str) -> bool:
+        with connect() as conn:
+            return shelf.find(conn, tenant_id, url) is not None
+
+    fetching.gather(address, keep, have)
+
+
+def reload(connect: Callable[[], AbstractContextManager[psycopg.Connection[Any]]], tenant_id: int, address: str) -> None:
+    """Fetch a context that is on the shelf again; the old one stays unless that succeeds. Raises as `bring`."""
+    found = fetching.fetch(address, patient=False)
+    with connect() as conn:
+        shelf.keep(conn, tenant_id, address, found, Kind.CACHED)
+    forget(tenant_id)
+
+
+def keep(conn: psycopg.Connection[Any], tenant_id: int, url: str, body: dict[str, object], kind: Kind) -> str:
+    """Put a context on a tenant's shelf and return its id; `{id}` in `url` becomes it."""
+    return shelf.keep(conn, tenant_id, url, body, kind)
+
+
+def implicit(conn: psycopg.Connection[Any], tenant_id: int, url: str, source: Any) -> str:
+    """The address of the context made from an inline one (§5.5.5), the same for the same; `{id}` in `url` becomes its id."""
+    body: dict[str, object] = {"@context": source}
+    found = shelf.same_body(conn, tenant_id, body)
+    return found.url if found else url.replace("{id}", shelf.keep(conn, tenant_id, url, body, Kind.IMPLICIT))
+
+
+def kept(conn: psycopg.Connection[Any], tenant_id: int, kind: Kind | None = None) -> list[KeptContext]:
+    """Every context on a tenant's shelf, oldest first."""
+    return shelf.all_of(conn, tenant_id, kind)
+
+
+def get(conn: psycopg.Connection[Any], tenant_id: int, name: str) -> KeptContext:
+    """The context with that id or address. Raises UnknownContext."""
+    return shelf.get(conn, tenant_id, name)
+
+
+def find_kept(conn: psycopg.Connection[Any], tenant_id: int, name: str) -> KeptContext | None:
+    """The context with that id or address, None where there is none."""
+    return shelf.look_up(conn, tenant_id, name)
+
+
+def remove(conn: psycopg.Connection[Any], tenant_id: int, name: str) -> None:
+    """Take a context off a tenant's shelf. Raises UnknownContext."""
+    shelf.remove(conn, tenant_id, name)
+    forget(tenant_id)
+
+
+def is_core(address: str) -> bool:
+    """Whether `address` is that of a core context of NGSI-LD."""
+    return bool(core.CORE_ADDRESS.fullmatch(address))
+
+
+def forget(shelf_id: int) -> None:
+    """Forget what was composed from a shelf: it changed."""
+    for key in [key for key in _composed if key[0] == shelf_id]:
+        _composed.pop(key, None)
+
+
+def check(body: Any, find: Finder | None = None) -> None:
+    """Raise UnusableContext unless `body` is a context document as NGSI-LD allows; addresses in it are not looked up."""
+    if not isinstance(body, dict) or not isinstance(body.get("@context"), str | dict | list):
+        raise UnusableContext(msg("O documento não tem um membro @context que seja um endereço, um objeto ou uma lista."))
+    _collect(body["@context"], {}, (), find or (lambda _: {}))
+
+
+def _too_much() -> UnusableContext:
+    return UnusableContext(msg("O @context tem termos ou níveis a mais."))
+
+
+def _collect(source: Any, terms: dict[str, str], above: tuple[str, ...], find: Finder | None) -> None:
+    if len(above) > _DEPTH or len(terms) > _TERMS_LIMIT:
+        raise _too_much()
     if isinstance(source, str):
-        if not (core.CORE_ADDRESS.fullmatch(source) or core.MODEL_CONTEXT.fullmatch(source)):
-            raise ContextNotAvailable(msg("O @context “{address}” não é conhecido, e esta versão não o vai buscar à rede."), address=source[:200])
+        if not fetching.known(source):
+            _collect(_found(source, above, find), terms, (*above, source), find)
     elif isinstance(source, list):
         for part in source:
-            _collect(part, terms, depth + 1)
+            _collect(part, terms, (*above, ""), find)
     elif isinstance(source, dict):
-        _collect_terms(source["@context"] if set(source) == {"@context"} else source, terms)
+        inner = source["@context"] if set(source) == {"@context"} else source
+        _collect_terms(inner, terms) if isinstance(inner, dict) else _collect(inner, terms, (*above, ""), find)
     elif source is not None:
         raise UnusableContext(msg("O @context não é um endereço, um objeto de termos, nem uma lista deles."))
 
 
-def _collect_terms(source: Any, terms: dict[str, str]) -> None:
-    if not isinstance(source, dict):
-        _collect(source, terms, 1)
-        return
+def _found(address: str, above: tuple[str, ...], find: Finder | None) -> Any:
+    if address in above:
+        raise UnusableContext(msg("O @context “{address}” remete para si mesmo."), address=address[:200])
+    found = find(address) if find is not None and len(address) <= _ADDRESS_LIMIT else None
+    if found is None:
+        raise ContextToFetch(msg("O @context “{address}” não é conhecido e não se conseguiu ir buscar."), address=address)
+    return found
+
+
+def _collect_terms(source: Mapping[str, Any], terms: dict[str, str]) -> None:
+    if len(source) > _TERMS_LIMIT:
+        raise _too_much()
     found = {term: iri for term, said in source.items() if not term.startswith("@") and (iri := _definition(term, said)) is not None}
     known = {**terms, **found}
     for term in found:

@@ -2,11 +2,12 @@
 
 from django.urls import include, path
 
-from malha.vocabulary.models import views
+from malha.vocabulary.models import rules, views
 
 pages = [
     path("", views.index, name="index"),
     path("validar/", views.validate, name="validate"),
+    path("regras/", rules.rules, name="rules"),
     path("<str:entity_type>/", views.page, name="page"),
     path("<str:entity_type>/esquema.json", views.schema, name="schema"),
     path("<str:entity_type>/contexto.jsonld", views.context, name="context"),

@@ -1,0 +1,79 @@
+"""Entities against their data model at the broker's door: refused with the reason of each property, or let in with a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from malha.context.broker.contracts import Asked, Unfit
+from malha.context.store.contracts import EntityDocument
+from malha.kernel.text import msg
+from malha.vocabulary.models import policy
+from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import Finding, Severity
+from malha.vocabulary.models.policy import Mode
+from malha.vocabulary.territory import service as territory
+
+WARNING_LENGTH = 400
+#: what a header cannot say, as it can
+_PLAIN = str.maketrans({"“": "'", "”": "'", "–": "-", "…": "...", "·": "-", "›": ">", '"': "'", "\n": " ", "\r": " "})
+
+
+def checked(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> str:
+    """What the models of the entity's types have to say, as the value of NGSILD-Warning; "" for nothing.
+
+    Raises Unfit where a rule of the tenant enforces a model that does not let the entity through.
+    """
+    rules = policy.of_tenant(conn, who.tenant_id)
+    if not rules.any:
+        return ""
+    for entity_type in doc.types:
+        mode = rules.of(entity_type).mode
+        model = models.find(entity_type, who.tenant_id) if mode is not Mode.OFF else None
+        if model is None:
+            continue
+        errors = [found for found in models.validate(_entity(doc), model) if found.severity is Severity.ERROR]
+        if errors and mode is Mode.ENFORCE:
+            raise Unfit(msg("A entidade “{uri}” não cumpre o modelo {type}: {count} problemas."), errors, uri=doc.uri, type=entity_type, count=len(errors))
+        if errors:
+            policy.warned(conn, who.tenant_id, entity_type, doc.uri, errors)
+            return _warning(errors)
+    return ""
+
+
+def completed(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> EntityDocument:
+    """The entity with the address that its place tells, where a rule of the tenant asks for it and the address lacks it."""
+    rules = policy.of_tenant(conn, who.tenant_id)
+    if not rules.any or not any(rules.of(entity_type).complete_address for entity_type in doc.types):
+        return doc
+    point = _point(doc.attributes.get("location"))
+    address = doc.attributes.get("address")
+    if point is None or isinstance(address, list):
+        return doc
+    told = territory.complete_address(conn, point, who.tenant_id, dico=rules.dico)
+    has = address.get("value") if isinstance(address, dict) else {}
+    if not told or not isinstance(has, dict) or not any(name not in has for name in told):
+        return doc
+    whole = {**(address if isinstance(address, dict) else {"type": "Property"}), "value": {**told, **has}}
+    return replace(doc, attributes={**doc.attributes, "address": whole})
+
+
+def _point(location: object) -> tuple[float, float] | None:
+    value = location.get("value") if isinstance(location, dict) else None
+    if not isinstance(value, dict) or value.get("type") != "Point" or not isinstance(value.get("coordinates"), list):
+        return None
+    return float(value["coordinates"][0]), float(value["coordinates"][1])
+
+
+def _entity(doc: EntityDocument) -> Mapping[str, Any]:
+    return {"id": doc.uri, "type": list(doc.types) if len(doc.types) > 1 else doc.types[0], **doc.attributes}
+
+
+def _warning(errors: list[Finding]) -> str:
+    """The first fault and how many there are, in the characters that a header takes (RFC 9110 §5.5)."""
+    more = f" (+{len(errors) - 1})" if len(errors) > 1 else ""
+    text = f"{errors[0].path}: {errors[0].message}{more}".translate(_PLAIN)[:WARNING_LENGTH]
+    return f'199 malha "{text.encode("latin-1", "replace").decode("latin-1")}"'
