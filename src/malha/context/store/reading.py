@@ -118,19 +118,7 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     _by_type(conn, question, condition)
     if question.scope_selection:
         _by_scope(question.scope_selection, condition)
-    if question.uris:
-        condition.add("e.uri = ANY (%s::text[])", list(question.uris))
-    if question.id_pattern:
-        condition.add("e.uri ~ %s", _pattern(question.id_pattern))
-    if question.attrs:
-        _by_attributes(question, condition)
-    if question.having:
-        condition.add("e.doc ?| %s::text[]", list(question.having))
-    if question.q:
-        if reach.parts(question.types) is not None and q.depth(q.parse(question.q)):
-            raise BeyondReach(msg("O seu acesso é limitado, e assim a pergunta q não segue ligações."))
-        params: list[object] = []
-        condition.add(predicate.compile_node(q.parse(question.q), params, predicate.Look(datasets=question.datasets)), *params)
+    _by_names(question, condition)
     condition.add(ALIVE)
     if question.text.strip():
         word = normalise(question.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -144,6 +132,23 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
             condition.add("e.bbox && box(point(%s, %s), point(%s, %s))", east, north, west, south)
     condition.within = limits.narrow(conn, condition, question, _asked(question))
     return condition
+
+
+def _by_names(question: EntityQuery, condition: _Condition) -> None:
+    """What a question says of ids and attributes."""
+    if question.uris:
+        condition.add("e.uri = ANY (%s::text[])", list(question.uris))
+    if question.id_pattern:
+        condition.add("e.uri ~ %s", _pattern(question.id_pattern))
+    if question.attrs:
+        _by_attributes(question, condition)
+    if question.having:
+        condition.add("e.doc ?| %s::text[]", list(question.having))
+    if question.q:
+        if reach.parts(question.types) is not None and q.depth(q.parse(question.q)):
+            raise BeyondReach(msg("O seu acesso é limitado, e assim a pergunta q não segue ligações."))
+        params: list[object] = []
+        condition.add(predicate.compile_node(q.parse(question.q), params, predicate.Look(datasets=question.datasets)), *params)
 
 
 def _asked(question: EntityQuery) -> set[str]:
