@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import psycopg
 
@@ -176,7 +176,7 @@ class Cluster:
         """
         self._user = _unprivileged_user()
         self.folder.mkdir(mode=0o700)
-        with tarfile.open(fileobj=Pieces(base), mode="r|") as archive:
+        with tarfile.open(fileobj=cast("IO[bytes]", Pieces(base)), mode="r|") as archive:
             archive.extractall(self.folder, filter="data")
         self.folder.chmod(0o700)
         (self.folder / "recovery.signal").touch()

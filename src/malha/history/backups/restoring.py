@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from malha.foundation.database.contracts import DatabaseError
 from malha.foundation.database.embedded import MAJOR, Cluster
@@ -133,7 +134,7 @@ def _recover(repository: Repository, cluster: Cluster, manifest: Manifest, at: d
         path.unlink()
 
 
-def _settle(into: Path, dumps: str, repository: Repository) -> dict[str, object]:
+def _settle(into: Path, dumps: str, repository: Repository) -> dict[str, Any]:
     """Read the dumps, and put right what speaks of the old place, in a process that knows only the new one."""
     erasures = into / "tmp" / "erasures.jsonl"
     erasures.parent.mkdir(exist_ok=True, mode=0o700)

@@ -98,7 +98,7 @@ class Postgres:
             )
             connection.execute("SET LOCAL TIME ZONE 'UTC'")
             try:
-                cursor = connection.execute(statement.replace("%", "%%"))  # type: ignore[call-overload]
+                cursor = connection.execute(statement.replace("%", "%%"))
             except psycopg.errors.QueryCanceled as reason:
                 raise TooSlow(msg("A pergunta ao histórico demorou mais de {seconds} s. Peça um período menor."), seconds=round(timeout_seconds)) from reason
             return plain(_as_arrow(cursor))

@@ -44,7 +44,7 @@ class Dialect(StrEnum):
     SPARK = "spark"
 
 
-type Expression = exp.Expression
+type Expression = exp.Expr
 type Writer = Callable[..., Expression]
 
 

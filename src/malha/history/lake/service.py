@@ -224,14 +224,15 @@ def _write_month(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, 
     span = lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {source}").fetchone()
     if span is None or span[0] is None:
         return 0
-    replaces = compaction.overlaps(lake, schema, "bulk_series", *span)
+    first, last = span
+    replaces = compaction.overlaps(lake, schema, "bulk_series", first, last)
     compaction.keep_newest(lake, source, in_place=not replaces)
     if replaces:
         compaction.write_batch(lake, schema, zone)
         rows = compaction.count_batch(lake)
     else:
         rows = compaction.insert_new(lake, schema)
-        rollups.add_days(lake, schema, zone, *span, "bulk_series")
+        rollups.add_days(lake, schema, zone, first, last, "bulk_series")
     compaction.name_entities(lake, schema, tenant_id, "bulk_series")
     return rows
 

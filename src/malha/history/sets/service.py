@@ -150,7 +150,8 @@ def differences(tenant_id: int, set_id: int, first: int, second: int, limit: int
 
     for version in (first, second):
         _require_version(tenant_id, set_id, version)
-    return _read(tenant_id, work, ((), []))
+    nothing: tuple[tuple[str, ...], list[Difference]] = ((), [])
+    return _read(tenant_id, work, nothing)
 
 
 def batches(tenant_id: int, set_id: int, version: int, rows_each: int = 10_000) -> Iterator[pa.RecordBatch]:

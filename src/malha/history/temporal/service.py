@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -106,7 +106,7 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
         for back in _LOOKS if missing else ():
             asked = frame if len(missing) > _MANY else replace(frame, ids=sorted(missing))
             part = replace(query, start=now - back)
-            rows = _ask(connection, tenant_id, part, asked, lambda schema, _, entities=asked.entities: queries.last(schema, entities), [attribute])
+            rows = _ask(connection, tenant_id, part, asked, partial(_last_of, asked.entities), [attribute])
             found |= {row[0]: row for row in rows if row[0] not in found}
             missing -= found.keys()
             if not missing:
@@ -146,6 +146,10 @@ def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: date
             return []
         rows = _ask(connection, tenant_id, query, frame, lambda schema, _: queries.corrections(schema), attributes)
     return [Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
+
+
+def _last_of(entities: str, schema: str, _hot: bool) -> str:
+    return queries.last(schema, entities)
 
 
 def forget_connections() -> None:

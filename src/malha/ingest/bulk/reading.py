@@ -73,7 +73,7 @@ def pieces(source: Path | pa.Table, shape: Shape) -> Iterator[Piece]:
 def expected_rows(source: Path | pa.Table) -> int:
     """How many rows there will be; a guess for CSV."""
     if isinstance(source, pa.Table):
-        return source.num_rows
+        return int(source.num_rows)
     if is_parquet(source):
         return int(parquet.read_metadata(source).num_rows)
     size = source.stat().st_size

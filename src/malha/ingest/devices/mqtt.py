@@ -24,8 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from malha.foundation.database import service as database
-from malha.foundation.outgoing import service as outgoing
-from malha.foundation.outgoing import tls
+from malha.foundation.outgoing import internal, tls
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import keys
 from malha.ingest.devices import queries, service
@@ -59,7 +58,7 @@ class Listener:
         """Connect and subscribe in threads of its own. Raises MalhaError for an address that may not be reached, OSError without an answer."""
         conf = self.door.settings
         host, port = str(conf["host"]), int(conf.get("port") or (8883 if conf.get("tls") else 1883))
-        address = outgoing.addresses(host, port, self.slug)[0]
+        address = internal.addresses(host, port, self.slug)[0]
         five = conf.get("version", "5") == "5"
         name = f"malha-{self.door.tenant_id}-{self.door.id}" + (f"-{socket.gethostname()}"[:32] if conf.get("share") else "")
         named: dict[str, Any] = {} if five else {"clean_session": False}
@@ -73,7 +72,7 @@ class Listener:
         self.client = client
         more: dict[str, Any] = {}
         if five:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # the library has no types
             properties.SessionExpiryInterval = SESSION_SECONDS
             more = {"clean_start": False, "properties": properties}
         client.connect(address, port, KEEP_ALIVE_SECONDS, **more)
@@ -160,7 +159,7 @@ def keep(door: Door, batch: Sequence[paho.MQTTMessage]) -> None:
         service.receive(conn, service.get_door(conn, door.tenant_id, door.id), payloads, topics=[message.topic for message in batch], devices=devices)
 
 
-def payload_of(body: bytes) -> Any:
+def payload_of(body: bytes | bytearray) -> Any:
     """The JSON of a message; a text that is none is a value, and bytes that are no text are kept as hexadecimal."""
     if len(body) > LARGEST_BYTES:
         return {"tooLarge": len(body)}

@@ -63,18 +63,20 @@ def hashes_of(names: pa.Array, when: np.ndarray[Any, Any] | None) -> Hashes:
     """One number per name (and instant, datetime64[us])."""
     encoded = names.dictionary_encode()
     each = np.fromiter(map(hash, encoded.dictionary.to_pylist()), np.int64, len(encoded.dictionary))
-    hashes = each[encoded.indices.to_numpy(zero_copy_only=False)]
+    hashes: Hashes = each[encoded.indices.to_numpy(zero_copy_only=False)]
     if when is None:
         return hashes
     with np.errstate(over="ignore"):
-        return _mixed(hashes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + when.astype(np.int64).astype(np.uint64))
+        mixed: Hashes = _mixed(hashes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + when.astype(np.int64).astype(np.uint64))
+    return mixed
 
 
 def _mixed(numbers: np.ndarray[Any, Any]) -> Hashes:
     """Numbers whose every bit hangs on every bit of the given ones."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
-    return (numbers ^ (numbers >> np.uint64(31))).view(np.int64)
+    last: Hashes = (numbers ^ (numbers >> np.uint64(31))).view(np.int64)
+    return last
 
 
 def contents_of(batch: TextBatch) -> Hashes:

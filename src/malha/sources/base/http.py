@@ -46,7 +46,7 @@ def _stream(made: httpx.Client, url: str, limit_bytes: int) -> Iterator[bytes]:
         except outgoing.RefusedAddress as reason:
             raise RefusedAddress(reason.message, **reason.params) from reason
         except outgoing.NoAnswer as reason:
-            raise NotReady(str(reason).replace("{", "{{").replace("}", "}}")) from reason
+            raise NotReady(reason.message, retry_after_seconds=None, **reason.params) from reason
         except httpx.TransportError as reason:
             raise NotReady(msg("{url} não responde ({reason})."), url=url, reason=type(reason).__name__) from reason
     raise RefusedAddress(msg("{url} manda de endereço em endereço sem parar."), url=url)
