@@ -100,7 +100,7 @@ TOOLS = (
             )),
         ),
         (msg("A ligação ao ficheiro Parquet serve quinze minutos; peça outra quando passar."),),
-        tried_with="pandas, polars, GeoPandas, python-odata",
+        tried_with="pandas, polars, GeoPandas",
     ),
     Tool(
         "r", "R", "Parquet · OData", WRITTEN,
