@@ -79,16 +79,17 @@ def test_the_entry_is_posix(shell: str) -> None:
     assert subprocess.run([shell, "-n", ROOT / "malha"], capture_output=True, check=False).returncode == 0
 
 
-def test_the_entry_without_python_says_how_to_get_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("programs", [("sh", "dirname", "ls", "sed", "cksum", "cat", "find", "sort", "printf"), ()], ids=["no-python", "nothing"])
+def test_the_entry_without_python_says_how_to_get_it(tmp_path: Path, programs: tuple[str, ...]) -> None:
     for name in ("malha", "uv.lock", "pyproject.toml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("sh", "dirname", "ls", "sed", "cksum", "cat", "find", "sort", "printf"):
+    for tool in programs:
         place = next(Path(folder) / tool for folder in ("/usr/bin", "/bin") if (Path(folder) / tool).exists())
         (tools / tool).symlink_to(place)
     for locale, word in (("pt_PT.UTF-8", "Falta o Python"), ("en_GB.UTF-8", "is missing")):
-        environment = {"PATH": str(tools), "HOME": str(tmp_path), "LANG": locale, "PYENV_ROOT": str(tmp_path)}
+        environment = {"PATH": str(tools) if programs else "", "HOME": str(tmp_path), "LANG": locale, "PYENV_ROOT": str(tmp_path)}
         done = subprocess.run(["/bin/sh", tmp_path / "malha", "up"], capture_output=True, text=True, check=False, env=environment)
         if done.returncode == 0 or "uv" in done.stderr:
             pytest.skip("há um Python em /usr/local/bin ou /opt/homebrew")

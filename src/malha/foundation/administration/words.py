@@ -29,6 +29,8 @@ ACTIONS: dict[str, str | Promise] = {
     "dataset.withdrawn": gettext_lazy("Retirou um conjunto de dados"),
     "erasure.look": gettext_lazy("Procurou o que há de uma pessoa"),
     "erasure.done": gettext_lazy("Apagou os dados de uma pessoa"),
+    "hub.key.created": gettext_lazy("Deu uma chave a uma ferramenta"),
+    "hub.key.revoked": gettext_lazy("Retirou a chave de uma ferramenta"),
     "identity.invite": gettext_lazy("Convidou alguém"),
     "identity.invite_revoke": gettext_lazy("Retirou um convite"),
     "identity.machine_create": gettext_lazy("Ligou um programa"),
