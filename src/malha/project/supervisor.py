@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -23,6 +24,9 @@ from malha.foundation.settings import service as settings
 from malha.kernel.errors import Unavailable
 from malha.kernel.text import msg
 from malha.project import lifeline
+
+if TYPE_CHECKING:
+    from django.db.migrations.executor import MigrationExecutor
 
 STOP_SECONDS = 10
 RESTARTS = 5
@@ -67,9 +71,13 @@ def running_database() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def platform() -> Iterator[None]:
-    """Django set up on this installation's database: the one that `./malha up` runs now, or one of our own for a moment."""
+    """Django set up on this installation's database: the one that `./malha up` runs now, or one of our own for a moment.
+
+    A database that serves is migrated only when a migration waits: whoever only lists must not stand in line behind a load.
+    """
     if _answers():
-        migrate()
+        if migrations_wait():
+            migrate()
         yield
         return
     with running_database():
@@ -97,17 +105,25 @@ def migrate() -> None:
     call_command("migrate", database="owner", verbosity=0, interactive=False)
 
 
-def pending_migrations() -> bool:
-    """Whether the tables hold data of an older version: some migrations were applied and others wait."""
+def _executor() -> MigrationExecutor:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
     import django
     from django.db import connections
     from django.db.migrations.executor import MigrationExecutor
 
     django.setup()
-    executor = MigrationExecutor(connections["owner"])
-    applied = executor.loader.applied_migrations
-    return bool(applied) and bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    return MigrationExecutor(connections["owner"])
+
+
+def migrations_wait() -> bool:
+    """Whether the tables lack a migration of this version, or are not made at all."""
+    executor = _executor()
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def older_data() -> bool:
+    """Whether the tables hold data of an older version: some migrations were applied and others wait."""
+    return bool(_executor().loader.applied_migrations) and migrations_wait()
 
 
 @dataclass

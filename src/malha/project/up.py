@@ -58,7 +58,7 @@ def _on_a_free_port(console: Console) -> Settings:
 
 def _bring_up_to_date(console: Console, conf: Settings) -> None:
     """Migrate; data of an older version is copied first, and the way back is said."""
-    if supervisor.pending_migrations():
+    if supervisor.older_data():
         place = copies.copy(conf.data / "copies", now())
         console.print(say(msg("Dados de uma versão anterior: cópia feita em {place}."), place=place))
         console.print(say(msg("Para voltar atrás: instale a versão anterior e corra `./malha database restore {place}`."), place=place))
