@@ -5,6 +5,7 @@ Every function here works inside a lake transaction that `service` began, on the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -21,10 +22,16 @@ _KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id
 
 def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int) -> tuple[int, Watermark]:
     """Read hot rows into the temporary table `tail`. Returns how many, and the last pair (xid, seq)."""
-    query = (catalogue.SQL / "hot_tail.sql").read_text(encoding="utf-8").format(tenant_id=int(tenant_id), xid=after.xid, seq=after.seq, limit=limit)
-    lake.execute("CREATE OR REPLACE TEMP TABLE tail AS SELECT * FROM postgres_query('hot', ?)", [query])
+    given = {"tenant_id": int(tenant_id), "xid": after.xid, "seq": after.seq, "limit": limit}
+    found = lake.execute("SELECT until FROM postgres_query('hot', ?)", [_sql("hot_until", given)]).fetchone()
+    until = found[0] if found and found[0] is not None else after.xid
+    lake.execute("CREATE OR REPLACE TEMP TABLE tail AS SELECT * FROM postgres_query('hot', ?)", [_sql("hot_tail", given | {"until": until})])
     last = lake.execute("SELECT xid, seq, count(*) OVER () FROM tail ORDER BY xid DESC, seq DESC LIMIT 1").fetchone()
     return (last[2], Watermark(last[0], last[1])) if last else (0, after)
+
+
+def _sql(name: str, given: Mapping[str, object]) -> str:
+    return (catalogue.SQL / f"{name}.sql").read_text(encoding="utf-8").format(**given)
 
 
 def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> bool:

@@ -1,0 +1,10 @@
+-- The transaction up to which about {limit} hot rows of one tenant lie after the watermark: only these are unpacked and sorted.
+SELECT max(xid)::text AS until FROM (
+    SELECT xid, n, sum(n) OVER (ORDER BY xid) AS total FROM (
+        SELECT xid, sum(n) AS n FROM (
+            SELECT xid, 1 AS n FROM observation_hot WHERE tenant_id = {tenant_id} AND xid >= '{xid}'::xid8 AND xid < pg_snapshot_xmin(pg_current_snapshot())
+            UNION ALL
+            SELECT xid, size FROM observation_packed WHERE tenant_id = {tenant_id} AND xid >= '{xid}'::xid8 AND xid < pg_snapshot_xmin(pg_current_snapshot())
+        ) AS every GROUP BY xid
+    ) AS sums
+) AS walked WHERE total - n <= {limit}
