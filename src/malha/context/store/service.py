@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from malha.context.store import documents, evolution, expiry, names, packed, q, reading, selections, undo, writing
 from malha.context.store import table as tables
@@ -242,13 +241,3 @@ def partitions_ahead(conn: psycopg.Connection[Any], days: int = 7) -> int:
     """Make the hot partitions of the coming days; run by the tick. Returns how many were new."""
     row = conn.execute("SELECT observation_partitions_ahead(%s)", [days]).fetchone()
     return int(row[0]) if row else 0
-
-
-def after_restore(conn: psycopg.Connection[Any]) -> None:
-    """Give hot rows that a dump brought back a position that this server knows (as owner of the tables).
-
-    Numbers of another server's transactions may lie in this one's future, and readers would wait for them. Every row
-    that a dump holds was committed, so all may share the first number there is; `seq` keeps them apart.
-    """
-    for table in ("observation_hot", "observation_packed"):
-        conn.execute(sql.SQL("UPDATE {} SET xid = '3'::xid8 WHERE xid <> '3'::xid8").format(sql.Identifier(table)))

@@ -183,6 +183,19 @@ class Cluster:
         target = f"recovery_target_time = '{until}'\n" if until else ""
         return self._go_forward(segments, target)
 
+    def start_later(self, epoch: int) -> Endpoint:
+        """Make a cluster whose transactions are numbered after those of any server of an earlier epoch, and start it.
+
+        Rows keep the number of the transaction that wrote them (`xid`): read into a server that counts from the beginning
+        they would lie in its future, and readers would wait for them.
+        """
+        self.start()
+        self.stop()
+        done = self._run(BIN / "pg_resetwal", f"--epoch={epoch}", "-D", self.folder)
+        if done.returncode != 0:
+            raise DatabaseError(msg("O PostgreSQL não arrancou: {reason}"), reason=done.stderr.strip())
+        return self.start()
+
     def resume(self, segments: Path) -> Endpoint:
         """Go on to the end of the log, where `recover` found that it ends before the instant."""
         return self._go_forward(segments, "")

@@ -71,15 +71,3 @@ def set_aside(connection: psycopg.Connection, consumer: str, event: Event, error
 def trim(connection: psycopg.Connection, up_to: Position, keep_seconds: float) -> int:
     """Delete events that everybody heard more than `keep_seconds` ago."""
     return connection.execute(TRIM, [str(up_to[0]), up_to[1], keep_seconds]).rowcount
-
-
-def renumber(connection: psycopg.Connection) -> None:
-    """Number events in their order, all of the first transaction there is; each consumer stands where it stood."""
-    connection.execute("CREATE TEMP TABLE renumbered ON COMMIT DROP AS SELECT *, row_number() OVER (ORDER BY xid, seq) AS n FROM outbox")
-    connection.execute(
-        "UPDATE outbox_position p SET xid = '3'::xid8, seq = (SELECT coalesce(max(n), 0) FROM renumbered r WHERE (r.xid, r.seq) <= (p.xid, p.seq))"
-    )
-    connection.execute("DELETE FROM outbox")
-    connection.execute(
-        "INSERT INTO outbox (tenant_id, xid, seq, name, payload, at) OVERRIDING SYSTEM VALUE SELECT tenant_id, '3'::xid8, n, name, payload, at FROM renumbered"
-    )

@@ -47,8 +47,3 @@ def since(connection: psycopg.Connection, tenant_id: int, position: Position, *,
 def here(connection: psycopg.Connection) -> Position:
     """Where a stream starts that wants only what is to come."""
     return queries.horizon(connection)
-
-
-def after_restore(connection: psycopg.Connection) -> None:
-    """Give events that a dump brought back, and how far consumers had come, positions that this server knows (as owner of the tables)."""
-    queries.renumber(connection)

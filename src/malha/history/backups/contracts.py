@@ -21,7 +21,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 class Manifest(msgspec.Struct, frozen=True):
     """One copy. `counts` are what it must answer when it is brought back; `base` is the copy whose base the log of
-    the server `system` brings forward.
+    the server `system` brings forward; `epoch` is that of its server's transactions (their numbers divided by 2³²).
     """
 
     id: str
@@ -34,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True):
     new_bytes: int
     base: str = ""
     system: str = ""
+    epoch: int = 0
 
     @property
     def bytes(self) -> int:

@@ -98,7 +98,7 @@ def _server(repository: Repository, cluster: Cluster, manifest: Manifest, at: da
     else:
         if int(manifest.postgres) > int(MAJOR):
             raise DatabaseError(msg("A cópia é do PostgreSQL {found}, mais novo do que o {wanted} desta versão."), found=manifest.postgres, wanted=MAJOR)
-        cluster.prepare(cluster.start())
+        cluster.prepare(cluster.start_later(manifest.epoch + 1))
         for piece in manifest.pieces:
             if piece.path.startswith("dumps/"):
                 progress(piece.path, 0, 0)
@@ -145,5 +145,5 @@ def _settle(into: Path, dumps: str, repository: Repository) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise DatabaseError(msg("A reposição não chegou ao fim: {reason}"), reason=done.stderr.strip()[-700:])
-    said: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said

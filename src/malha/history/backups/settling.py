@@ -11,11 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from malha.context.store import service as store
 from malha.foundation.database import copies
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
-from malha.foundation.events import service as events
 from malha.history.backups import taking
 from malha.history.engines import storage
 from malha.history.erasure import service as erasure
@@ -24,19 +22,14 @@ from malha.history.lake import catalogue, integrity
 
 
 def settle(dumps: str, erasures: Path) -> dict[str, object]:
-    """From dumps: read them, and give rows positions that this server knows. Always: the lake's place, its files, the erasures."""
+    """From dumps: read them. Always: the lake's place, its files, the erasures."""
     if dumps:
         copies.restore(Path(dumps))
-        with database.connect(Role.OWNER) as connection:
-            store.after_restore(connection)
-            events.after_restore(connection)
     lost: list[str] = []
     if _move_lake():
         counts = taking.count()
         broken = integrity.look(integrity.BEGINNING)
         with catalogue.writing() as lake:
-            if dumps:
-                lake.execute("DELETE FROM lake.main.watermark")  # positions of another server; rows are kept once whatever is read again
             integrity.set_aside(lake, broken)
         lost = [one.file.path for one in broken]
     else:

@@ -60,7 +60,7 @@ def take(repository: Repository, now: datetime, progress: Progress = lambda *_: 
     tally = _Tally([])
     with _alone(), upkeep.copying():
         with copies.same_instant(catalogue.still) as snapshots:
-            counts = count(snapshots)
+            counts, epoch = count(snapshots), _epoch()
             for name, pieces in copies.dump(snapshots):
                 progress(name, 0, 0)
                 tally.add(repository.keep_stream(f"dumps/{name}", pieces))
@@ -69,11 +69,17 @@ def take(repository: Repository, now: datetime, progress: Progress = lambda *_: 
         ship_log(repository, switch=True)
         ship_erasures(repository)
     manifest = Manifest(
-        f"{now:%Y-%m-%dT%H%M%SZ}", now, time.monotonic() - started, version("malha"), MAJOR, tally.pieces, counts, tally.new_bytes, base, system
+        f"{now:%Y-%m-%dT%H%M%SZ}", now, time.monotonic() - started, version("malha"), MAJOR, tally.pieces, counts, tally.new_bytes, base, system, epoch
     )
     repository.write_manifest(manifest)
     record.write(repository, manifest)
     return manifest
+
+
+def _epoch() -> int:
+    with database.connect(Role.OWNER) as connection:
+        row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint >> 32").fetchone()
+    return int(row[0]) if row else 0
 
 
 def count(snapshots: dict[Role, str] | None = None) -> dict[str, int]:

@@ -79,8 +79,10 @@ with supervisor.running_database():
     place = settings.current().data / "files" / str(tenant) / "ficheiro"
     with database.connect(Role.COMPACTOR) as conn:
         settled = conn.execute("SELECT count(*) FROM outbox WHERE xid < pg_snapshot_xmin(pg_current_snapshot())").fetchone()[0]
+        # an event that nobody heard yet is of the rows of its own transaction, and of no other
+        heard = conn.execute("SELECT count(*), count(DISTINCT o.xid) FROM observation_hot o JOIN outbox e USING (tenant_id, xid)").fetchone()
     write(tenant, 1000, 1)
-    print(json.dumps({"lake": ask(tenant), "file": place.read_bytes() == b"veio de fora" * 1000, "settled": settled}))
+    print(json.dumps({"lake": ask(tenant), "file": place.read_bytes() == b"veio de fora" * 1000, "settled": settled, "heard": heard}))
 """
 
 
@@ -116,11 +118,11 @@ def test_it_works(folder: Path) -> None:
     shutil.rmtree(data)
 
     assert "--data" not in run(data, "-m", "malha", "restore", **given)  # the folder is free: it comes back to its own place
-    assert said(data, ASK, str(made["tenant"]), **given) == {"lake": [171, sum(range(170)) + 1000, 0, 1000], "file": True, "settled": 4}
+    assert said(data, ASK, str(made["tenant"]), **given) == {"lake": [171, sum(range(170)) + 1000, 0, 1000], "file": True, "settled": 4, "heard": [170, 4]}
 
     beside = folder / "beside"
     run(data, "-m", "malha", "restore", "--into", str(beside), "--at", made["between"], **given)
-    assert said(beside, ASK, str(made["tenant"])) == {"lake": [161, sum(range(160)) + 1000, 0, 1000], "file": True, "settled": 3}
+    assert said(beside, ASK, str(made["tenant"])) == {"lake": [161, sum(range(160)) + 1000, 0, 1000], "file": True, "settled": 3, "heard": [160, 3]}
     refused = subprocess.run(
         [sys.executable, "-m", "malha", "restore", "--into", str(beside)],
         env={**os.environ, **given, "MALHA_DATA": str(data)},
