@@ -71,7 +71,7 @@ def _bring(request: HttpRequest, tenant: Tenant, principal: Principal, set_id: i
         messages.info(request, _("Nada mudou: a tabela é igual à última versão."))
     else:
         audit.record(tenant.id, f"person:{principal.person_id}", "tables.bring", f"table:{set_id}", {"version": made.version, "rows": made.rows})
-        text = _("Versão {version}: {added} linhas novas, {changed} alteradas, {removed} retiradas.")
+        text = _("Versão {version} — linhas novas: {added}; alteradas: {changed}; retiradas: {removed}.")
         messages.success(request, text.format(version=made.version, added=made.added, changed=made.changed, removed=made.removed))
     return made
 

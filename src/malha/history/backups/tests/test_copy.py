@@ -14,8 +14,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from malha.foundation.settings import service as settings
-from malha.history.backups import service
-from malha.history.backups.contracts import AlreadyCopying, BackupBroken, NoBackup, WrongKey
+from malha.history.backups import restoring, service
+from malha.history.backups.contracts import AlreadyCopying, BackupBroken, NoBackup, PlaceTaken, WrongKey
 from malha.history.backups.repository import Repository
 from malha.history.backups.taking import _alone
 from malha.history.engines import service as engines
@@ -59,6 +59,8 @@ def test_it_works(new_tenant: Any, tmp_path: Path) -> None:
     assert service.prune(repository, now() + timedelta(days=1)) == 1
     assert [one.id for one in repository.manifests()] == [second.id]
     assert b"".join(repository.read(second.pieces[0]))
+    with pytest.raises(PlaceTaken, match="nunca por cima"):
+        restoring.restore(repository, tmp_path, second)
 
 
 def test_two_copies_at_once(tmp_path: Path) -> None:

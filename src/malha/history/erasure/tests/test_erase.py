@@ -77,7 +77,6 @@ with supervisor.running_database():
 """
 LOOK = """
 with supervisor.running_database():
-    supervisor.migrate()
     from malha.history.engines import service as engines
     from malha.history.lake import service as lake
     tenant = int(sys.argv[1])

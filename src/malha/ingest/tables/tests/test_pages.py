@@ -54,7 +54,7 @@ def test_a_table_comes_and_comes_again(entered: Any) -> None:
     assert "Obra A" in answer.content.decode()
     (made,) = sets.all_sets(tenant.id)
     again = browser.post(f"{base}{made.id}/nova-versao/", {"file": upload("código;nome;valor\n1;Obra A;12\n3;=Obra C;30\n")}, follow=True).content.decode()
-    assert "1 linhas novas, 1 alteradas, 1 retiradas" in again
+    assert "linhas novas: 1; alteradas: 1; retiradas: 1" in again
     compared = browser.get(f"{base}{made.id}/diferencas/?de=1&para=2").content.decode()
     assert "10,5 → 12" in compared
     assert "Obra B" in browser.get(f"{base}{made.id}/?versao=1").content.decode()
