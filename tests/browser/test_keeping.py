@@ -24,10 +24,14 @@ def test_a_table_and_its_versions(page, server, new_tenant, sign_in, shoot, asse
     shoot(page, "tabelas", **BOTH)
     page.locator("input[name=title]").fill("Contratos")
     page.locator("input[name=keys]").fill("código")
-    page.locator("input[type=file]").set_input_files({"name": "c.csv", "mimeType": "text/csv", "buffer": "código;nome;valor\n1;Obra A;10,5\n2;Obra B;20\n".encode()})
+    page.locator("input[type=file]").set_input_files(
+        {"name": "c.csv", "mimeType": "text/csv", "buffer": "código;nome;valor\n1;Obra A;10,5\n2;Obra B;20\n".encode()}
+    )
     page.locator("main form button[type=submit]").first.click()
     expect(page.get_by_role("heading", name="Contratos").first).to_be_visible()
-    page.locator("input[type=file]").set_input_files({"name": "c.csv", "mimeType": "text/csv", "buffer": "código;nome;valor\n1;Obra A;12\n3;Obra C;30\n".encode()})
+    page.locator("input[type=file]").set_input_files(
+        {"name": "c.csv", "mimeType": "text/csv", "buffer": "código;nome;valor\n1;Obra A;12\n3;Obra C;30\n".encode()}
+    )
     page.locator("form[action$='nova-versao/'] button[type=submit]").click()
     expect(page.get_by_text("linhas novas: 1")).to_be_visible()
     assert_accessible(page)

@@ -17,8 +17,10 @@ from malha.foundation.database.contracts import Role
 from malha.history.erasure.contracts import FoundEntity
 from malha.history.erasure.rules import MARK, recovered
 
+#: rows of an entity, which go with it where it goes whole
+OF_ENTITY = ("entity_change", "observation_hot", "observation_packed", "entity_before_run", "entity_deleted")
 #: rows that go whole: what waits, what was told, what was before
-GO = frozenset({"ingest_held", "ingest_removed", "outbox", "outbox_failure", "entity_before_run", "observation_hot", "observation_packed", "entity_deleted"})
+GO = frozenset({"ingest_held", "ingest_removed", "outbox", "outbox_failure", *OF_ENTITY})
 #: rows that nobody may change: a chain of digests proves it, and their rooms keep personal data out of them
 STAY = frozenset({"audit_entry", "audit_link", "audit_anchor", "erasure"})
 TABLES = """
@@ -60,8 +62,8 @@ def found(conn: psycopg.Connection[Any], tenant_id: int, pattern: str) -> dict[s
 def erase(conn: psycopg.Connection[Any], tenant_id: int, pattern: str, entity_ids: Sequence[int]) -> dict[str, int]:
     """Delete, or redact where the row is somebody else's too. Returns how many rows of each table were touched."""
     counts: dict[str, int] = {}
-    by_id = {"entity": "id", "observation_hot": "entity_id", "observation_packed": "entity_id", "entity_before_run": "entity_id", "entity_deleted": "entity_id"}
-    for table, column in by_id.items():
+    for table in ("entity", *OF_ENTITY):  # the entity first: its going is itself noted as a change
+        column = "id" if table == "entity" else "entity_id"
         statement = sql.SQL("DELETE FROM {} WHERE tenant_id = %s AND {} = ANY(%s)").format(sql.Identifier(table), sql.Identifier(column))
         counts[table] = conn.execute(statement, [tenant_id, list(entity_ids)]).rowcount
     counts["entity"] += conn.execute(ATTRIBUTES, {"tenant": tenant_id, "pattern": pattern}).rowcount
