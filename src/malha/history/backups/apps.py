@@ -18,7 +18,6 @@ class BackupsConfig(AppConfig):
         from malha.ui import navigation  # noqa: PLC0415
 
         def visible(request: HttpRequest) -> bool:
-            principal = access.principal(request)
-            return principal.may(Capability.TENANT_MANAGE) or principal.may(Capability.PLATFORM_OPERATE)
+            return access.principal(request).may(Capability.TENANT_MANAGE)
 
         navigation.register("gestao", _("Cópias de segurança"), "backups:index", visible, text=_("A última boa, e quanto demora um regresso."), order=60)

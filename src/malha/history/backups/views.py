@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from malha.foundation.access import service as access
-from malha.foundation.access.contracts import Capability, NotAllowed
+from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.database import django as database
 from malha.foundation.settings import service as settings
@@ -25,15 +25,13 @@ from malha.kernel.time import now
 FRESH = timedelta(hours=36)
 
 
-@requires()
+@requires(Capability.TENANT_MANAGE)
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     """What there is to come back to."""
     tenant, principal = getattr(request, "tenant", None), access.principal(request)
     if not isinstance(tenant, Tenant):
         raise Http404
-    if not (principal.may(Capability.TENANT_MANAGE) or principal.may(Capability.PLATFORM_OPERATE)):
-        raise NotAllowed("Não tem permissão para isto ({capability}). Peça-a a quem gere o serviço no seu município.", capability=Capability.TENANT_MANAGE)
     state, language = service.state(database.current()), get_language() or "pt-pt"
     newest = state.records[0] if state.records else None
     checked = next((one for one in state.records if one.checked_at), None)
