@@ -43,6 +43,7 @@ class FileKind(StrEnum):
     WORKBOOK = "workbook"
     PARQUET = "parquet"
     GEOGRAPHIC = "geographic"
+    RECORDS = "records"  # a JSON list of rows, or one row of JSON a line
 
 
 class CellType(StrEnum):

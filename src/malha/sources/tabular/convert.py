@@ -1,4 +1,4 @@
-"""Workbooks and geographic files become a Parquet file of plain text cells, in a process of its own with limits.
+"""Workbooks, geographic files and JSON become a Parquet file of plain text cells, in a process of its own with limits.
 
 `python -m malha.sources.tabular.convert KIND IN OUT [SHEET]`. Whoever made the file may be hostile or careless: the parent
 sets memory and time, reads only the Parquet and one line of JSON, and lets go of a child that bursts.
@@ -6,6 +6,7 @@ sets memory and time, reads only the Parquet and one line of JSON, and lets go o
 
 from __future__ import annotations
 
+import codecs
 import json
 import resource
 import sys
@@ -23,6 +24,7 @@ MEMORY_BYTES = 4 * 2**30  # address space, not what it really uses
 CPU_SECONDS = 900
 GROUP_ROWS = 20_000
 MAX_COLUMNS = 1_000
+MAX_RECORD_BYTES = 16 * 2**20
 
 
 def _text(value: object) -> str | None:
@@ -90,17 +92,24 @@ def _without_merges(sheet: Any, width: int) -> Iterator[list[str | None]]:
         yield texts
 
 
-def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
-    """Any vector file that GDAL reads, its geometry as WKB, every other column as text."""
-    import duckdb  # noqa: PLC0415 -- only the child opens geographic files
+def _engine(path: Path, out: Path, *first: str) -> Any:
+    """DuckDB that reaches the folders of these two files and nothing else."""
+    import duckdb  # noqa: PLC0415 -- only the child opens foreign files with it
 
-    spec = util.find_spec("duckdb_extension_spatial")
-    folder = Path(next(iter(spec.submodule_search_locations or []))) if spec else Path()
     engine = duckdb.connect(config={"memory_limit": "512MB", "threads": 1, "allow_community_extensions": False})
-    engine.execute(f"LOAD '{next(folder.rglob('spatial.duckdb_extension'))}'")
+    for statement in first:
+        engine.execute(statement)
     engine.execute(f"SET allowed_directories=['{_quoted(path.parent)}', '{_quoted(out.parent)}']")
     engine.execute("SET enable_external_access=false")
     engine.execute("SET lock_configuration=true")
+    return engine
+
+
+def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
+    """Any vector file that GDAL reads, its geometry as WKB, every other column as text."""
+    spec = util.find_spec("duckdb_extension_spatial")
+    folder = Path(next(iter(spec.submodule_search_locations or []))) if spec else Path()
+    engine = _engine(path, out, f"LOAD '{next(folder.rglob('spatial.duckdb_extension'))}'")
     place = _quoted(path)
     layers = engine.execute(f"SELECT unnest(layers) FROM ST_Read_Meta('{place}')").fetchall()
     found = {row[0]["name"]: row[0] for row in layers}
@@ -157,7 +166,23 @@ def _cast(column: Any, kind: Any) -> Any:
     return column.cast(kind)
 
 
-KINDS = {"workbook": _workbook, "geographic": _geographic, "parquet": _parquet}
+def _records(path: Path, out: Path, _sheet: str) -> dict[str, object]:
+    """A JSON list of rows, or one row a line: the names at the top are the columns; what lies deeper stays JSON text."""
+    with path.open("rb") as source:
+        listed = source.read(512).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+    how = f"'{_quoted(path)}', format='{'array' if listed else 'newline_delimited'}', records=true, maximum_object_size={MAX_RECORD_BYTES}, maximum_depth=1"
+    engine = _engine(path, out)
+    found = [name for name, *_ in engine.execute(f"DESCRIBE SELECT * FROM read_json({how}, sample_size=-1, map_inference_threshold=-1)").fetchall()]
+    names = found[:MAX_COLUMNS]
+    columns = ", ".join(f"'{_quoted(name)}': 'VARCHAR'" for name in names)
+    engine.execute(f"COPY (SELECT * FROM read_json({how}, columns={{{columns}}})) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
+    rows = pq.ParquetFile(out).metadata.num_rows
+    if not listed and rows == 1:
+        raise ValueError("one object, no rows")
+    return {"sheets": [], "rows": rows}
+
+
+KINDS = {"workbook": _workbook, "geographic": _geographic, "parquet": _parquet, "records": _records}
 
 
 def main() -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,11 +30,14 @@ CONVERT_SECONDS = 900
 HEAD_BYTES = 2**20
 #: sheets that are looked at for a table before somebody is asked
 MOST_SHEETS = 8
+#: a list of objects: rows as programs write them
+_ROWS = re.compile(rb"\[\s*(\{|\])")
 SUFFIXES = {
     ".csv": FileKind.DELIMITED, ".tsv": FileKind.DELIMITED, ".txt": FileKind.DELIMITED, ".tab": FileKind.DELIMITED,
     ".xlsx": FileKind.WORKBOOK, ".xlsm": FileKind.WORKBOOK, ".xls": FileKind.WORKBOOK, ".ods": FileKind.WORKBOOK, ".xlsb": FileKind.WORKBOOK,
     ".parquet": FileKind.PARQUET, ".geoparquet": FileKind.PARQUET,
     ".geojson": FileKind.GEOGRAPHIC, ".json": FileKind.GEOGRAPHIC, ".gpkg": FileKind.GEOGRAPHIC, ".shp": FileKind.GEOGRAPHIC,
+    ".jsonl": FileKind.RECORDS, ".ndjson": FileKind.RECORDS,
 }  # fmt: skip
 
 
@@ -93,6 +98,9 @@ def _kind(path: Path, name: str) -> FileKind:
         raise UnusableFile(msg("O ficheiro comprimido está cortado ou estragado. Peça-o de novo a quem o enviou."))
     suffix = Path(name.lower()).suffix
     kind = SUFFIXES.get(suffix, FileKind.DELIMITED)
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if _ROWS.match(text) or (suffix == ".json" and text[:1] == b"{" and b'"type"' not in text):
+        return FileKind.RECORDS
     if kind is FileKind.WORKBOOK:
         if head.lstrip()[:1] == b"<":
             raise UnusableFile(msg("O ficheiro chama-se {suffix} mas é uma página ou XML. Abra-o na folha de cálculo e guarde-o como XLSX."), suffix=suffix)
@@ -100,7 +108,7 @@ def _kind(path: Path, name: str) -> FileKind:
     if kind is FileKind.DELIMITED and head.lstrip()[:1] == b"{" and b'"type"' in head:
         return FileKind.GEOGRAPHIC
     if kind is FileKind.DELIMITED and b"\x00" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnusableFile(msg("Isto não é uma tabela: são bytes que nenhum dos formatos conhecidos explica. Aceita-se CSV, XLSX, XLS, ODS, Parquet, GeoJSON, GeoPackage e shapefile em ZIP."))  # fmt: skip
+        raise UnusableFile(msg("Isto não é uma tabela: são bytes que nenhum dos formatos conhecidos explica. Aceita-se CSV, XLSX, XLS, ODS, Parquet, JSON, GeoJSON, GeoPackage e shapefile em ZIP."))  # fmt: skip
     return kind
 
 
@@ -163,6 +171,8 @@ def _converted(path: Path, kind: FileKind, work: Path, sheet: str) -> tuple[Path
         raise UnusableFile(msg("Ler o ficheiro demorou mais de {seconds} segundos; divida-o ou guarde-o como CSV."), seconds=CONVERT_SECONDS) from reason
     if done.returncode:
         half.unlink(missing_ok=True)
+        if kind is FileKind.RECORDS:
+            raise UnusableFile(msg("Este JSON não é uma tabela. Aceita-se uma lista de linhas, uma linha por objeto JSON, ou GeoJSON."))
         raise UnusableFile(
             msg("Não se consegue ler o ficheiro: está cortado, protegido por senha ou não é o que o nome diz. Guarde-o como CSV e tente de novo.")
         )

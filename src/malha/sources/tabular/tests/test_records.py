@@ -1,0 +1,39 @@
+"""JSON as programs write it: a list of rows, or one row a line."""
+
+from __future__ import annotations
+
+import pytest
+
+from malha.sources.tabular import service
+from malha.sources.tabular.contracts import FileKind, UnusableFile
+
+ROWS = '\ufeff[\n {"código": "0105", "data": "2025-02-01", "valor": 12.50, "mais": {"a": 1}},\n {"código": "0106", "data": "2025-02-30", "ativo": true, "valor": null}\n]'
+
+
+def rows_of(tmp_path, text, name):
+    path = tmp_path / "kept"  # files are kept under their digest, without a suffix
+    path.write_bytes(text.encode())
+    shape = service.inspect(path, name, tmp_path / "work")
+    batches = list(service.batches(path, name, tmp_path / "work", shape.reading))
+    return shape, [dict(zip(b.columns, cells, strict=True)) for b in batches for cells in zip(*(c.to_pylist() for c in b.columns.values()), strict=True)]
+
+
+def test_it_works(tmp_path):
+    shape, rows = rows_of(tmp_path, ROWS, "parques.json")
+    assert (shape.reading.kind, shape.rows) == (FileKind.RECORDS, 2)
+    assert rows == [
+        {"código": "0105", "data": "2025-02-01", "valor": "12.5", "mais": '{"a":1}', "ativo": None},
+        {"código": "0106", "data": "2025-02-30", "valor": None, "mais": None, "ativo": "true"},
+    ]
+
+
+def test_one_row_a_line(tmp_path):
+    shape, rows = rows_of(tmp_path, '{"id": 1, "nome": "Ria"}\n{"id": 2, "nome": "Vouga"}\n', "rios.json")
+    assert shape.reading.kind is FileKind.RECORDS
+    assert [row["nome"] for row in rows] == ["Ria", "Vouga"]
+
+
+@pytest.mark.parametrize("text", ['{"rows": [{"id": 1}]}', "[]", '[{"id": 1}, {"id"', '[{"id": 1}, 7]'])
+def test_what_is_no_table(tmp_path, text):
+    with pytest.raises(UnusableFile, match="lista de linhas"):
+        rows_of(tmp_path, text, "x.json")
