@@ -9,6 +9,7 @@ import { AreaDrawing } from "../insight/draw.ts";
 import { inline } from "../insight/inline.ts";
 import { drawn, type Feature, passes } from "../insight/layers.ts";
 import { quantity } from "../insight/numbers.ts";
+import { PlacePicking } from "../insight/pick.ts";
 import type { LayerSpec, MapSpec } from "../insight/spec.ts";
 import { listen } from "../insight/stream.ts";
 import { colour } from "../insight/tokens.ts";
@@ -152,6 +153,10 @@ class MalhaMap extends HTMLElement {
       bar.className = "map-tools row";
       this.querySelector(".map-box")?.after(bar);
       this.drawing = new AreaDrawing(map, input, spec.words, bar);
+    }
+    const [longitude, latitude] = (this.getAttribute("pick") ?? "").split(" ").map((id) => document.getElementById(id));
+    if (longitude instanceof HTMLInputElement && latitude instanceof HTMLInputElement) {
+      new PlacePicking(map, longitude, latitude, spec.words["picked"] ?? "");
     }
     const wanted = spec.boundary ? [this.boundary(spec.boundary)] : [];
     await Promise.all([...wanted, this.begin(spec)]);

@@ -15,7 +15,7 @@ class UploadForm(forms.Form):
 
     file = forms.FileField(
         label=_("Ficheiro"), required=False, widget=forms.ClearableFileInput(attrs={"accept": SUFFIXES}),
-        help_text=_("CSV, Excel (XLSX, XLS), ODS, Parquet, GeoJSON, GeoPackage, ou shapefile em ZIP."),
+        help_text=_("CSV, Excel (XLSX, XLS), ODS, Parquet, JSON, GeoJSON, GeoPackage, ou shapefile em ZIP."),
     )  # fmt: skip
     url = forms.URLField(label=_("Ou um endereço na Internet"), required=False, help_text=_("Tem de acabar no próprio ficheiro."), assume_scheme="https")
 
@@ -31,6 +31,28 @@ class BackForm(forms.Form):
     """The workbook of waiting rows, mended."""
 
     file = forms.FileField(label=_("Linhas corrigidas (XLSX)"), widget=forms.ClearableFileInput(attrs={"accept": ".xlsx"}))
+
+
+class Degrees(forms.FloatField):
+    """Degrees as people write them: 40,64 and 40.64."""
+
+    widget = forms.TextInput
+
+    def to_python(self, value: Any) -> float | None:
+        """The number, with either sign for decimals."""
+        found: float | None = super().to_python(str(value).strip().replace(",", ".") if value else None)
+        return found
+
+
+class PlaceForm(forms.Form):
+    """Where a row is: an address to look for, or degrees."""
+
+    address = forms.CharField(label=_("Morada ou rua"), required=False, max_length=200)
+    latitude = Degrees(label=_("Latitude"), required=False, min_value=30, max_value=43)
+    longitude = Degrees(
+        label=_("Longitude"), required=False, min_value=-32, max_value=-6,
+        help_text=_("Graus, com vírgula ou ponto. Com o teclado: setas movem o mapa, Enter marca o centro."),
+    )  # fmt: skip
 
 
 def radios(label: Any, choices: list[tuple[str, Any]], initial: str, **more: Any) -> forms.ChoiceField:

@@ -20,12 +20,15 @@ from malha.foundation.language import service as language
 from malha.ingest.guide.forms import BackForm
 from malha.ingest.guide.views import actor_of, tenant_of
 from malha.ingest.quality import service as quality
-from malha.ingest.quality.contracts import Group
+from malha.ingest.quality.contracts import Group, HeldRow
 from malha.ingest.runs import mending
 from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import RunResult
 from malha.ingest.runs.mending import Mending, Way
 from malha.kernel.errors import MalhaError
+
+#: rows listed for placing one by one
+SHOWN_PLACES = 20
 
 
 def words_of(way: Way) -> str:
@@ -78,11 +81,20 @@ def _context(conn: Any, tenant_id: int, run_id: int) -> dict[str, Any]:
                 "group": group,
                 "sentence": sentence_of(group),
                 "ways": [(way.value, words_of(way)) for way in mending.ways_for(group.code)] if run.kind == "file" else [(Way.DROP.value, words_of(Way.DROP))],
+                "places": _places(conn, tenant_id, group) if run.kind == "file" else [],
                 "columns": [{"label": header} for header in headers],
                 "rows": [[str(example.get(header) or "") for header in headers] for example in group.examples],
             }
         )
-    return {"run": run, "groups": groups}
+    return {"run": run, "groups": groups, "most": SHOWN_PLACES}
+
+
+def _places(conn: Any, tenant_id: int, group: Group) -> list[tuple[HeldRow, str]]:
+    """The first rows of a group that wait for their place, each with what it says first."""
+    if group.code not in mending.PLACELESS:
+        return []
+    found = quality.rows(conn, tenant_id, group.run_id, group.code, group.path, SHOWN_PLACES)
+    return [(row, " · ".join(str(value) for value in list(row.cells.values())[:2] if value)) for row in found]
 
 
 @requires(Capability.DATA_LOAD)

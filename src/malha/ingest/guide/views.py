@@ -30,7 +30,7 @@ from malha.ingest.guide.contracts import Step, Table
 from malha.ingest.guide.forms import UploadForm
 from malha.ingest.lineage import service as lineage
 from malha.ingest.lineage.contracts import StoredFile
-from malha.ingest.mapping import rules
+from malha.ingest.mapping import rules, suggest
 from malha.ingest.mapping import service as mapping
 from malha.ingest.mapping.contracts import PlaceKind
 from malha.ingest.mapping.service import Draft
@@ -147,14 +147,37 @@ def step(request: HttpRequest, draft_id: UUID, step: str) -> HttpResponseBase:
     except MalhaError as reason:
         return render(request, "guide/unusable.html", {"reason": language.explain(reason, get_language() or "pt-pt"), "draft": draft}, status=422)
     asked = steps.asked(table)
+    if known and not draft.facts.get("settled"):
+        return redirect("guide:again", draft.id)
     if step == "inicio":
-        return redirect("guide:step", draft.id, steps.LAST if known else asked[0].key)
+        return redirect("guide:step", draft.id, asked[0].key)
     if step == steps.LAST:
         return _confirm(request, tenant, draft, kept, table, known=known)
     one = next((one for one in steps.STEPS if one.key == step), None)
     if one is None:
         raise Http404
     return _question(request, draft, table, one, asked)
+
+
+@requires(Capability.DATA_LOAD)
+@require_http_methods(["GET", "HEAD", "POST"])
+def again(request: HttpRequest, draft_id: UUID) -> HttpResponse:
+    """A table with this header came before: use the answers of that time, or begin anew."""
+    tenant = tenant_of(request)
+    draft, kept = _draft(tenant, draft_id)
+    conn = database.current()
+    table, known = table_of(tenant, draft, kept)
+    when = mapping.answered_at(conn, tenant.id, table.shape.reading)
+    if draft.run_id is not None or not known or when is None:
+        return redirect("guide:step", draft.id, "inicio")
+    if request.method == "POST":
+        use = request.POST.get("way") == "use"
+        answers = table.answers
+        if not use:
+            answers = suggest.answers_for(table.shape, table.sample, draft.name, runs.tenancy_of(tenant), tenant.crs, list(table.models))
+        mapping.save_draft(conn, tenant.id, draft.id, answers, {**draft.facts, "known": use, "settled": True})
+        return redirect("guide:step", draft.id, steps.LAST if use else "inicio")
+    return render(request, "guide/again.html", {"draft": draft, "when": when, "answers": table.answers})
 
 
 def _question(request: HttpRequest, draft: Draft, table: Table, one: Step, asked: list[Step]) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,12 @@ def remembered(conn: psycopg.Connection[Any], tenant_id: int, reading: Reading) 
         if name != now:
             answers = _renamed(answers, name, now)
     return replace(from_json(answers), reading=reading)
+
+
+def answered_at(conn: psycopg.Connection[Any], tenant_id: int, reading: Reading) -> datetime | None:
+    """When answers for a table with this header were last used; None when there are none."""
+    row = conn.execute("SELECT used_at FROM ingest_answers WHERE tenant_id = %s AND signature = %s", [tenant_id, signature(reading)]).fetchone()
+    return row[0] if row else None
 
 
 def _renamed(data: Any, name: str, now: str) -> Any:

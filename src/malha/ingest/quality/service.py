@@ -70,6 +70,25 @@ def rows(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, code: str |
         yield HeldRow(*row)
 
 
+def rows_for(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, code: str, limit: int) -> list[HeldRow]:
+    """The first rows that wait for one reason, in whatever column."""
+    found = conn.execute(
+        "SELECT id, run_id, row_no, code, path, message, cells FROM ingest_held WHERE tenant_id = %s AND run_id = %s AND state = 'waiting' AND code = %s"
+        " ORDER BY row_no LIMIT %s",
+        [tenant_id, run_id, code, limit],
+    ).fetchall()
+    return [HeldRow(*row) for row in found]
+
+
+def row(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, row_id: int) -> HeldRow | None:
+    """One row that waits; None when it waits no longer."""
+    found = conn.execute(
+        "SELECT id, run_id, row_no, code, path, message, cells FROM ingest_held WHERE tenant_id = %s AND run_id = %s AND id = %s AND state = 'waiting'",
+        [tenant_id, run_id, row_id],
+    ).fetchone()
+    return HeldRow(*found) if found else None
+
+
 def settle(conn: psycopg.Connection[Any], tenant_id: int, ids: Sequence[int], state: str, mended_by: int | None = None) -> int:
     """Take rows out of quarantine: `state` is mended or dropped."""
     done = conn.execute(

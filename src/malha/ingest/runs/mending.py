@@ -21,7 +21,7 @@ from malha.context.store.contracts import WriteOptions, WriteOutcome
 from malha.foundation.audit import service as audit
 from malha.foundation.tenancy import service as tenancy
 from malha.ingest.mapping import rules
-from malha.ingest.mapping.contracts import Answers, Outside, PlaceAnswer, from_json
+from malha.ingest.mapping.contracts import Answers, Outside, PlaceAnswer, PlaceKind, from_json
 from malha.ingest.quality import service as quality
 from malha.ingest.quality.contracts import HeldRow
 from malha.ingest.runs import queries, service
@@ -33,6 +33,10 @@ from malha.sources.tabular import service as tabular
 from malha.sources.tabular.contracts import Position, TextBatch, UnusableFile
 
 MOST_ROWS = 100_000
+#: columns that a place pointed at by hand comes in
+LON_COLUMN, LAT_COLUMN = "\u2316 lon", "\u2316 lat"
+#: reasons for which a row waits because of its place
+PLACELESS = ("coordinates", "nowhere", "geometry", "outside")
 
 
 class Way(StrEnum):
@@ -115,6 +119,22 @@ def bring_back(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, path:
     ]
     audit.record_on(conn, tenant_id, actor, "ingest.bring_back", f"run:{run_id}", {"rows": len(waiting)})
     return _take_in(conn, run, answers, waiting, actor)
+
+
+def place(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, row_id: int, longitude: float, latitude: float, actor: str) -> RunResult | None:
+    """Take in one row that waits, at the place somebody pointed at (degrees, WGS 84). None when it waits no longer."""
+    run = queries.get(conn, tenant_id, run_id)
+    row = quality.row(conn, tenant_id, run_id, row_id)
+    if row is None or run.answers is None:
+        return None
+    audit.record_on(conn, tenant_id, actor, "ingest.place", f"run:{run_id}", {"row": row.row_number})
+    answers = from_json(run.answers)
+    pointed = PlaceAnswer(PlaceKind.COORDINATES, LON_COLUMN, LAT_COLUMN)
+    columns = (*answers.reading.columns, LON_COLUMN, LAT_COLUMN)
+    reading = dataclasses.replace(answers.reading, columns=columns, geometry="", decimal=".")
+    told = {name: value for name, value in row.cells.items() if name != answers.reading.geometry}
+    told |= {LON_COLUMN: str(longitude), LAT_COLUMN: str(latitude)} | ({answers.reading.geometry: None} if answers.reading.geometry else {})
+    return _take_in(conn, run, dataclasses.replace(answers, reading=reading, place=pointed), [dataclasses.replace(row, cells=told)], actor)
 
 
 def _changed(answers: Answers, path: str, way: Way) -> Answers:

@@ -69,8 +69,10 @@ def test_the_next_file_with_that_header_needs_no_questions(new_tenant, signed):
     place, _page = walk(browser, browser.get(browser.send("/dados/carregar/exemplo/")["Location"])["Location"])
     browser.post(place)
     again = browser.get(browser.send("/dados/carregar/exemplo/")["Location"])
+    assert again["Location"].endswith("/outra-vez/")  # an offer, not taken by itself
+    again = browser.send(again["Location"], {"way": "use"})
     assert again["Location"].endswith("/confirmar/")
-    assert "as respostas são as dessa vez" in browser.get(again["Location"]).content.decode()
+    assert "As respostas são as da outra vez" in browser.get(again["Location"]).content.decode()
 
 
 def test_an_upload_that_is_no_table_says_so_and_keeps_nothing_half(new_tenant, signed):
@@ -130,3 +132,30 @@ def test_pages_open_in_both_languages(new_tenant, signed, path):
 def test_every_question_has_its_own_address():
     keys = [step.key for step in steps.STEPS]
     assert len(keys) == len(set(keys))
+
+
+def test_answers_of_the_other_time_are_offered(new_tenant, signed):
+    tenant = new_tenant()
+    browser = signed(tenant)
+
+    def begin(name):
+        given = SimpleUploadedFile(name, "Código;Nome;Valor\n1;Ria;3\n2;Mar;4\n".encode())
+        return browser.send("/dados/carregar/", {"file": given})["Location"]
+
+    first = begin("a.csv").removesuffix("inicio/")
+    browser.send(f"{first}linha/", {"kind": "own", "name": "Rio", "model": ""})
+    browser.send(f"{first}confirmar/")
+    second = begin("b.csv")
+    offer = browser.get(second)["Location"]
+    assert offer.endswith("/outra-vez/")
+    said = browser.get(offer).content.decode()
+    assert "Usar as respostas de" in said
+    assert "Começar de novo" in said
+    used = browser.send(offer, {"way": "use"})["Location"]
+    assert used.endswith("/confirmar/")
+    assert "As respostas são as da outra vez" in browser.get(used).content.decode()
+    third = browser.get(begin("c.csv"))["Location"]
+    fresh = browser.get(browser.send(third, {"way": "fresh"})["Location"])["Location"]
+    assert fresh.endswith("/linha/")
+    _place, page = walk(browser, fresh)
+    assert "As respostas são as da outra vez" not in page
