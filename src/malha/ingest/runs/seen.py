@@ -12,6 +12,8 @@ from malha.sources.tabular.contracts import TextBatch
 
 #: beyond this many rows the memory would not stay flat; then repeats are no longer told apart, and the load says so
 MOST_ROWS = 4_000_000
+#: runs do not grow beyond about these: merging takes three times their size for a moment
+MERGED_ROWS = 1_000_000
 Hashes = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -50,7 +52,7 @@ class Seen:
     def _add(self, names: Hashes, contents: Hashes) -> None:
         order = np.argsort(names)
         self._parts.append((names[order], contents[order]))
-        while len(self._parts) > 1 and len(self._parts[-1][0]) * 2 > len(self._parts[-2][0]):
+        while len(self._parts) > 1 and len(self._parts[-2][0]) < 2 * len(self._parts[-1][0]) <= MERGED_ROWS:
             (left, left_content), (right, right_content) = self._parts[-2:]
             merged = np.concatenate([left, right])
             order = np.argsort(merged, kind="stable")
