@@ -173,14 +173,16 @@ class Processes:
                 env={**os.environ, lifeline.VARIABLE: str(self._lifeline), lifeline.GATE: str(self._gate)},
             )
 
-    def check(self) -> list[str]:
-        """Start again what has ended; returns the names. Raises Unavailable for a child that keeps ending."""
+    def check(self, *, give_up: bool = True) -> list[str]:
+        """Start again what has ended; returns the names. Raises Unavailable for a child that keeps ending; without `give_up` it waits."""
         restarted: list[str] = []
         for name, child in self.children.items():
             if child.process.poll() is None:
                 continue
             child.starts = [moment for moment in child.starts if time.monotonic() - moment < RESTART_WINDOW_SECONDS]
             if len(child.starts) >= RESTARTS:
+                if not give_up:
+                    continue
                 raise Unavailable(msg("O processo {name} não se aguenta (código {code}). Veja {log}."), name=name, code=child.process.returncode, log=child.log)
             child.process = self._spawn(child.arguments, child.log)
             child.starts.append(time.monotonic())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from rich.console import Console
 
 from malha.foundation.database import copies
-from malha.foundation.language.service import say
+from malha.foundation.database.contracts import DatabaseError
+from malha.foundation.language.service import explain, of_terminal, say
 from malha.foundation.settings import service as settings
 from malha.foundation.settings.contracts import Settings
 from malha.kernel.errors import Misconfigured
@@ -21,6 +23,8 @@ from malha.project import supervisor
 
 LOOK_EVERY_SECONDS = 0.5
 DATABASE_EVERY_SECONDS = 3.0
+#: with less room than a segment of its log needs the server cannot start
+FULL_BYTES = 64 * 2**20
 
 
 def run(*, demo: bool) -> None:
@@ -122,11 +126,27 @@ def _announce(console: Console, conf: Settings) -> None:
 
 def _watch(console: Console, processes: supervisor.Processes, keep_database: Callable[[], None]) -> None:
     """Until Ctrl-C: start again what ends on its own."""
-    looked = time.monotonic()
+    looked, told = time.monotonic(), ""
     while True:
         time.sleep(LOOK_EVERY_SECONDS)
-        for name in processes.check():
+        for name in processes.check(give_up=not told):
             console.print(say(msg("O processo {name} tinha parado; arrancou outra vez."), name=name))
         if time.monotonic() - looked > DATABASE_EVERY_SECONDS:
-            keep_database()
+            told = _kept(console, keep_database, told)
             looked = time.monotonic()
+
+
+def _kept(console: Console, keep_database: Callable[[], None], told: str) -> str:
+    """Start the database again if it ended. Why it cannot be started, said once: on a full disk it can when there is room again."""
+    try:
+        keep_database()
+    except (DatabaseError, OSError) as reason:
+        full = shutil.disk_usage(settings.current().data).free < FULL_BYTES
+        sentence = say(msg("O disco está cheio e a base de dados parou. O que estava guardado está inteiro; liberte espaço e a Malha continua sozinha."))
+        said = sentence if full else explain(reason, of_terminal()) if isinstance(reason, DatabaseError) else str(reason)
+        if said != told:
+            console.print(said)
+        return said
+    if told:
+        console.print(say(msg("A base de dados voltou.")))
+    return ""

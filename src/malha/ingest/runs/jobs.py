@@ -8,8 +8,8 @@ from malha.foundation.tenancy import service as tenancy
 from malha.ingest.runs import fetching, queries, service
 from malha.ingest.runs.contracts import RunBusy
 
-#: a load that says it runs and was not heard of for so long was cut short; a batch takes a second
-SILENT_SECONDS = 90
+#: a load that says it runs and was not heard of for so long is begun again; where its process lives, the lock on it says so
+SILENT_SECONDS = 20
 
 
 @jobs.tenant_job("ingest.load", scoped=False, attempts=3)

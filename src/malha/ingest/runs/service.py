@@ -38,6 +38,7 @@ from malha.vocabulary.territory import service as territory
 
 BATCH_ROWS = 50_000
 UNDO_DAYS = 30
+FULL = msg("O disco encheu. O que já entrou está guardado; liberte espaço e escolha “Continuar”.")
 #: first half of the key of the advisory lock that one process at a time holds on a load
 LOCK = 8731 << 32
 
@@ -150,12 +151,16 @@ def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None,
         load = FileLoad(conn, reader, run, plan, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
         try:
             state, error = _attempt(load, batch_rows)
+            with database.tenant_transaction(conn, [tenant_id]):
+                notes = [*load.notes, *([msg("O ficheiro é tão grande que as linhas repetidas não foram todas notadas.")] if load.seen.full else [])]
+                queries.update(
+                    conn, tenant_id, run_id, state=state.value, error=error, notes=notes, finished_at=now() if state is not RunState.STOPPED else None
+                )
+                return _result(conn, run, load.counts, state, time.monotonic() - begun, error, tuple(notes))
+        except psycopg.errors.DiskFull as reason:  # there is no room even to say so
+            raise CutShort(FULL) from reason
         except psycopg.OperationalError as reason:
             raise CutShort(msg("A base de dados parou a meio da carga. O que já entrou está guardado; quando ela voltar, a carga continua.")) from reason
-        with database.tenant_transaction(conn, [tenant_id]):
-            notes = [*load.notes, *([msg("O ficheiro é tão grande que as linhas repetidas não foram todas notadas.")] if load.seen.full else [])]
-            queries.update(conn, tenant_id, run_id, state=state.value, error=error, notes=notes, finished_at=now() if state is not RunState.STOPPED else None)
-            return _result(conn, run, load.counts, state, time.monotonic() - begun, error, tuple(notes))
 
 
 def _attempt(load: FileLoad, batch_rows: int) -> tuple[RunState, str]:
@@ -169,7 +174,7 @@ def _attempt(load: FileLoad, batch_rows: int) -> tuple[RunState, str]:
     except (psycopg.errors.DiskFull, OSError) as reason:
         if isinstance(reason, OSError) and reason.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        return RunState.FAILED, msg("O disco encheu. O que já entrou está guardado; liberte espaço e escolha “Continuar”.")
+        return RunState.FAILED, FULL
     return RunState.DONE, ""
 
 
