@@ -8,7 +8,7 @@ the one that a known data model gives it, or lies in the default vocabulary; els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -130,13 +130,21 @@ class WriteMode(StrEnum):
     REPLACE = "replace"
 
 
+#: what colder history holds of series: (tenant, attribute, entities, first instant, last instant) → table(entity_id, observed_at, num, txt, seq)
+type Past = Callable[[int, str, Sequence[int], datetime, datetime], pa.Table]
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """`run_id` is the ingest run that the values come from; `live` is False for loads of history (alerts stay silent)."""
+    """`run_id` is the ingest run that the values come from; `live` is False for loads of history (alerts stay silent).
+
+    `past` is asked about late values that hot history does not know, so that what was there before is not written again.
+    """
 
     mode: WriteMode = WriteMode.UPDATE
     run_id: int | None = None
     live: bool = True
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Packed(Batch):
             if (late := np.flatnonzero(at < newest)).size:
                 past.append((one, late))
         if past:
-            history.drop_known(self.conn, self.tenant_id, self.rows, past, ids, self.attr_ids)
+            history.drop_known(self.conn, self.tenant_id, self.rows, past, ids, self.attr_ids, self.options.past)
 
     def _drop_same(self, one: Series, equal: np.ndarray[Any, Any], ids: Ints) -> None:
         """Of the values at the instant of the present one, leave out those that say the same."""

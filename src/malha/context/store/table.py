@@ -11,7 +11,7 @@ import psycopg
 
 from malha.context.store import announce, names, state
 from malha.context.store.cells import Cells, array_of, canonical, instant_text
-from malha.context.store.contracts import EntityTable, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.contracts import EntityTable, Past, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.kernel.text import msg, normalise
 from malha.kernel.time import now
 
@@ -187,6 +187,8 @@ class Batch:
         """A value older than the present one is history only, unless history has it already."""
         keys = [(self.ids[n], self.attr_ids[self.cells[c].name], 0, self.texts[i]) for n, c, i in late]
         found = state.known(self.conn, self.tenant_id, keys)
+        if self.options.past is not None and len(found) < len(late):
+            found = self._known_in_the_past(self.options.past, late) | found
         for position, (_, c, i) in enumerate(late):
             cells = self.cells[c]
             row = found.get(position)
@@ -194,6 +196,17 @@ class Batch:
                 cells.drop(i)
             else:
                 self.late = True
+
+    def _known_in_the_past(self, past: Past, late: list[tuple[int, int, int]]) -> dict[int, tuple[Any, ...]]:
+        """What colder history holds of the late values, by position, as `state.known` gives it."""
+        found: dict[int, tuple[Any, ...]] = {}
+        for c in {c for _, c, _ in late}:
+            of_column = [(position, self.ids[n], self.instants[i]) for position, (n, one, i) in enumerate(late) if one == c]
+            moments = [at for _, _, at in of_column]
+            table = past(self.tenant_id, self.cells[c].name, sorted({entity for _, entity, _ in of_column}), min(moments), max(moments))
+            held = {(row["entity_id"], row["observed_at"]): (row["num"], row["txt"]) for row in sorted(table.to_pylist(), key=lambda row: row["seq"])}
+            found |= {position: held[entity, at] for position, entity, at in of_column if (entity, at) in held}
+        return found
 
     def _change(self, n: int) -> state.Change | None:
         """What entity `n` becomes, None when nothing of it changes."""

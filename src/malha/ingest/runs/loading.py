@@ -19,6 +19,7 @@ import psycopg
 from malha.context.store import service as store
 from malha.context.store.contracts import ArrowTable, EntityQuery, StoredEntity, WriteOptions
 from malha.foundation.database import service as database
+from malha.history.temporal import holding
 from malha.ingest.mapping import rules
 from malha.ingest.mapping.contracts import Again, Answers
 from malha.ingest.quality import service as quality
@@ -88,6 +89,7 @@ class FileLoad:
         self.uris: set[str] | None = set() if self.answers.again is Again.REPLACE else None
         self.block = Position(run.position.get("offset", 0), run.position.get("row", 0))
         self.done_row = run.position.get("done", 0)
+        self.options = WriteOptions(run_id=run.id, live=plan.answers.live, past=holding.held)
 
     def go(self, batch_rows: int) -> None:
         """Load from where the last one stopped to the end of the file."""
@@ -132,7 +134,7 @@ class FileLoad:
             table, repeated, doubles = self._without_repeats(mapped, batch)
             held = [*whole.refused, *mapped.held, *doubles]
             table = self._only_new(table)
-            wrote = store.upsert_arrow(self.conn, self.run.tenant_id, table, WriteOptions(run_id=self.run.id, live=self.answers.live)) if len(table) else None
+            wrote = store.upsert_arrow(self.conn, self.run.tenant_id, table, self.options) if len(table) else None
             refused = _refused(table, wrote.refused if wrote else (), batch)
             quality.hold(self.conn, self.run.tenant_id, self.run.id, [*held, *refused])
             self._count(batch, whole, len(table) - len(refused), len(held) + len(refused), repeated, wrote)
