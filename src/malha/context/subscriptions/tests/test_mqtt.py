@@ -75,7 +75,7 @@ def test_it_works(client, running, new_tenant, broker, heard, version, qos):
     made = town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "Contentor"}], "notification": {"endpoint": endpoint}})
     assert made.status_code == 201, made.text
     town.post("entities", json={"id": "urn:x:Contentor:1", "type": "Contentor", "nivel": {"type": "Property", "value": 10}})
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not heard and time.monotonic() < end:
         time.sleep(0.02)
     ((topic, got_qos, payload),) = heard
@@ -93,13 +93,13 @@ def test_a_wrong_password_is_told(client, running, new_tenant, broker):
         "location"
     ]
     town.post("entities", json={"id": "urn:x:Contentor:1", "type": "Contentor", "nivel": {"type": "Property", "value": 10}})
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         told = town.get("subscriptions/" + place.rpartition("/")[2]).json()["notification"]
-        if told["status"] == "failed":
+        if told.get("status") == "failed":
             break
         time.sleep(0.05)
-    assert told["status"] == "failed"
+    assert told.get("status") == "failed"
     assert told["timesFailed"] >= 1
 
 
