@@ -1,6 +1,7 @@
 """A live server on the test run's own database, and Debian's Chromium in front of it.
 
 server              address of the running platform, http://localhost:PORT
+another_server      a function that starts a second one beside, with settings of its own
 page                a fresh page at laptop size, Portuguese, Lisbon time; fails the test on script errors
 phone               the same at 360 × 740
 sign_in(page, tenant, role=…, person=…)   be somebody in a tenant without walking through the sign-in page
@@ -18,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -48,13 +50,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The whole of Malha on one port, over the database that the tests see."""
+@contextmanager
+def _serving(log: Path, host: str, more: dict[str, str]) -> Iterator[str]:
     port = _free_port()
-    url = f"http://localhost:{port}"
-    log = tmp_path_factory.mktemp("server") / "server.log"
-    environment = {**os.environ, "MALHA_PORT": str(port), "MALHA_PUBLIC_URL": url}
+    url = f"http://{host}:{port}"
+    environment = {**os.environ, "MALHA_PORT": str(port), "MALHA_PUBLIC_URL": url, **more}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "malha.project.oneport:application", "--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "2", "--log-level", "warning"],
@@ -70,6 +70,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The whole of Malha on one port, over the database that the tests see."""
+    with _serving(tmp_path_factory.mktemp("server") / "server.log", "localhost", {}) as url:
+        yield url
+
+
+@pytest.fixture
+def another_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """`another_server(MALHA_…=…)` starts a second one beside, at another host name so that no cookie is shared; gives its address."""
+    with ExitStack() as running:
+        yield lambda **more: running.enter_context(_serving(tmp_path / "another.log", "127.0.0.1", more))
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -31,5 +31,6 @@ urlpatterns = [
 ALLAUTH = [
     path("conta/logout/", views.SignOutView.as_view(), name="account_logout"),
     path("conta/", include("allauth.urls")),
+    path("identity/o/authorize", views.ConsentView.as_view()),
     path("", include("allauth.idp.urls")),
 ]

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.utils import perform_login
 from allauth.account.views import LogoutView
+from allauth.idp.oidc.views import AuthorizationView
 from allauth.mfa.models import Authenticator
+from django.conf import settings as django_settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,6 +20,7 @@ from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from malha.foundation.access import service as access
@@ -166,3 +169,18 @@ def _accept_new(request: HttpRequest, secret: str, known: InvitationCard, name: 
         return HttpResponseRedirect(reverse("account_confirm_login_code"))
     response: HttpResponse = perform_login(request, person, email_verification="none", redirect_url=reverse("mfa_add_webauthn"))
     return response
+
+
+class ConsentView(AuthorizationView):  # type: ignore[misc]  # allauth is untyped
+    """*Let this application in?*, whose answer leads to the application's own address, and to no other."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Browsers hold `form-action` against redirects too: the address that the client is registered with is let through (CSP 3 §6.4.2)."""
+        response: HttpResponse = super().dispatch(request, *args, **kwargs)
+        address = getattr(self, "_request_info", {}).get("redirect_uri")
+        if not address:
+            return response
+        url, policy = urlsplit(address), django_settings.SECURE_CSP
+        widened = csp_override({**policy, "form-action": [*policy["form-action"], f"{url.scheme}://{url.netloc}"]})
+        answer: HttpResponse = widened(lambda _request: response)(request)
+        return answer

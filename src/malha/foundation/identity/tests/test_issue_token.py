@@ -1,6 +1,8 @@
 import json
+from uuid import uuid4
 
 import pytest
+from allauth.idp.oidc.models import Client as OIDCClient
 from django.test import Client as Browser
 
 from malha.foundation.access import service as access
@@ -8,6 +10,7 @@ from malha.foundation.access.contracts import Capability, Principal, RoleName
 from malha.foundation.database import service as database
 from malha.foundation.identity import service
 from malha.foundation.identity.middleware import COOKIE
+from malha.foundation.identity.models import Person
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import service as tokens
 from malha.foundation.tokens.contracts import TokenRefused
@@ -112,3 +115,22 @@ def test_pages_carry_the_plane_cookie(new_tenant):
     assert "data.load" in renewed.capabilities, "what somebody may do changes at the next page"
     assert COOKIE not in browser.get("/conta/entrou/").cookies, "the platform's own pages need none"
     assert verify(browser.get(f"/{other.slug}/conta/entrou/").cookies[COOKIE].value).capabilities == frozenset()
+
+
+def test_consent_leads_to_the_registered_address_and_no_other(machine):
+    _, known, _ = machine
+    application = OIDCClient.objects.get(pk=known.client_id)
+    application.set_redirect_uris(["https://aplicacao.exemplo.pt/volta"])
+    application.grant_types, application.scopes = OIDCClient.GrantType.AUTHORIZATION_CODE, "openid"
+    application.save()
+    browser = Browser(SERVER_NAME="localhost")
+    browser.force_login(Person.objects.get(pk=service.create_person(f"eva-{uuid4().hex[:8]}@exemplo.pt").id))
+    asked = {"client_id": known.client_id, "response_type": "code", "scope": "openid", "state": "x"}
+    page = browser.get("/identity/o/authorize", {**asked, "redirect_uri": "https://aplicacao.exemplo.pt/volta"})
+    assert 'value="grant"' in page.content.decode()
+    targets = page.headers["Content-Security-Policy"].partition("form-action ")[2].partition(";")[0]
+    assert targets.split()[0] == "'self'"
+    assert targets.split()[-1] == "https://aplicacao.exemplo.pt"
+    strange = browser.get("/identity/o/authorize", {**asked, "redirect_uri": "https://outra.exemplo.pt/volta"})
+    assert 'value="grant"' not in strange.content.decode()
+    assert "outra.exemplo.pt" not in strange.headers["Content-Security-Policy"]
