@@ -26,6 +26,7 @@ from malha.foundation.settings import service as settings
 from malha.history.backups import record
 from malha.history.backups.contracts import AlreadyCopying, Manifest, Piece
 from malha.history.backups.repository import Repository
+from malha.history.erasure import service as erasure
 from malha.history.lake import catalogue, files, upkeep
 from malha.kernel.text import msg
 
@@ -58,6 +59,7 @@ def take(repository: Repository, now: datetime, progress: Progress = lambda *_: 
     before = repository.manifests()
     known = {(piece.path, piece.bytes, piece.modified): piece for piece in (before[-1].pieces if before else [])}
     tally = _Tally([])
+    erasure.ready_to_repeat()
     with _alone(), upkeep.copying():
         with copies.same_instant(catalogue.still) as snapshots:
             counts, epoch = count(snapshots), _epoch()

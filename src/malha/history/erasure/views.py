@@ -16,7 +16,7 @@ from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.erasure import service, worker
-from malha.history.erasure.contracts import Proof
+from malha.history.erasure.contracts import Found, Proof
 from malha.history.erasure.forms import ErasureForm
 from malha.kernel import formats
 
@@ -34,11 +34,27 @@ def index(request: HttpRequest) -> HttpResponse:
     terms, by = form.cleaned_data["identifiers"], f"person:{access.principal(request).person_id}"
     if "erase" not in request.POST:
         audit.record(tenant.id, by, "erasure.look", f"tenant:{tenant.id}", personal=True)
-        return render(request, "erasure/index.html", values | {"found": service.find(tenant.id, terms), "asked": request.POST})
+        found = service.find(tenant.id, terms)
+        return render(request, "erasure/index.html", values | {"found": found, "places": _places(found), "asked": request.POST})
     whole = [int(number) for number in request.POST.getlist("whole") if number.isdecimal()]
     worker.start(tenant.id, terms, ground=form.cleaned_data["ground"], by=by, whole=whole)
     messages.success(request, _("O apagamento começou. A prova aparece aqui quando acabar."))
     return redirect("erasure:index")
+
+
+def _places(found: Found) -> list[tuple[str, str]]:
+    """Where there is something of the person, in words, and how much."""
+    language = get_language() or "pt-pt"
+    said = {
+        _("Estado atual"): ("entity",), _("Valores recentes"): ("observation_hot", "observation_packed"),
+        _("Linhas em quarentena"): ("ingest_held",), _("Acontecimentos por entregar"): ("outbox", "outbox_failure", "entity_change"),
+    }  # fmt: skip
+    known = {table for tables in said.values() for table in tables}
+    counts = {place: sum(found.rows.get(table, 0) for table in tables) for place, tables in said.items()}
+    counts[_("Outros registos da plataforma")] = sum(count for table, count in found.rows.items() if table not in known)
+    counts[_("Linhas do histórico")] = sum(found.lake.values())
+    counts[_("Ficheiros carregados")] = len(found.files)
+    return [(place, formats.number(count, 0, language)) for place, count in counts.items() if count]
 
 
 def _proofs(tenant: Tenant) -> dict[str, object]:

@@ -105,7 +105,7 @@ def _versions(tenant: Tenant, found: DataSet, language: str) -> dict[str, object
     address, compare = reverse("tables:table", args=[found.id]), reverse("tables:differences", args=[found.id])
     rows = []
     for one in sets.versions(tenant.id, found.id):
-        text = _("{added} novas, {changed} alteradas, {removed} retiradas").format(added=one.added, changed=one.changed, removed=one.removed)
+        text = _("novas: {added}, alteradas: {changed}, retiradas: {removed}").format(added=one.added, changed=one.changed, removed=one.removed)
         rows.append(
             [
                 {"text": str(one.version), "href": f"{address}?versao={one.version}"}, {"text": formats.instant(one.at, tenant.zone, language)},
