@@ -38,7 +38,7 @@ class Degrees(forms.FloatField):
 
     widget = forms.TextInput
 
-    def to_python(self, value: Any) -> float | None:
+    def to_python(self, value: Any) -> float | None:  # type: ignore[override]  # the stubs give a FloatField the type of an IntegerField
         """The number, with either sign for decimals."""
         found: float | None = super().to_python(str(value).strip().replace(",", ".") if value else None)
         return found
