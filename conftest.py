@@ -1,14 +1,14 @@
-"""One embedded PostgreSQL for a test run; one clone of the migrated database per worker.
+"""One embedded PostgreSQL, migrated once, for a test run; a copy of it for each worker.
 
 Tests isolate themselves by tenant: each makes its own (`new_tenant`), so that nothing has to be emptied.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,15 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
     if hasattr(config, "workerinput"):
-        _use_clone(Path(os.environ[RUN]), config.workerinput["workerid"])
+        _use_copy(Path(os.environ[RUN]), config.workerinput["workerid"])
         import django
 
         django.setup()
     else:
-        _start_cluster()
+        _start_cluster(shared=not getattr(config.option, "numprocesses", None))
 
 
-def _start_cluster() -> None:
+def _start_cluster(*, shared: bool) -> None:
+    """Make the migrated cluster; where workers run the tests, stop it again: each starts a copy."""
     global _cluster  # noqa: PLW0603 -- stopped in pytest_unconfigure
     folder = Path(tempfile.mkdtemp(prefix="malha-test-"))
     folder.chmod(0o755)
@@ -54,31 +55,34 @@ def _start_cluster() -> None:
     from django.db import connections
 
     connections.close_all()
+    if not shared:
+        _cluster.stop()
 
 
-def _use_clone(run: Path, worker: str) -> None:
+def _use_copy(run: Path, worker: str) -> None:
+    """A server of the worker's own: an open transaction of one worker holds up no event of another."""
+    global _cluster  # noqa: PLW0603 -- stopped in pytest_unconfigure
     data = run / worker
-    shutil.copytree(run / "secrets", data / "secrets")
-    place = json.loads((run / "endpoint.json").read_text())
-    names = {"database": f"malha_{worker}", "lake_database": f"malha_lake_{worker}"}
-    (data / "endpoint.json").write_text(json.dumps(place | names))
+    data.mkdir(mode=0o755)
+    for part in ("postgres", "secrets"):
+        subprocess.run(["cp", "-a", str(run / part), str(data / part)], check=True)
     os.environ["MALHA_DATA"] = str(data)
-    import psycopg
+    from malha.foundation.database.embedded import Cluster
 
-    passwords = json.loads((data / "secrets" / "postgres.json").read_text())
-    with psycopg.connect(host=place["host"], port=place["port"], user="postgres", password=passwords["postgres"], dbname="postgres", autocommit=True) as server:
-        server.execute("SELECT pg_advisory_lock(8700)")  # a template must have no other reader while it is copied
-        server.execute(f"CREATE DATABASE {names['database']} TEMPLATE malha OWNER malha_owner")  # type: ignore[arg-type]
-        server.execute(f"CREATE DATABASE {names['lake_database']} OWNER malha_lake_writer")  # type: ignore[arg-type]
+    _cluster = Cluster(data, FAST)
+    _cluster.lock()
+    _cluster.start()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and _cluster is not None:
-        from django.db import connections
+    if _cluster is None:
+        return
+    from django.db import connections
 
-        connections.close_all()
-        _cluster.stop()
-        _cluster.release()
+    connections.close_all()
+    _cluster.stop()
+    _cluster.release()
+    if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ[RUN], ignore_errors=True)
 
 

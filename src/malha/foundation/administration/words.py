@@ -41,6 +41,7 @@ ACTIONS: dict[str, str | Promise] = {
     "ingest.undo": gettext_lazy("Desfez uma carga"),
     "ingest.mend": gettext_lazy("Corrigiu linhas em espera"),
     "ingest.bring_back": gettext_lazy("Trouxe de volta linhas corrigidas"),
+    "ingest.place": gettext_lazy("Pôs uma linha no seu lugar"),
     "ingest.personal_columns": gettext_lazy("Carregou colunas sobre pessoas"),
     "ingest.set_up_source": gettext_lazy("Ligou uma fonte"),
     "ingest.switch_source": gettext_lazy("Ligou ou desligou uma fonte"),
