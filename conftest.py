@@ -23,6 +23,20 @@ FAST = "\nfsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 _cluster: Any = None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rehearsals", action="store_true", help="run the rehearsals too: minutes each, on a machine that does nothing else")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave rehearsals out unless they are asked for."""
+    if config.getoption("--rehearsals"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("rehearsal")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if "MALHA_SCREENS" in os.environ:  # the browser tests then keep their pictures
         os.environ["PYTEST_MALHA_SCREENS"] = os.environ["MALHA_SCREENS"]

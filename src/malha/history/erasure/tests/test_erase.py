@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.rehearsal, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 #: the person, and somebody else who must stay
 SCRIPT = """

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.rehearsal, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DRIVER = """
 import json, os, signal, subprocess, sys, time, urllib.request
