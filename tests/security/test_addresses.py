@@ -39,6 +39,7 @@ OPEN = {
     "openid_connect_": "signing in elsewhere",
     "usersessions_": "one's own sessions",
     "idp:oidc:": "the identity provider's own protocol",
+    "identity/o/authorize": "the identity provider's own protocol: who is nobody is asked to sign in",
     "mail:demo": "the demonstration's post, on this computer only",
     "administration:arms": "arms are public",
     "catalogue": "published data",
