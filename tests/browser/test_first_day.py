@@ -18,6 +18,7 @@ from malha.foundation.access import service as access
 from malha.foundation.database import service as database
 from malha.foundation.tenancy import country
 from malha.foundation.tenancy import service as tenancy
+from malha.foundation.tenancy.contracts import Municipality
 from malha.kernel import time
 
 RIVER = "urn:vila:FloodMonitoring:ponte-velha"
@@ -41,8 +42,8 @@ def river_says(tenant_id: int, level: float) -> None:
         store.upsert_table(conn, tenant_id, EntityTable("FloodMonitoring", [RIVER], columns, observed_at=[time.now()]), WriteOptions(live=True))
 
 
-def invite_by_the_page(page: Page, server: str, sign_in) -> tuple[str, str]:
-    """The operator makes a municipality that is not there yet; gives its name and the address of who will manage it."""
+def invite_by_the_page(page: Page, server: str, sign_in) -> tuple[Municipality, str]:
+    """The operator makes a municipality that is not there yet; gives it and the address of who will manage it."""
     access.make_operator(sign_in(page, name="Operadora").id)
     page.goto(f"{server}/")
     page.get_by_role("link", name="Gerir a plataforma").click()
@@ -54,7 +55,7 @@ def invite_by_the_page(page: Page, server: str, sign_in) -> tuple[str, str]:
     page.get_by_label("Endereço de quem vai gerir o serviço").fill(email)
     page.get_by_role("button", name="Criar e convidar").click()
     page.wait_for_url("**/plataforma/")
-    return town.name, email
+    return town, email
 
 
 def invitation(page: Page, server: str, email: str) -> str:
@@ -91,7 +92,7 @@ def test_it_works(server, worker, browser, page, sign_in, passkeys, assert_acces
     page.get_by_role("button", name="Com chave de acesso").click()
     page.get_by_role("button", name="Criar chave neste aparelho").click()
     page.get_by_role("link", name="Já os guardei, continuar").click()
-    expect(page.get_by_role("heading", name=f"{town}: primeiro dia")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"{town.name}: primeiro dia")).to_be_visible()
     expect(page.get_by_text("0 de 5 passos feitos")).to_be_visible()
     assert_accessible(page)
 
@@ -144,7 +145,7 @@ def test_it_works(server, worker, browser, page, sign_in, passkeys, assert_acces
     guest.wait_for_url("**/recovery-codes/")
 
     # 5. an alarm, on a gauge that speaks by now
-    tenant = next(one for one in map(tenancy.by_id, tenancy.all_ids()) if one.name == town)
+    tenant = next(one for one in map(tenancy.by_id, tenancy.all_ids()) if one.slug == town.slug)
     river_says(tenant.id, 1.2)
     step(page, "Um alarme", 4)
     page.get_by_role("link", name="Nível de cheia").click()
