@@ -17,17 +17,16 @@ from malha.context.subscriptions.contracts import Change, Delivery, Lane, Messag
 from malha.context.subscriptions.outcomes import Outcomes
 from malha.context.subscriptions.rows import Rows
 from malha.context.subscriptions.rules import Rule
+from malha.context.subscriptions.slots import Slots
 from malha.kernel.text import msg
 from malha.kernel.time import now
+from malha.vocabulary.contexts.service import Context
 
 logger = logging.getLogger(__name__)
 
 #: notifications of one subscription that wait in memory; the others wait in the database
 DEPTH = 20
 CHANGES_BYTES = 32 * 2**20
-#: connections at the same time: receivers that answer, and those that failed or were slow
-FAST, SLOW = 120, 60
-SLOW_SECONDS = 1.0
 BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS = 1.0, 300.0
 #: a notification that a receiver refuses for good is tried so often
 REFUSALS = 3
@@ -45,7 +44,6 @@ class Waiting:
     missed: bool = False
     task: asyncio.Task[None] | None = None
     failures: int = 0
-    slow: bool = False
     not_before: float = 0.0
     sent_at: float = 0.0
 
@@ -53,16 +51,14 @@ class Waiting:
 class Post:
     """All deliveries of the installation, in one event loop. `send` takes a message and the tenant's slug."""
 
-    def __init__(
-        self, rows: Rows, rule: Callable[[Lane], Rule | None], send: Callable[[Message, str], Any], *, fast: int = FAST, slow: int = SLOW
-    ) -> None:  # fmt: skip
+    def __init__(self, rows: Rows, rule: Callable[[Lane], Rule | None], send: Callable[[Message, str], Any]) -> None:
         self.rows, self.rule, self.send = rows, rule, send
         self.news = asyncio.Event()
         self.outcomes = Outcomes(self.news.set)
         self.lanes: dict[Lane, Waiting] = {}
         self.changes: OrderedDict[int, Change] = OrderedDict()
         self.bytes = 0
-        self.fast, self.slow = asyncio.Semaphore(fast), asyncio.Semaphore(slow)
+        self.slots = Slots()
         self.stopping = False
 
     def restore(self, lanes: Sequence[tuple[int, int, datetime | None, datetime | None]]) -> None:
@@ -71,7 +67,7 @@ class Post:
             waiting = self._lane((tenant_id, subscription_id))
             waiting.more = True
             if not_before is not None:
-                waiting.not_before, waiting.failures, waiting.slow = _monotonic(not_before), 1, True
+                waiting.not_before, waiting.failures = _monotonic(not_before), 1
             if last is not None:
                 waiting.sent_at = _monotonic(last)
             self._go(waiting)
@@ -127,7 +123,7 @@ class Post:
             asyncio.get_running_loop().call_later(10, self._go, waiting)
         finally:
             waiting.task = None
-            if not waiting.queue and not waiting.more and not waiting.failures and not waiting.slow and not (waiting.sent_at and self._throttled(waiting)):
+            if not waiting.queue and not waiting.more and not waiting.failures and not (waiting.sent_at and self._throttled(waiting)):
                 self.lanes.pop(waiting.lane, None)
 
     def _throttled(self, waiting: Waiting) -> bool:
@@ -173,7 +169,7 @@ class Post:
         if message is None:
             self._finish(waiting, taken)
             return
-        delivery = await self._send(waiting, message, reader)
+        delivery = await self.deliver(message, reader)
         self._settle(waiting, taken, rule, delivery, len(changes), moment)
 
     async def _changes(self, lane: Lane, taken: Sequence[Queued]) -> list[Change]:
@@ -188,14 +184,21 @@ class Post:
         return list(latest.values())
 
     async def _message(self, rule: Rule, changes: Sequence[Change], reader: Reader, what: object, at: datetime) -> Message | None:
+        context = await self.words(rule)
         if rule.subscription.document["notification"].get("join", "@none") == "@none":
-            return notice.of_changes(rule, changes, reader, _nothing, what, at)
-        return await self.rows.run(notice.of_changes, rule, changes, reader, self.rows.linked(rule.subscription.tenant_id), what, at)
+            return notice.of_changes(rule, changes, reader, _nothing, what, at, context)
+        return await self.rows.run(notice.of_changes, rule, changes, reader, self.rows.linked(rule.subscription.tenant_id), what, at, context)
 
-    async def _send(self, waiting: Waiting, message: Message, reader: Reader) -> Delivery:
-        async with self.slow if waiting.slow else self.fast:
+    async def words(self, rule: Rule) -> Context:
+        """The context of a subscription's notifications; one that has to be fetched keeps nobody else waiting."""
+        found = notice.context_at_hand(rule.subscription)
+        return found if found is not None else await self.rows.fetch(notice.context_of, rule.subscription)
+
+    async def deliver(self, message: Message, reader: Reader) -> Delivery:
+        """Send one message when there is room for it."""
+        async with self.slots.room(message.uri):
             sent: Delivery = await self.send(message, reader.slug)
-        waiting.slow = not sent.ok or sent.seconds > SLOW_SECONDS
+        self.slots.heard(message.uri, sent)
         return sent
 
     def _settle(self, waiting: Waiting, taken: Sequence[Queued], rule: Rule, delivery: Delivery, entities: int, at: datetime) -> None:

@@ -39,21 +39,29 @@ def identifier(subscription: Subscription, what: object) -> str:
     return f"urn:ngsi-ld:Notification:{uuid.uuid5(_NAMESPACE, f'{subscription.tenant_id}/{subscription.id}/{what}')}"
 
 
+def _source(subscription: Subscription) -> Any:
+    return subscription.document.get("jsonldContext") or subscription.context
+
+
 def context_of(subscription: Subscription) -> Context:
-    """The words of the notification: jsonldContext, else those of the subscription."""
-    source = subscription.document.get("jsonldContext") or subscription.context
-    return contexts.of_tenant(subscription.tenant_id, source)
+    """The words of the notification: jsonldContext, else those of the subscription. May wait for the database, and for the network."""
+    return contexts.of_tenant(subscription.tenant_id, _source(subscription))
 
 
-def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime) -> Message | None:
+def context_at_hand(subscription: Subscription) -> Context | None:
+    """As `context_of` without waiting; None where that takes time."""
+    return contexts.remembered(subscription.tenant_id, _source(subscription))
+
+
+def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The notification of changes; None when the reader may see nothing of them."""
     data = [(_told(rule, change), change) for change in changes]
-    return _message(rule, [(entity, change) for entity, change in data if _within_reach(entity, reader)], reader, linked, what, at)
+    return _message(rule, [(entity, change) for entity, change in data if _within_reach(entity, reader)], reader, linked, what, at, context)
 
 
-def of_entities(rule: Rule, entities: Sequence[StoredEntity], reader: Reader, linked: Linked, what: object, at: datetime) -> Message | None:
+def of_entities(rule: Rule, entities: Sequence[StoredEntity], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The periodic notification: entities as they are (timeInterval)."""
-    return _message(rule, [(entity, None) for entity in entities if _within_reach(entity, reader)], reader, linked, what, at)
+    return _message(rule, [(entity, None) for entity in entities if _within_reach(entity, reader)], reader, linked, what, at, context)
 
 
 def _within_reach(entity: StoredEntity, reader: Reader) -> bool:
@@ -142,12 +150,11 @@ def _shown(rule: Rule, entity: StoredEntity, change: Change | None, want: Wanted
 
 
 def _message(
-    rule: Rule, data: Sequence[tuple[StoredEntity, Change | None]], reader: Reader, linked: Linked, what: object, at: datetime
+    rule: Rule, data: Sequence[tuple[StoredEntity, Change | None]], reader: Reader, linked: Linked, what: object, at: datetime, context: Context
 ) -> Message | None:  # fmt: skip
     if not data:
         return None
     endpoint = rule.subscription.document["notification"]["endpoint"]
-    context = context_of(rule.subscription)
     media = endpoint.get("accept", JSON)
     want = _wanted(rule, context, media)
     shown = [_shown(rule, entity, change, want, reader) for entity, change in data]

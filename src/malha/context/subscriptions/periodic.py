@@ -52,12 +52,11 @@ class Periodic:
             if reader.principal is None:
                 return
             found = await self.post.rows.run(self._matching, rule)
-            linked = self.post.rows.linked(lane[0])
-            message = await self.post.rows.run(notice.of_entities, rule, found, reader, linked, at.isoformat(), at)
+            linked, context = self.post.rows.linked(lane[0]), await self.post.words(rule)
+            message = await self.post.rows.run(notice.of_entities, rule, found, reader, linked, at.isoformat(), at, context)
             if message is None:
                 return
-            async with self.post.slow:
-                delivery = await self.post.send(message, reader.slug)
+            delivery = await self.post.deliver(message, reader)
             if delivery.ok:
                 self.post.outcomes.sent(lane, at, len(found), delivery.seconds)
             else:

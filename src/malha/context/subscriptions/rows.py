@@ -20,6 +20,8 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 
 THREADS = 4
+#: threads that may wait for the network: contexts that are nowhere at hand
+FETCHERS = 4
 
 
 def _autocommit(conn: psycopg.Connection[Any]) -> None:
@@ -32,6 +34,7 @@ class Rows:
     def __init__(self) -> None:
         self.rights = Rights()
         self.threads = ThreadPoolExecutor(THREADS, "notifications")
+        self.fetchers = ThreadPoolExecutor(FETCHERS, "contexts")
         self.queues = self._pool(Role.COMPACTOR)
         self.tenants = self._pool(Role.APP)
 
@@ -42,6 +45,10 @@ class Rows:
     async def run[**P, T](self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Do `work` in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: work(*arguments, **named))
+
+    async def fetch[**P, T](self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Do `work`, which may wait for the network, where nothing else waits for it."""
+        return await asyncio.get_running_loop().run_in_executor(self.fetchers, lambda: work(*arguments, **named))
 
     def lanes(self) -> list[tuple[Any, ...]]:
         """Subscriptions for which something waits: (tenant, subscription, not before, last notification)."""
@@ -85,5 +92,6 @@ class Rows:
     def close(self) -> None:
         """Close connections and threads."""
         self.threads.shutdown(wait=False, cancel_futures=True)
+        self.fetchers.shutdown(wait=False, cancel_futures=True)
         self.queues.close(timeout=2)
         self.tenants.close(timeout=2)

@@ -143,11 +143,9 @@ def at_hand(conn: psycopg.Connection[Any], tenant_id: int, source: Any) -> Conte
 def of_tenant(tenant_id: int, source: Any) -> Context:
     """As `at_hand`, for who has no connection in hand (notifications): looks and fetches by itself.
 
-    Where a context cannot be had any more, its words are written as IRIs.
+    Where a context cannot be had any more, its words are written as IRIs. Waits for the database, and for the network.
     """
-    key = (tenant_id, msgspec.json.encode(source))
-    until, known = _composed.get(key, (0.0, None))
-    if known is not None and time.monotonic() < until:
+    if (known := remembered(tenant_id, source)) is not None:
         return known
     for _ in range(_DEPTH):
         try:
@@ -161,6 +159,14 @@ def of_tenant(tenant_id: int, source: Any) -> Context:
         except ContextError:
             break
     return Context(source, {})
+
+
+def remembered(tenant_id: int, source: Any) -> Context | None:
+    """The context that a sender of a tenant gave, as far as that needs neither database nor network; else None."""
+    if source in (None, [], CORE_URL):
+        return CORE
+    until, known = _composed.get((tenant_id, msgspec.json.encode(source)), (0.0, None))
+    return known if time.monotonic() < until else None
 
 
 def bring(connect: Callable[[], AbstractContextManager[psycopg.Connection[Any]]], tenant_id: int, address: str) -> None:

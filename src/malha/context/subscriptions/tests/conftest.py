@@ -2,10 +2,15 @@
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
@@ -22,6 +27,14 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
+WORKER = """
+import threading
+import django
+django.setup()
+from malha.context.subscriptions import runner
+print("ready", flush=True)
+runner.run(threading.Event())
+"""
 READ_WRITE = (Capability.DATA_READ, Capability.DATA_WRITE)
 
 
@@ -48,10 +61,7 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 256  # many notifications come at once
-
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/notify"
@@ -93,6 +103,59 @@ def running(loopback):
     stop.set()
     thread.join(15)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def start_worker():
+    """Start notifications in a process of their own, which may reach this machine; it is killed at the end."""
+    started = []
+
+    def start():
+        env = dict(os.environ) | {"MALHA_INTERNAL_HOSTS": "*=127.0.0.1"}
+        worker = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True, env=env)
+        started.append(worker)
+        assert worker.stdout.readline().strip() == "ready"
+        return worker
+
+    yield start
+    for worker in started:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+
+
+class Receivers:
+    """One receiver that answers and `hanging` that never do, in a process of their own: see `receivers.py`."""
+
+    def __init__(self, hanging):
+        script = str(Path(__file__).with_name("receivers.py"))
+        self.process = subprocess.Popen([sys.executable, script, str(hanging)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        good, *dead = json.loads(self.process.stdout.readline())
+        self.good, self.hanging = f"http://127.0.0.1:{good}/good", [f"http://127.0.0.1:{port}/hanging" for port in dead]
+
+    def report(self):
+        """(what came since the last report as [arrival, id, entity, value], most connections to those that hang)"""
+        self.process.stdin.write("report\n")
+        self.process.stdin.flush()
+        found = json.loads(self.process.stdout.readline())
+        return found["got"], found["most"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def receivers():
+    """`receivers(hanging)` starts them; they end with the test."""
+    started = []
+
+    def start(hanging):
+        started.append(Receivers(hanging))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
 @pytest.fixture

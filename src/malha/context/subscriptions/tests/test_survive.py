@@ -1,27 +1,15 @@
 """`kill -9` of the process that matches and delivers, again and again: each change is told at least once, under one id."""
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-WORKER = """
-import threading
-import django
-django.setup()
-from malha.context.subscriptions import runner
-print("ready", flush=True)
-runner.run(threading.Event())
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_it_works(client, loopback, receiver, new_tenant):
+def test_it_works(client, loopback, receiver, new_tenant, start_worker):
     town = client.of(new_tenant())
     endpoint = {"uri": receiver.url}
     town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "Contentor"}], "notification": {"endpoint": endpoint}})
@@ -39,21 +27,17 @@ def test_it_works(client, loopback, receiver, new_tenant):
     writer.start()
     try:
         for seconds in (0.4, 0.9, 0.2, 0.6):
-            worker = start()
+            worker = start_worker()
             time.sleep(seconds)
             worker.send_signal(signal.SIGKILL)
             worker.wait()
     finally:
         stop.set()
         writer.join()
-    worker = start()
-    try:
-        end = time.monotonic() + 150
-        while time.monotonic() < end and not set(written) <= told(receiver):
-            time.sleep(0.1)
-    finally:
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
+    start_worker()
+    end = time.monotonic() + 150
+    while time.monotonic() < end and not set(written) <= told(receiver):
+        time.sleep(0.1)
     assert set(written) <= told(receiver), "something acknowledged was never told"
     by_id = {}
     for body, _ in receiver.got:
@@ -66,10 +50,3 @@ def test_it_works(client, loopback, receiver, new_tenant):
 
 def told(receiver):
     return {body["data"][0]["nivel"]["value"] for body, _ in list(receiver.got)}
-
-
-def start():
-    env = dict(os.environ) | {"MALHA_INTERNAL_HOSTS": "*=127.0.0.1"}
-    worker = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True, env=env)
-    assert worker.stdout.readline().strip() == "ready"
-    return worker
