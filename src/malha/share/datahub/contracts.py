@@ -1,8 +1,6 @@
 """The data hub's words: tables that leave, their fields, who reads them, and what is refused.
 
 HubError
-├── BadFilter 400          the question cannot be read, or names what is not there
-├── NotSupported 501       the standard has it, this door does not
 ├── TableMissing 404       no such table for this reader
 ├── KeyNeeded 401          no key, or none that holds
 ├── LinkGone 410           a signed link has expired
@@ -16,33 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from malha.foundation.access.contracts import Principal
-from malha.kernel.errors import BadInput, MalhaError, NotFound, Unavailable
-
-
-class FieldType(StrEnum):
-    """What a field holds; GEOMETRY is shown as WKT text where the reader has no geometry of its own."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    INSTANT = "instant"
-    DATE = "date"
-    GEOMETRY = "geometry"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field. `name` is an identifier in every feed; `attribute` what the entity calls it; `member` where its value lies."""
-
-    name: str
-    type: FieldType
-    attribute: str = ""
-    member: str = "value"
-    label: str = ""
-    unit: str = ""
-    description: str = ""
-    required: bool = False
+from malha.kernel.errors import MalhaError, NotFound, Unavailable
+from malha.share.questions.contracts import Field
 
 
 class TableKind(StrEnum):
@@ -105,20 +78,6 @@ class HubError(MalhaError):
     """The data hub refuses."""
 
     slug = "hub"
-
-
-class BadFilter(HubError, BadInput):
-    """The question cannot be read, or names what is not there."""
-
-    slug = "hub-bad-filter"
-    status = 400
-
-
-class NotSupported(HubError):
-    """The standard has it, this door does not."""
-
-    slug = "hub-not-supported"
-    status = 501
 
 
 class NotAcceptable(HubError):

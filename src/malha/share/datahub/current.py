@@ -19,9 +19,10 @@ import shapely
 
 from malha.context.store import service as store
 from malha.kernel.time import parse_instant
-from malha.share.datahub.compiling import Dialect, Statement
-from malha.share.datahub.contracts import Field, FieldType, Table
-from malha.share.datahub.expressions import Node, Spatial
+from malha.share.datahub.contracts import Table
+from malha.share.questions.compiling import Dialect, Statement
+from malha.share.questions.contracts import Field, FieldType
+from malha.share.questions.expressions import Node, Spatial
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -106,9 +107,9 @@ def count(conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: No
     return int(row[0]) if row else 0
 
 
-def relation(conn: psycopg.Connection[Any], tenant_id: int, statement: Statement) -> str:
+def relation(conn: psycopg.Connection[Any], tenant_id: int, statement: Statement, table: Table) -> str:
     """The FROM and WHERE of the table, for statements that group."""
-    return f"FROM entities e WHERE {_of_type(conn, statement, tenant_id, statement.table)}"
+    return f"FROM entities e WHERE {_of_type(conn, statement, tenant_id, table)}"
 
 
 def _of_type(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> str:

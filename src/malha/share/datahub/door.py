@@ -26,7 +26,8 @@ from malha.foundation.settings import service as settings
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.share.datahub import keys
-from malha.share.datahub.contracts import BadFilter, KeyNeeded, NotReadyYet, Reader
+from malha.share.datahub.contracts import KeyNeeded, NotReadyYet, Reader
+from malha.share.questions.contracts import BadFilter
 
 logger = logging.getLogger(__name__)
 type Handler = Callable[[Request], Awaitable[Response]]

@@ -24,9 +24,10 @@ import pyarrow.parquet as pq
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
 from malha.share.datahub import current, past, signing
-from malha.share.datahub.contracts import FieldType, Reader, Table, TableKind
+from malha.share.datahub.contracts import Reader, Table, TableKind
 from malha.share.datahub.features import tiles
 from malha.share.datahub.odata import metadata
+from malha.share.questions.contracts import FieldType
 
 LINK_SECONDS = 15 * 60
 #: files that nobody asked for since are swept when another is made

@@ -24,9 +24,10 @@ from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
-from malha.share.datahub.compiling import Dialect, Statement
-from malha.share.datahub.contracts import Field, Reader, Table, TableKind
-from malha.share.datahub.expressions import Node
+from malha.share.datahub.contracts import Reader, Table, TableKind
+from malha.share.questions.compiling import Dialect, Statement
+from malha.share.questions.contracts import Field
+from malha.share.questions.expressions import Node
 
 _HOT_SCHEMA = {
     "entity_id": pa.int64(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "num": pa.float64(), "txt": pa.string(),

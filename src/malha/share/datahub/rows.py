@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 
 from malha.share.datahub import current, past
-from malha.share.datahub.compiling import Dialect, Statement
-from malha.share.datahub.contracts import Field, Reader, Table, TableKind
-from malha.share.datahub.expressions import Node
+from malha.share.datahub.contracts import Reader, Table, TableKind
 from malha.share.datahub.odata import apply
 from malha.share.datahub.odata.apply import Transformed
+from malha.share.questions.compiling import Dialect, Statement
+from malha.share.questions.contracts import Field
+from malha.share.questions.expressions import Node
 
 type Order = Sequence[tuple[str, bool]]
 
@@ -62,7 +63,7 @@ def grouped(
     dialect = Dialect.POSTGRES if there else Dialect.DUCKDB
     inner = Statement(dialect, table, current.sql_of if there else past.sql_of)
     outer = Statement(dialect, result, lambda field: f'g."{field.name}"', inner.given)
-    source = (lambda: current.relation(conn, reader.tenant_id, inner)) if there else (lambda: "FROM wanted WHERE true")
+    source = (lambda: current.relation(conn, reader.tenant_id, inner, table)) if there else (lambda: "FROM wanted WHERE true")
     groups = apply.select(inner, asked, source)
     conditions = [outer.condition(node) for node in (asked.after, where) if node is not None]
     named = {name for name, _ in order}

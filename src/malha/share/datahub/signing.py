@@ -12,7 +12,8 @@ import msgspec
 
 from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import BadFilter, LinkRefused
+from malha.share.datahub.contracts import LinkRefused
+from malha.share.questions.contracts import BadFilter
 
 _SIGNATURE = 16
 

@@ -16,7 +16,8 @@ from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability
 from malha.kernel import units
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import Field, FieldType, Reader, Table, TableKind, TableMissing
+from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
+from malha.share.questions.contracts import Field, FieldType
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import AttributeKind, DataModel, ModelProperty, ValueType
 

@@ -13,10 +13,11 @@ import shapely
 
 from malha.kernel.text import msg
 from malha.share.datahub import current, rows, signing
-from malha.share.datahub.compiling import turned
-from malha.share.datahub.contracts import BadFilter, FieldType, Reader, Table, TableKind
-from malha.share.datahub.expressions import Binary, In, Literal, Name, Node, Spatial, places, together
+from malha.share.datahub.contracts import Reader, Table, TableKind
 from malha.share.datahub.features import cql2, systems
+from malha.share.questions.compiling import turned
+from malha.share.questions.contracts import BadFilter, FieldType
+from malha.share.questions.expressions import Binary, In, Literal, Name, Node, Spatial, places, together
 
 LIMIT, MOST = 100, 10_000
 #: entities whose rollups are asked for by place
@@ -196,7 +197,7 @@ def _of_history(conn: psycopg.Connection[Any], reader: Reader, table: Table, ask
 
 def _current_of(table: Table) -> Table:
     """The table of the entities whose history `table` is, as narrow as it gets."""
-    from malha.share.datahub.contracts import Field  # noqa: PLC0415 -- only here
+    from malha.share.questions.contracts import Field  # noqa: PLC0415 -- only here
 
     return Table(table.entity_type, TableKind.CURRENT, table.entity_type, (Field("id", FieldType.TEXT),), ("id",), "", "")
 

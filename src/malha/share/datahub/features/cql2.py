@@ -11,9 +11,9 @@ import msgspec
 import shapely
 
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import BadFilter
-from malha.share.datahub.expressions import Binary, Call, In, Literal, Name, Node, Not, Spatial, check_size
-from malha.share.datahub.reading import Climb, Token, chain, either, every
+from malha.share.questions.contracts import BadFilter
+from malha.share.questions.expressions import Binary, Call, In, Literal, Name, Node, Not, Spatial, check_size
+from malha.share.questions.reading import Conditions, Token, chain, either, every
 
 RELATIONS = {
     "s_intersects": "intersects", "s_within": "within", "s_contains": "contains", "s_disjoint": "disjoint",
@@ -27,36 +27,17 @@ _TIMED = {"t_after": "gt", "t_before": "lt", "t_equals": "eq"}
 _MOST_COORDINATES = 10_000
 
 
-class TextReader(Climb):
+class TextReader(Conditions):
     """Reads CQL2 text."""
 
-    def read(self) -> Node:
-        """The whole of it."""
-        return self.finished(self.condition())
-
-    def condition(self) -> Node:
-        """`OR` binds least."""
-        return self.deeper(lambda: self.joined(self._and, lambda: self._is("or"), either))
-
-    def _and(self) -> Node:
-        return self.joined(self._not, lambda: self._is("and"), every)
-
-    def _not(self) -> Node:
-        if self._is("not"):
-            self.at += 1
-            return Not(self.deeper(self._not))
-        return self._compared()
-
-    def _is(self, word: str) -> bool:
-        return self.peek().kind == "name" and self.peek().text.lower() == word
-
-    def _compared(self) -> Node:
+    def compared(self) -> Node:
+        """Operators are signs and words."""
         left = self._sum()
         sign = self.peek().text if self.peek().kind == "sign" else ""
         if sign in _COMPARE:
             self.at += 1
             return Binary(_COMPARE[sign], left, self._sum())
-        if self._is("is"):
+        if self.is_word("is"):
             self.at += 1
             refused = self._skip("not")
             if not self._skip("null"):
@@ -71,7 +52,7 @@ class TextReader(Climb):
         return Not(node) if refused else node
 
     def _skip(self, word: str) -> bool:
-        there = self._is(word)
+        there = self.is_word(word)
         self.at += there
         return there
 
@@ -84,34 +65,20 @@ class TextReader(Climb):
                 raise self.wrong(msg("falta “{wanted}”"), wanted="AND")
             return every((Binary("ge", left, low), Binary("le", left, self._sum())))
         if self._skip("in"):
-            return In(left, self._list())
+            return In(left, self.values())
         return None
-
-    def _list(self) -> tuple[Literal, ...]:
-        self.expect("(")
-        values: list[Literal] = []
-        while not self.is_sign(")"):
-            value = self._signed()
-            if not isinstance(value, Literal):
-                raise self.wrong(msg("uma lista de `in` só tem valores"))
-            values.append(value)
-            if not self.is_sign(","):
-                break
-            self.at += 1
-        self.expect(")")
-        return tuple(values)
 
     def _sum(self) -> Node:
         return chain(self, self._product, {"+": "add", "-": "sub"}, _sign)
 
     def _product(self) -> Node:
-        return chain(self, self._signed, {"*": "mul", "/": "div", "%": "mod"}, _sign)
+        return chain(self, self.signed, {"*": "mul", "/": "div", "%": "mod"}, _sign)
 
-    def _signed(self) -> Node:
+    def signed(self) -> Node:
+        """A minus, or what it may stand before."""
         if self.is_sign("-"):
             self.at += 1
-            inner = self.deeper(self._signed)
-            return Literal(-inner.value) if isinstance(inner, Literal) and isinstance(inner.value, int | float) else Call("negate", (inner,))
+            return self.negated()
         if self.is_sign("("):
             self.at += 1
             inner = self.condition()

@@ -15,10 +15,11 @@ from starlette.routing import BaseRoute, Route
 
 from malha.kernel.text import msg
 from malha.share.datahub import door, tables
-from malha.share.datahub.contracts import FieldType, Reader, Table, TableKind, TableMissing
-from malha.share.datahub.expressions import Binary, Literal, Name
+from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
 from malha.share.datahub.features import asking, systems, tiles
 from malha.share.datahub.odata import metadata
+from malha.share.questions.contracts import FieldType
+from malha.share.questions.expressions import Binary, Literal, Name
 
 GEOJSON, JSON = "application/geo+json", "application/json"
 _F = "http://www.opengis.net/spec/ogcapi-features"

@@ -9,7 +9,7 @@ import shapely
 from pyproj import Transformer
 
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import BadFilter
+from malha.share.questions.contracts import BadFilter
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _EPSG = "http://www.opengis.net/def/crs/EPSG/0/"

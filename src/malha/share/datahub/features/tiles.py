@@ -26,7 +26,8 @@ from malha.context.live import tiles as drawing
 from malha.context.store import service as store
 from malha.kernel.text import msg
 from malha.share.datahub import current, door
-from malha.share.datahub.contracts import BadFilter, Reader, Table, TableKind, TableMissing
+from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
+from malha.share.questions.contracts import BadFilter
 
 #: features that are drawn one by one; above it the layer is kept
 FEW = 2_000

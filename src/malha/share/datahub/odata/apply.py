@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from malha.kernel.text import msg
-from malha.share.datahub.compiling import Statement
-from malha.share.datahub.contracts import BadFilter, Field, FieldType, NotSupported, Table
-from malha.share.datahub.expressions import Node, check_size, together
-from malha.share.datahub.odata import filter as filters
+from malha.share.datahub.contracts import Table
+from malha.share.questions import odata as filters
+from malha.share.questions.compiling import Statement
+from malha.share.questions.contracts import BadFilter, Field, FieldType, NotSupported
+from malha.share.questions.expressions import Node, check_size, together
 
 METHODS = {"sum": "sum({})", "average": "avg({})", "min": "min({})", "max": "max({})", "countdistinct": "count(DISTINCT {})"}
 _NAME = re.compile(r"^[^\W\d]\w{0,127}$")

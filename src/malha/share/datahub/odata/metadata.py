@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from malha.share.datahub.contracts import Field, FieldType, Table
+from malha.share.datahub.contracts import Table
+from malha.share.questions.contracts import Field, FieldType
 
 NAMESPACE = "Malha"
 EDM = {

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from malha.kernel.text import msg
 from malha.share.datahub import signing
-from malha.share.datahub.compiling import turned
-from malha.share.datahub.contracts import BadFilter, Field, FieldType, NotAcceptable, NotSupported, Table
-from malha.share.datahub.expressions import Node
+from malha.share.datahub.contracts import NotAcceptable, Table
 from malha.share.datahub.odata import apply
-from malha.share.datahub.odata import filter as filters
 from malha.share.datahub.odata.apply import Transformed
+from malha.share.questions import odata as filters
+from malha.share.questions.compiling import turned
+from malha.share.questions.contracts import BadFilter, Field, FieldType, NotSupported
+from malha.share.questions.expressions import Node
 
 PAGE = 2_000
 LARGEST_PAGE = 20_000

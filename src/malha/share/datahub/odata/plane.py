@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Route
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.share.datahub import door, rows, tables
-from malha.share.datahub.contracts import BadFilter, NotSupported, Reader, Table, TableKind, TableMissing
-from malha.share.datahub.expressions import All, Binary, Literal, Name, Node, together
-from malha.share.datahub.odata import filter as filters
+from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
 from malha.share.datahub.odata import metadata, options
 from malha.share.datahub.odata.options import Asked
+from malha.share.questions import odata as filters
+from malha.share.questions.contracts import BadFilter, NotSupported
+from malha.share.questions.expressions import All, Binary, Literal, Name, Node, together
 
 VERSION = {"OData-Version": "4.0"}
 _KEYED = re.compile(r"^(\w+)\((.*)\)$", re.DOTALL)

@@ -24,7 +24,8 @@ from malha.foundation.database import service as database
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.share.datahub import delimited, door, files, keys, signing, tables
-from malha.share.datahub.contracts import BadFilter, FieldType, LinkGone, LinkRefused, NotReadyYet, Reader, Table, TableKind, TableMissing
+from malha.share.datahub.contracts import LinkGone, LinkRefused, NotReadyYet, Reader, Table, TableKind, TableMissing
+from malha.share.questions.contracts import BadFilter, FieldType
 
 SCHEMAS = {TableKind.CURRENT: "agora", TableKind.HOURLY: "hora", TableKind.DAILY: "dia", TableKind.SERIES: "valores"}
 PARQUET = "application/vnd.apache.parquet"

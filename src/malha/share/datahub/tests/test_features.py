@@ -7,10 +7,10 @@ import pytest
 
 from malha.foundation.database import service as database
 from malha.history.lake import service as lake
-from malha.share.datahub.contracts import BadFilter
-from malha.share.datahub.expressions import walk
 from malha.share.datahub.features import cql2, tiles
 from malha.share.datahub.tests.town import air, write
+from malha.share.questions.contracts import BadFilter
+from malha.share.questions.expressions import walk
 
 AT = "ogc/collections/AirQualityObserved"
 

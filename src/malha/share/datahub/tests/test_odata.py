@@ -6,9 +6,9 @@ import pytest
 from malha.foundation.access.contracts import RoleName
 from malha.foundation.database import service as database
 from malha.history.lake import service as lake
-from malha.share.datahub.contracts import BadFilter, NotSupported
-from malha.share.datahub.odata import filter as filters
 from malha.share.datahub.tests.town import air, basic, write
+from malha.share.questions import odata as filters
+from malha.share.questions.contracts import BadFilter, NotSupported
 
 
 def values(answer):

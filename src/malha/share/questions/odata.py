@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import BadFilter, NotSupported
-from malha.share.datahub.expressions import Binary, Call, In, Literal, Name, Node, Not
-from malha.share.datahub.reading import Climb, Token, chain, either, every
+from malha.share.questions.contracts import BadFilter, NotSupported
+from malha.share.questions.expressions import Binary, Call, In, Literal, Name, Node
+from malha.share.questions.reading import Conditions, Token, chain
 
 _COMPARISONS = {"eq": "eq", "ne": "ne", "gt": "gt", "ge": "ge", "lt": "lt", "le": "le"}
 _SUMS = {"add": "add", "sub": "sub"}
@@ -15,36 +15,17 @@ _RESERVED = frozenset({"and", "or", "not", "in", *_COMPARISONS, *_SUMS, *_PRODUC
 _LATER = frozenset({"any", "all", "has", "isof", "cast", "geo.distance", "geo.intersects", "geo.length", "$it", "$root"})
 
 
-class FilterReader(Climb):
+class FilterReader(Conditions):
     """Reads one `$filter`."""
 
-    def read(self) -> Node:
-        """The whole of it."""
-        return self.finished(self.condition())
-
-    def condition(self) -> Node:
-        """`or` binds least."""
-        return self.deeper(lambda: self.joined(self._and, lambda: self._is("or"), either))
-
-    def _and(self) -> Node:
-        return self.joined(self._not, lambda: self._is("and"), every)
-
-    def _not(self) -> Node:
-        if self._is("not"):
-            self.at += 1
-            return Not(self.deeper(self._not))
-        return self._compared()
-
-    def _is(self, word: str) -> bool:
-        return self.peek().kind == "name" and self.peek().text.lower() == word
-
-    def _compared(self) -> Node:
+    def compared(self) -> Node:
+        """Operators are words."""
         left = self._sum()
         while self.peek().kind == "name":
             word = self.peek().text.lower()
             if word == "in":
                 self.at += 1
-                left = In(left, self._list())
+                left = In(left, self.values())
             elif word in _COMPARISONS:
                 self.at += 1
                 left = Binary(_COMPARISONS[word], left, self._sum())
@@ -58,15 +39,13 @@ class FilterReader(Climb):
         return chain(self, self._product, _SUMS, _word)
 
     def _product(self) -> Node:
-        return chain(self, self._signed, _PRODUCTS, _word)
+        return chain(self, self.signed, _PRODUCTS, _word)
 
-    def _signed(self) -> Node:
+    def signed(self) -> Node:
+        """A minus, or what it may stand before."""
         if self.is_sign("-"):
             self.at += 1
-            inner = self.deeper(self._signed)
-            if isinstance(inner, Literal) and isinstance(inner.value, int | float):
-                return Literal(-inner.value)
-            return Call("negate", (inner,))
+            return self.negated()
         return self._primary()
 
     def _primary(self) -> Node:
@@ -107,20 +86,6 @@ class FilterReader(Climb):
             self.at += 1
         self.expect(")")
         return Call(name, tuple(arguments))
-
-    def _list(self) -> tuple[Literal, ...]:
-        self.expect("(")
-        values: list[Literal] = []
-        while not self.is_sign(")"):
-            value = self._signed()
-            if not isinstance(value, Literal):
-                raise self.wrong(msg("uma lista de `in` só tem valores"))
-            values.append(value)
-            if not self.is_sign(","):
-                break
-            self.at += 1
-        self.expect(")")
-        return tuple(values)
 
 
 def _word(token: Token) -> str:

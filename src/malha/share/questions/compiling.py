@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from malha.kernel.text import msg
 from malha.kernel.time import parse_instant
-from malha.share.datahub.contracts import BadFilter, Field, FieldType, Table
-from malha.share.datahub.expressions import All, Any_, Binary, Call, In, Literal, Name, Node, Spatial, Value, walk
+from malha.share.questions.contracts import BadFilter, Field, Fields, FieldType
+from malha.share.questions.expressions import All, Any_, Binary, Call, In, Literal, Name, Node, Spatial, Value, walk
 
 _T = FieldType
 _NUMERIC = frozenset({_T.NUMBER, _T.INTEGER})
@@ -31,7 +31,7 @@ class Statement:
     """SQL in the making for one engine: `columns` says what each field is there, `given` are the parameters."""
 
     dialect: Dialect
-    table: Table
+    table: Fields
     columns: Callable[[Field], str]
     given: dict[str, object] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ class Statement:
     def _kind(self, node: Node) -> FieldType | None:
         if isinstance(node, Literal):
             return None if node.value is None else _T.TEXT if isinstance(node.value, str) else type_of(node.value)
-        return Statement(self.dialect, self.table, self.columns).compile(node)[1]
+        return replace(self, given={}).compile(node)[1]
 
     def _in_type(self, node: Node, wanted: FieldType) -> str:
         if isinstance(node, Literal):

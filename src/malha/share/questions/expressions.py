@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import BadFilter
+from malha.share.questions.contracts import BadFilter
 
 #: what a question may weigh
 MAX_CHARACTERS = 16_384

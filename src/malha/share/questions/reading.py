@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from malha.kernel.text import msg
-from malha.share.datahub.contracts import BadFilter
-from malha.share.datahub.expressions import MAX_DEPTH, All, Any_, Binary, Literal, Node, check_size
+from malha.share.questions.contracts import BadFilter
+from malha.share.questions.expressions import MAX_DEPTH, All, Any_, Binary, Call, Literal, Node, Not, check_size
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -124,6 +124,59 @@ class Climb:
         except (ValueError, OverflowError) as reason:
             raise BadFilter(msg("“{text}” não é uma data que exista."), text=token.text) from reason
         return None
+
+
+class Conditions(Climb):
+    """What OData's `$filter` and CQL2 have in common: `or`, `and`, `not`, lists; a language adds `compared` and `signed`."""
+
+    def read(self) -> Node:
+        """The whole of it."""
+        return self.finished(self.condition())
+
+    def condition(self) -> Node:
+        """`or` binds least."""
+        return self.deeper(lambda: self.joined(self._and, lambda: self.is_word("or"), either))
+
+    def _and(self) -> Node:
+        return self.joined(self._not, lambda: self.is_word("and"), every)
+
+    def _not(self) -> Node:
+        if self.is_word("not"):
+            self.at += 1
+            return Not(self.deeper(self._not))
+        return self.compared()
+
+    def compared(self) -> Node:
+        """A comparison, or what stands in the place of one."""
+        raise NotImplementedError
+
+    def signed(self) -> Node:
+        """A value with its sign, a name, a call or what is in parentheses."""
+        raise NotImplementedError
+
+    def is_word(self, word: str) -> bool:
+        """Whether the next token is that word."""
+        return self.peek().kind == "name" and self.peek().text.lower() == word
+
+    def negated(self) -> Node:
+        """What follows a minus that was passed."""
+        inner = self.deeper(self.signed)
+        return Literal(-inner.value) if isinstance(inner, Literal) and isinstance(inner.value, int | float) else Call("negate", (inner,))
+
+    def values(self) -> tuple[Literal, ...]:
+        """The list of `in`."""
+        self.expect("(")
+        found: list[Literal] = []
+        while not self.is_sign(")"):
+            value = self.signed()
+            if not isinstance(value, Literal):
+                raise self.wrong(msg("uma lista de `in` só tem valores"))
+            found.append(value)
+            if not self.is_sign(","):
+                break
+            self.at += 1
+        self.expect(")")
+        return tuple(found)
 
 
 def either(parts: tuple[Node, ...]) -> Node:
