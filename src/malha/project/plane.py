@@ -23,10 +23,11 @@ from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
 from malha.ingest.devices import plane as devices
 from malha.share.datahub import plane as datahub
+from malha.share.sensorthings import plane as sensorthings
 from malha.vocabulary.models import service as models
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub"})
+PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings"})
 
 
 async def health(_request: Request) -> PlainTextResponse:
@@ -36,7 +37,16 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [Route("/health", health), *temporal.routes(), *subscriptions.routes(), *broker.routes(), *live.routes(), *devices.routes(), *datahub.routes()]
+    return [
+        Route("/health", health),
+        *temporal.routes(),
+        *subscriptions.routes(),
+        *broker.routes(),
+        *live.routes(),
+        *devices.routes(),
+        *datahub.routes(),
+        *sensorthings.routes(),
+    ]
 
 
 @asynccontextmanager

@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "malha.ingest.devices",
     "malha.ingest.guide",
     "malha.share.datahub",
+    "malha.share.sensorthings",
     "malha.ingest.tables",
     "malha.share.opendata",
     "malha.share.received",

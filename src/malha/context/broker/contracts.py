@@ -149,6 +149,9 @@ ETSI_BY_SLUG = {
     "not-allowed": "AccessDenied",
     "beyond-reach": "AccessDenied",
     "no-agreement": "AccessDenied",
+    "sensorthings-nothing-there": "ResourceNotFound",
+    "sensorthings-not-offered": "OperationNotSupported",
+    "hub-not-supported": "OperationNotSupported",
 }
 
 

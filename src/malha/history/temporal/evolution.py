@@ -5,11 +5,12 @@ A hot row hides the row of the lake with the same key; a row that hides (`Operat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 
 from malha.context.broker import pool
@@ -75,6 +76,13 @@ def present(tenant_id: int, query: EvolutionQuery) -> set[int]:
     return {row[0] for row in rows}
 
 
+def through(
+    conn: psycopg.Connection[Any], tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]]
+) -> list[Any]:  # fmt: skip
+    """What `work` finds, given a reader, common table expressions that end in `found` (the instances of `query`), and their parameters."""
+    return _ask(tenant_id, query, lambda reader, schema, given: work(reader, _found(schema, query), given), conn)
+
+
 def aggregate(
     tenant_id: int, query: EvolutionQuery, methods: tuple[str, ...], duration: Duration, origin: datetime | None, end: datetime | None
 ) -> dict[int, dict[str, list[Bucket]]]:  # fmt: skip
@@ -138,16 +146,21 @@ def _parameters(query: EvolutionQuery) -> dict[str, object]:
     return {"start": query.start, "end": query.end, **named}
 
 
-def _ask(tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]]) -> list[Any]:
-    """The rows of `work`, given the lake's schema of the tenant, the hot rows after its watermark as `hot`, and the parameters."""
+def _ask(
+    tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]], conn: psycopg.Connection[Any] | None = None
+) -> list[Any]:  # fmt: skip
+    """The rows of `work`, given the lake's schema of the tenant, the hot rows after its watermark as `hot`, and the parameters.
+
+    `conn` is in the tenant's transaction; without one, a connection of its own is used.
+    """
     if not query.entity_ids:
         return []
     if query.known_at is not None:
-        with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
-            knowing.require(conn, tenant_id, query.known_at)
+        with _scoped(tenant_id) as known_in:
+            knowing.require(known_in, tenant_id, query.known_at)
 
     def answer(reader: Connection, schema: str, after: Watermark) -> list[Any]:
-        hot, undone = _hot(tenant_id, query, after)
+        hot, undone = _hot(tenant_id, query, after, conn)
         reader.register("hot", hot)
         asked = knowing.Known(reader, schema, query.known_at) if query.known_at else reader
         return work(asked, schema, _parameters(query) | ({"undone": undone} if schema else {}))
@@ -168,7 +181,7 @@ def _ask(tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | kno
             return answer(reader, "", Watermark())
 
 
-def _hot(tenant_id: int, query: EvolutionQuery, after: Watermark) -> tuple[pa.Table, list[int]]:
+def _hot(tenant_id: int, query: EvolutionQuery, after: Watermark, held: psycopg.Connection[Any] | None = None) -> tuple[pa.Table, list[int]]:
     """Hot rows of the entities, and the runs that were undone."""
     given = {
         "tenant": tenant_id,
@@ -178,11 +191,17 @@ def _hot(tenant_id: int, query: EvolutionQuery, after: Watermark) -> tuple[pa.Ta
         "seq": after.seq,
         "known": query.known_at,
     }
-    with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+    with nullcontext(held) if held is not None else _scoped(tenant_id) as conn:
         undone = [row[0] for row in conn.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id])]
         rows = conn.execute((_HOT + (_NAMED if query.attributes else "") + (_KNOWN if query.known_at else "")).encode(), given).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _COLUMNS]
     return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_COLUMNS.items(), columns, strict=True)}), undone
+
+
+@contextmanager
+def _scoped(tenant_id: int) -> Iterator[psycopg.Connection[Any]]:
+    with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+        yield conn
 
 
 def _whole(rows: list[Any], query: EvolutionQuery) -> Evolution:

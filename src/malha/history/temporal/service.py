@@ -152,6 +152,17 @@ def _last_of(entities: str, schema: str, _hot: bool) -> str:
     return queries.last(schema, entities)
 
 
+def through(
+    conn: psycopg.Connection[Any], tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]]
+) -> list[Any]:  # fmt: skip
+    """What `work` finds among the instances of `query`, hot rows and lake as one.
+
+    It is given a reader, common table expressions that end in `found` (entity_id, attribute, dataset_id, observed_at,
+    received_at, kind, num, txt, unit), and the parameters that those need. `conn` is in the tenant's transaction. Raises the engines' Busy and TooSlow.
+    """
+    return evolution.through(conn, tenant_id, query, work)
+
+
 def forget_connections() -> None:
     """Close the pool (before a fork, and at the end of a command)."""
     if _pool.cache_info().currsize:

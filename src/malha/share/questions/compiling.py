@@ -253,6 +253,10 @@ FUNCTIONS: dict[tuple[str, int], tuple[tuple[FieldType, ...], FieldType, str | d
     ("floor", 1): _same("floor({0})", _T.NUMBER, gives=_T.NUMBER),
     ("ceiling", 1): _same("ceil({0})", _T.NUMBER, gives=_T.NUMBER),
     ("negate", 1): _same("(- {0})", _T.NUMBER, gives=_T.NUMBER),
+    ("fractionalseconds", 1): _same("(date_part('second', {0}) - floor(date_part('second', {0})))", _T.INSTANT, gives=_T.NUMBER),
+    ("totaloffsetminutes", 1): _same("(CASE WHEN {0} IS NOT NULL THEN 0.0::float8 END)", _T.INSTANT, gives=_T.NUMBER),  # kept in UTC
+    ("mindatetime", 0): _same("'0001-01-01T00:00:00Z'::timestamptz", gives=_T.INSTANT),
+    ("maxdatetime", 0): _same("'9999-12-31T23:59:59Z'::timestamptz", gives=_T.INSTANT),
     ("now", 0): _same("now()", gives=_T.INSTANT),
     ("date", 1): _same("(({0}) AT TIME ZONE 'UTC')::date", _T.INSTANT, gives=_T.DATE),
     **{
