@@ -7,6 +7,7 @@ extensions come by file path, with DuckDB's own signature check on.
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -54,7 +55,7 @@ def tenant_schema(tenant_id: int) -> str:
 def connect(*extensions: str, memory_mb: int | None = None, threads: int | None = None) -> Connection:
     """A fresh in-memory DuckDB with our limits and these extensions (`excel`, `spatial`, …); instants are read in UTC."""
     conf = settings.current()
-    limits: dict[str, str | int | float | list[str]] = {"memory_limit": f"{memory_mb or conf.duckdb_memory_mb}MB", "threads": threads or conf.duckdb_threads}
+    limits: dict[str, str | int | float | list[str]] = {"memory_limit": f"{memory_mb or conf.duckdb_memory_mb}MB", "threads": threads or _threads()}
     spill = conf.data / "tmp" / "duckdb"
     spill.mkdir(parents=True, exist_ok=True, mode=0o700)
     connection = duckdb.connect(config={**OFFLINE, **limits, "temp_directory": str(spill)})
@@ -62,6 +63,12 @@ def connect(*extensions: str, memory_mb: int | None = None, threads: int | None 
         connection.execute(f"LOAD '{_quoted(extension(name))}'")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     return connection
+
+
+def _threads() -> int:
+    """As many as set, but no more than the process has cores: threads that wait for one core cost twice its time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(settings.current().duckdb_threads, cores))
 
 
 @cache

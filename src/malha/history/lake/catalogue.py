@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -32,8 +33,10 @@ def writing() -> Iterator[Connection]:
     with still() as session:
         lake = engines.writer()
         try:
-            _prepare(lake, session)
-            _upgrade(lake, session)
+            made, parts, unsorted = session.execute(_text("state")).fetchone() or (False, False, False)
+            if not made:
+                _prepare(lake, session)
+            _upgrade(lake, session, parts=parts or not made, unsorted=unsorted or not made)
             yield lake
         finally:
             lake.close()
@@ -59,16 +62,22 @@ def prepare() -> None:
 
 def ensure_tenant(lake: Connection, tenant_id: int) -> str:
     """The schema of the tenant, with its tables, made where it is missing."""
-    schema = engines.tenant_schema(tenant_id)
-    if not has_schema(lake, schema):
-        lake.execute("BEGIN")
+    ensure_tenants(lake, [tenant_id])
+    return engines.tenant_schema(tenant_id)
+
+
+def ensure_tenants(lake: Connection, tenant_ids: Sequence[int]) -> None:
+    """Make the schemas and tables of these tenants where they are missing, all in one commit: each change of tables makes the engine read all of them again."""
+    there = set(schemas(lake))
+    missing = [schema for schema in map(engines.tenant_schema, tenant_ids) if schema not in there]
+    if not missing:
+        return
+    lake.execute("BEGIN")
+    for schema in missing:
         for statement in _tables(schema):
             lake.execute(statement)
         rollups.create(lake, schema)
-        lake.execute("COMMIT")
-    else:
-        _evolve(lake, schema)
-    return schema
+    lake.execute("COMMIT")
 
 
 def schemas(lake: Connection) -> list[str]:
@@ -76,21 +85,37 @@ def schemas(lake: Connection) -> list[str]:
     return [row[0] for row in lake.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' ORDER BY 1").fetchall()]
 
 
-def _upgrade(lake: Connection, session: psycopg.Connection) -> None:
-    """Make the sums of tenants anew whose tables are of an older version: each tenant in a commit of its own."""
-    if not session.execute((SQL / "parts_known.sql").read_text(encoding="utf-8")).fetchone():
+def _upgrade(lake: Connection, session: psycopg.Connection, *, parts: bool, unsorted: bool) -> None:
+    """Bring tables of an older version to this one: columns that are missing (old rows answer null, files stay), and sums made anew, each tenant in a commit of its own."""
+    if not parts:
         lake.execute("ALTER TABLE lake.main.bulk_run ADD COLUMN part INTEGER")
-    for (schema,) in session.execute((SQL / "older_sums.sql").read_text(encoding="utf-8")).fetchall():
+    if not unsorted:  # whoever writes gives rows in the table's order: arrays are sorted in a fifth of the time
+        lake.execute("CALL lake.set_option('sort_on_insert', 'false')")
+    tables, columns, kinds = zip(*_wanted(), strict=True)
+    missing = session.execute(_text("missing_columns"), {"tables": list(tables), "columns": list(columns), "kinds": list(kinds)}).fetchall()
+    for schema, table, column, kind in missing:
+        lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
+    for (schema,) in session.execute(_text("older_sums")).fetchall():
         lake.execute("BEGIN")
         rollups.rebuild(lake, schema, zone_of(int(schema.removeprefix("t"))))
         lake.execute("COMMIT")
 
 
+@cache
+def _text(name: str) -> str:
+    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
 def zone_of(tenant_id: int) -> ZoneInfo:
     """The time zone in which the tenant's days and months begin."""
+    return zones_of([tenant_id])[tenant_id]
+
+
+def zones_of(tenant_ids: Sequence[int]) -> dict[int, ZoneInfo]:
+    """The time zones of tenants, by their number."""
     with database.connect(Role.APP, autocommit=True) as connection:
-        row = connection.execute("SELECT time_zone FROM organisation WHERE id = %s", [tenant_id]).fetchone()
-    return ZoneInfo(row[0] if row else "Europe/Lisbon")
+        known: dict[int, str] = dict(connection.execute("SELECT id, time_zone FROM organisation WHERE id = ANY(%s)", [list(tenant_ids)]).fetchall())
+    return {tenant: ZoneInfo(known.get(tenant, "Europe/Lisbon")) for tenant in tenant_ids}
 
 
 def has_schema(lake: Connection, schema: str) -> bool:
@@ -111,43 +136,20 @@ def set_watermark(lake: Connection, tenant_id: int, reached: Watermark, rows: in
 
 
 def _tables(schema: str) -> list[str]:
-    text = (SQL / "tables.sql").read_text(encoding="utf-8").format(schema=schema)
-    return [statement for statement in text.split(";") if statement.strip()]
+    return [statement for statement in _text("tables").format(schema=schema).split(";") if statement.strip()]
 
 
-def evolve(lake: Connection) -> None:
-    """Give the tables of an older version, of every tenant, the columns that this one knows; their old rows answer null. Files stay as they are."""
-    has: dict[str, set[tuple[str, str]]] = {}
-    for schema, table, column in lake.execute("SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'").fetchall():
-        has.setdefault(schema, set()).add((table, column))
-    wanted = _wanted(lake)
-    for schema, columns in has.items():
-        for table, column, kind in wanted if ("observation", "seq") in columns else ():
-            if (table, column) not in columns:
-                lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
-
-
-def _evolve(lake: Connection, schema: str) -> None:
-    """The same for one tenant, looked at before each writing: a tenant may have come by a copy of an older version."""
-    rows = lake.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake' AND schema_name = ?", [schema]).fetchall()
-    for table, column, kind in _wanted(lake):
-        if (table, column) not in rows:
-            lake.execute(f"ALTER TABLE lake.{schema}.{table} ADD COLUMN {column} {kind}")
-
-
-def _wanted(lake: Connection) -> list[tuple[str, str, str]]:
+@cache
+def _wanted() -> list[tuple[str, str, str]]:
     """Every (table, column, type) that a tenant has in this version, read off the statements that make them."""
-    lake.execute("DROP SCHEMA IF EXISTS memory.wanted CASCADE")
-    for statement in _tables("wanted"):
-        if "CREATE" in statement:
-            lake.execute(statement.replace("lake.wanted", "memory.wanted"))
-    columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'memory' AND schema_name = 'wanted'"
-    return lake.execute(columns).fetchall()
+    with engines.connect() as plain:
+        for statement in _tables("wanted"):
+            if "CREATE" in statement:
+                plain.execute(statement.replace("lake.wanted", "memory.wanted"))
+        return plain.execute("SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'wanted'").fetchall()
 
 
 def _prepare(lake: Connection, session: psycopg.Connection) -> None:
-    if lake.execute("SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = 'main' AND table_name = 'upkeep'").fetchone():
-        return
     # Only the lake's own book-keeping is kept inline in the catalogue: a row a tenant, nothing that anybody observed.
     for name, columns in (
         ("watermark", "tenant_id BIGINT, xid BIGINT, seq BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
@@ -156,7 +158,7 @@ def _prepare(lake: Connection, session: psycopg.Connection) -> None:
     ):
         lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}({columns})")
         lake.execute(f"CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{name}')")
-    for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2")):
+    for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2"), ("sort_on_insert", "false")):
         lake.execute(f"CALL lake.set_option('{option}', '{value}')")
     session.execute("GRANT USAGE ON SCHEMA public TO malha_lake_reader")
     session.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO malha_lake_reader")

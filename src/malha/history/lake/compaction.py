@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
+from malha.history.rollups import ordering
 from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
-ORDER = "type, attribute, entity_id, observed_at"
 _BY = "by_run, by_seq, replaced_at"
 _KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id = b.dataset_id AND o.observed_at = b.observed_at"
 
@@ -34,11 +36,8 @@ def _sql(name: str, given: Mapping[str, object]) -> str:
     return (catalogue.SQL / f"{name}.sql").read_text(encoding="utf-8").format(**given)
 
 
-def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> bool:
-    """Make the temporary relation `batch` from `source`: one row per key, the one with the highest seq. Returns whether any was left out.
-
-    With `in_place`, rows that are one per key already are only looked at, not copied: `batch` cannot be changed then.
-    """
+def keep_newest(lake: Connection, source: str) -> bool:
+    """Make the temporary relation `batch` from `source`: one row per key, the one with the highest seq. Returns whether any was left out."""
     unique = lake.execute(f"SELECT count(*) = count(DISTINCT hash(entity_id, attribute, dataset_id, observed_at)) FROM {source}").fetchone()
     newest = (
         ""
@@ -47,9 +46,6 @@ def keep_newest(lake: Connection, source: str, *, in_place: bool = False) -> boo
     )
     lake.execute("DROP VIEW IF EXISTS batch")
     lake.execute("DROP TABLE IF EXISTS batch_rows")
-    if in_place and not newest:
-        lake.execute(f"CREATE TEMP VIEW batch AS SELECT {COLUMNS} FROM {source}")
-        return False
     lake.execute(f"CREATE TEMP TABLE batch_rows AS SELECT {COLUMNS} FROM {source} {newest}")
     lake.execute("CREATE TEMP VIEW batch AS SELECT * FROM batch_rows")
     # what the lake holds was replaced by the first of several versions, not by the one that stays
@@ -80,11 +76,17 @@ def overlaps(lake: Connection, schema: str, series: str, first: datetime, last: 
     return bool(found.fetchone())
 
 
-def insert_new(lake: Connection, schema: str) -> int:
-    """Put `batch` into observations and hourly sums, where the lake holds nothing of the kind yet. Returns its rows."""
-    _insert(lake, schema)
-    rollups.add_hours(lake, schema, "batch")
-    return count_batch(lake)
+def insert_new(lake: Connection, schema: str, source: str) -> int | None:
+    """Put `source` into observations and hourly sums, where the lake holds nothing of the kind yet. Returns its rows.
+
+    None, with nothing written, when two of its rows have one key.
+    """
+    rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM {source}").to_arrow_table())
+    if not ordering.is_unique(rows):
+        return None
+    _put(lake, schema, rows)
+    rollups.add_hours(lake, schema, rows)
+    return int(rows.num_rows)
 
 
 def count_batch(lake: Connection) -> int:
@@ -102,9 +104,15 @@ def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
 
 
 def _insert(lake: Connection, schema: str, source: str = "batch", where: str = "") -> None:
-    lake.execute(
-        f"INSERT INTO lake.{schema}.observation ({COLUMNS}, month) SELECT {COLUMNS}, {rollups.month_of('observed_at')} FROM {source} {where} ORDER BY {ORDER}"
-    )
+    _put(lake, schema, ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM {source} {where}").to_arrow_table()))
+
+
+def _put(lake: Connection, schema: str, rows: pa.Table) -> None:
+    """Write rows in the order of the table: sorted as arrays, in a fifth of the time that the engine takes for rows so wide."""
+    if rows.num_rows:
+        lake.register("sorted_rows", rows)
+        lake.execute(f"INSERT INTO lake.{schema}.observation ({COLUMNS}, month) SELECT {COLUMNS}, {rollups.month_of('observed_at')} FROM sorted_rows")
+        lake.unregister("sorted_rows")
 
 
 def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> int:

@@ -18,13 +18,11 @@ def main(arguments: list[str]) -> None:
     """Do one verb: `check` (before anything else is compacted), `compact ID…`, or `maintain`."""
     logging.basicConfig(level=logging.WARNING)
     verb, *rest = arguments
-    for tenant_id in rest if verb == "compact" else []:
-        service.compact(int(tenant_id))
+    if verb == "compact":
+        service.compact_many([int(tenant_id) for tenant_id in rest])
     if verb == "check":
         integrity.start_check(datetime.now(UTC))
     with catalogue.writing() as lake:
-        if verb == "check":
-            catalogue.evolve(lake)
         if verb == "maintain":
             upkeep.tidy(lake, datetime.now(UTC))
         rows = lake.execute("SELECT tenant_id, xid, seq FROM lake.main.watermark").fetchall()

@@ -33,6 +33,9 @@ class Compacted:
     commits: int = 0
     seconds: float = 0.0
 
+    def __add__(self, other: Compacted) -> Compacted:
+        return Compacted(self.rows + other.rows, self.corrected + other.corrected, self.commits + other.commits, self.seconds + other.seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Watermark:

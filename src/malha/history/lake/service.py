@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -25,7 +27,11 @@ from malha.kernel.text import msg
 
 #: hot rows that one lake commit takes: more would not fit the memory limit
 BATCH_ROWS = 500_000
+#: rows of the bulk road that are sorted and summed at a time
+SHARE_ROWS = 2_500_000
 ATTEMPTS = 5
+#: tenants that share a commit, and how long the lake is held while others wait
+TENANTS_A_COMMIT, HOLD_SECONDS = 40, 60
 
 
 def compact(tenant_id: int) -> Compacted:
@@ -35,12 +41,29 @@ def compact(tenant_id: int) -> Compacted:
     nor doubles any. Rows of transactions still open, and all that began after them, wait for the next time.
     Runs undone since are taken out. Raises LakeBusy when another process holds the lake for two minutes.
     """
-    started = time.monotonic()
-    with catalogue.writing() as lake:
-        engines.attach_hot(lake)
-        moved = _compact(lake, tenant_id)
-        _remove_undone(lake, tenant_id)
-    return Compacted(moved.rows, moved.corrected, moved.commits, time.monotonic() - started)
+    return compact_many([tenant_id])
+
+
+def compact_many(tenant_ids: Sequence[int]) -> Compacted:
+    """The same for many tenants: small ones share a commit, and the lake is given to whoever waits once a minute.
+
+    What goes wrong with one tenant holds up no other; it is raised at the end.
+    """
+    started, moved, waiting = time.monotonic(), Compacted(0, 0, 0), list(tenant_ids)
+    failed: list[duckdb.Error] = []
+    while waiting:
+        with catalogue.writing() as lake:
+            engines.attach_hot(lake)
+            catalogue.ensure_tenants(lake, waiting)
+            zones, until = catalogue.zones_of(waiting), time.monotonic() + HOLD_SECONDS
+            while waiting and (time.monotonic() < until or len(waiting) == 1):
+                some, waiting = waiting[:TENANTS_A_COMMIT], waiting[TENANTS_A_COMMIT:]
+                done, again = _compact_some(lake, some, zones, failed)
+                moved, waiting = moved + done, again + waiting
+                _remove_undone(lake, [tenant for tenant in some if tenant not in again])
+    if failed:
+        raise failed[0]
+    return replace(moved, seconds=time.monotonic() - started)
 
 
 def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
@@ -93,7 +116,7 @@ def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
             lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE type = ? AND observed_at < ?", [entity_type, before])
             return int(row[0]) if row else 0
 
-        gone = commit(lake, schema, write)
+        gone = commit(lake, [schema], write)
     with database.connect(Role.COMPACTOR, autocommit=True) as hot:
         hot.execute(
             "DELETE FROM observation_hot WHERE tenant_id = %s AND observed_at < %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)",
@@ -117,34 +140,65 @@ def drop_tenant(tenant_id: int) -> None:
             lake.execute("COMMIT")
 
 
-def _compact(lake: Connection, tenant_id: int) -> Compacted:
-    schema, zone = catalogue.ensure_tenant(lake, tenant_id), catalogue.zone_of(tenant_id)
-    rows = corrected = commits = 0
-    while True:
-        count, reached = compaction.read_hot_tail(lake, tenant_id, catalogue.watermark(lake, tenant_id), BATCH_ROWS)
-        if not count:
-            return Compacted(rows, corrected, commits)
-
-        def write() -> int:
-            if compaction.keep_newest(lake, "tail"):
-                compaction.note_replaced(lake, schema, "tail")
-            changed = compaction.write_batch(lake, schema, zone)
-            compaction.name_entities(lake, schema, tenant_id, "batch")
-            catalogue.set_watermark(lake, tenant_id, reached, count)  # noqa: B023 -- called before the loop goes on
-            return changed
-
-        corrected += commit(lake, schema, write)
-        rows, commits = rows + count, commits + 1
+def _compact(lake: Connection, tenant_id: int) -> None:
+    """All hot rows of one tenant, within a writing that somebody else began."""
+    catalogue.ensure_tenant(lake, tenant_id)
+    zones, failed, waiting = {tenant_id: catalogue.zone_of(tenant_id)}, list[duckdb.Error](), [tenant_id]
+    while waiting:
+        _, waiting = _compact_some(lake, waiting, zones, failed)
+    if failed:
+        raise failed[0]
 
 
-def commit[T](lake: Connection, schema: str, write: Callable[[], T]) -> T:
+def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, ZoneInfo], failed: list[duckdb.Error]) -> tuple[Compacted, list[int]]:
+    """One lake commit of these tenants, up to `BATCH_ROWS`. Returns what moved, and who has more; where it fails each is tried alone."""
+
+    def write() -> tuple[Compacted, list[int]]:
+        moved = Compacted(0, 0, 0)
+        for at, tenant in enumerate(tenants):
+            one = _move(lake, tenant, zones[tenant])
+            moved += one
+            if moved.rows >= BATCH_ROWS:
+                return moved, list(tenants[at + (one.rows < BATCH_ROWS) :])
+        return moved, []
+
+    try:
+        moved, again = commit(lake, [engines.tenant_schema(tenant) for tenant in tenants], write)
+    except duckdb.Error as reason:
+        if len(tenants) == 1:
+            failed.append(reason)
+            return Compacted(0, 0, 0), []
+        moved, again = Compacted(0, 0, 0), []
+        for tenant in tenants:
+            one, more = _compact_some(lake, [tenant], zones, failed)
+            moved, again = moved + one, again + more
+        return moved, again
+    return replace(moved, commits=1 if moved.rows else 0), again
+
+
+def _move(lake: Connection, tenant_id: int, zone: ZoneInfo) -> Compacted:
+    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction."""
+    schema = engines.tenant_schema(tenant_id)
+    count, reached = compaction.read_hot_tail(lake, tenant_id, catalogue.watermark(lake, tenant_id), BATCH_ROWS)
+    if not count:
+        return Compacted(0, 0, 0)
+    if compaction.keep_newest(lake, "tail"):
+        compaction.note_replaced(lake, schema, "tail")
+    changed = compaction.write_batch(lake, schema, zone)
+    compaction.name_entities(lake, schema, tenant_id, "batch")
+    catalogue.set_watermark(lake, tenant_id, reached, count)
+    return Compacted(count, changed, 0)
+
+
+def commit[T](lake: Connection, schemas: Sequence[str], write: Callable[[], T]) -> T:
     """Do `write` in one lake transaction, its files on disk before the commit; again when somebody else's commit came between."""
     for attempt in range(ATTEMPTS):
         since = time.time()
         lake.execute("BEGIN")
         try:
             done = write()
-            files.settle(schema, since)
+            for schema in schemas:
+                files.settle(schema, since)
             lake.execute("COMMIT")
             return done
         except duckdb.TransactionException as conflict:
@@ -165,9 +219,9 @@ def _rollback(lake: Connection) -> None:
         return  # a failed commit has rolled back already
 
 
-def _remove_undone(lake: Connection, tenant_id: int) -> None:
+def _remove_undone(lake: Connection, tenant_ids: Sequence[int]) -> None:
     with database.connect(Role.COMPACTOR, autocommit=True) as hot:
-        for (run_id,) in hot.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id]).fetchall():
+        for tenant_id, run_id in hot.execute("SELECT tenant_id, run_id FROM undone_run WHERE tenant_id = ANY(%s)", [list(tenant_ids)]).fetchall():
             _remove_run(lake, tenant_id, run_id)
             hot.execute("DELETE FROM undone_run WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id])
 
@@ -179,7 +233,7 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
         lake.execute("DELETE FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id])
         return compaction.remove_run(lake, schema, zone, run_id)
 
-    return commit(lake, schema, write)
+    return commit(lake, [schema], write)
 
 
 def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
@@ -215,26 +269,47 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
             )
             return rows
 
-        return commit(lake, schema, write)
+        return commit(lake, [schema], write)
 
 
 def _write_month(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, source: str) -> int:
-    """Write one month: it fits the memory limit. Where the lake has nothing of those series and hours, nothing is looked for."""
+    """Write what was given. Where the lake has nothing of those series and hours, nothing is looked for, and some entities at a time fit the memory."""
     lake.execute(f"CREATE OR REPLACE TEMP TABLE bulk_series AS SELECT DISTINCT attribute, entity_id FROM {source}")
-    span = lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {source}").fetchone()
+    span = lake.execute(f"SELECT min(observed_at), max(observed_at), count(*) FROM {source}").fetchone()
     if span is None or span[0] is None:
         return 0
-    first, last = span
-    replaces = compaction.overlaps(lake, schema, "bulk_series", first, last)
-    compaction.keep_newest(lake, source, in_place=not replaces)
-    if replaces:
-        compaction.write_batch(lake, schema, zone)
-        rows = compaction.count_batch(lake)
+    first, last, count = span
+    if compaction.overlaps(lake, schema, "bulk_series", first, last):
+        rows = _replace(lake, schema, zone, source)
     else:
-        rows = compaction.insert_new(lake, schema)
+        rows = sum(_write_some(lake, schema, zone, f"(SELECT * FROM {source} WHERE {some})") for some in _shares(lake, source, count))
         rollups.add_days(lake, schema, zone, first, last, "bulk_series")
     compaction.name_entities(lake, schema, tenant_id, "bulk_series")
     return rows
+
+
+def _replace(lake: Connection, schema: str, zone: ZoneInfo, source: str) -> int:
+    compaction.keep_newest(lake, source)
+    compaction.write_batch(lake, schema, zone)
+    return compaction.count_batch(lake)
+
+
+def _write_some(lake: Connection, schema: str, zone: ZoneInfo, source: str) -> int:
+    rows = compaction.insert_new(lake, schema, source)
+    return _replace(lake, schema, zone, source) if rows is None else rows
+
+
+def _shares(lake: Connection, source: str, count: int) -> list[str]:
+    """Conditions that share rows out by entity, about `SHARE_ROWS` to each: files of one share hold no entity of another."""
+    parts = -(-count // SHARE_ROWS)
+    cuts = [at / parts for at in range(1, parts)]
+    row = lake.execute(f"SELECT quantile_disc(entity_id, {cuts}) FROM {source}").fetchone() if cuts else None
+    ends = sorted(set(row[0])) if row else []
+    edges = [None, *ends, None]
+    return [
+        " AND ".join([*([f"entity_id > {low}"] if low is not None else []), *([f"entity_id <= {high}"] if high is not None else [])]) or "true"
+        for low, high in itertools.pairwise(edges)
+    ]
 
 
 def _by_month(table: pa.Table) -> Iterator[pa.Table]:

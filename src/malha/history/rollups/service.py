@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from malha.history.engines.service import Connection
-from malha.history.rollups import rules, sketch
+from malha.history.rollups import rules, sketch, summing
 
-SQL = Path(__file__).parent / "sql"
 HOUR = timedelta(hours=1)
+HOUR_US = 3_600_000_000
+#: rows that are summed at a time: more would not fit beside the engine
+SUMMED_ROWS = 2_000_000
 #: values in an hour from which its quarters are kept too (one every two minutes)
 DENSE = 30
 COLUMNS = """tenant_id BIGINT, type VARCHAR, attribute VARCHAR, entity_id BIGINT, dataset_id INTEGER, unit VARCHAR, bucket TIMESTAMPTZ,
@@ -75,7 +77,7 @@ def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
     source = f"lake.{schema}.observation"
     months = lake.execute(f"SELECT DISTINCT month FROM {source} WHERE num IS NOT NULL ORDER BY 1").fetchall()
     for (month,) in months:
-        add_hours(lake, schema, f"(SELECT * FROM {source} WHERE month = {int(month)})")
+        _sum_values(lake, schema, f"(SELECT * FROM {source} WHERE month = {int(month)}) AS x", ALWAYS)
     span = lake.execute(f"SELECT min(bucket), max(bucket) FROM lake.{schema}.rollup_hour").fetchone()
     if span and span[0] is not None:
         lake.execute(f"CREATE OR REPLACE TEMP TABLE summed_series AS SELECT DISTINCT attribute, entity_id FROM lake.{schema}.rollup_hour")
@@ -93,19 +95,17 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None
         span = _Span(_hour(first), _hour(last) + HOUR)
         _delete(lake, f"lake.{schema}.rollup_quarter", "touched_hours", span, hour_of("x.bucket"))
         _delete(lake, f"lake.{schema}.rollup_hour", "touched_hours", span)
-        only = f"SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket".replace("x.", "o.")
-        _sum_values(lake, schema, f"lake.{schema}.observation", only, span)
+        _sum_values(lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span)
         days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
         _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days))
         months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
         _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone))
 
 
-def add_hours(lake: Connection, schema: str, source: str) -> None:
-    """Sum the rows of the relation `source` by the hour (and its quarters), where the lake holds nothing of theirs yet."""
-    first, last = lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {source}").fetchone() or (None, None)
-    if first is not None:
-        _sum_values(lake, schema, source, "", _Span(_hour(first), _hour(last) + HOUR))
+def add_hours(lake: Connection, schema: str, rows: pa.Table) -> None:
+    """Sum values (columns `summing.VALUES`, some null) by the hour and its quarters, where the lake holds nothing of theirs yet."""
+    values = rows.select(summing.VALUES.split(", "))
+    _add(lake, schema, values.filter(pc.is_valid(values.column("num"))) if values.column("num").null_count else values)
 
 
 def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str) -> None:
@@ -134,25 +134,36 @@ class _Span:
     end: datetime
 
 
+ALWAYS = _Span(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 type _Periods = list[tuple[datetime, datetime]]
 
 
-def _sum_values(lake: Connection, schema: str, source: str, only_touched: str, span: _Span) -> None:
-    given = {"schema": schema, "source": source, "month": month_of("o.observed_at"), "sketch": sketch.of_values("o.num")}
-    _insert(lake, "sum_values.sql", span, table="rollup_hour", bucket=hour_of("o.observed_at"), only_touched=only_touched, **given)
-    among = (
-        f"SEMI JOIN touched_hours AS t ON {_SERIES} AND x.bucket = t.bucket"
-        if only_touched
-        else f"SEMI JOIN (SELECT DISTINCT attribute, entity_id FROM {source}) AS t ON x.attribute = t.attribute AND x.entity_id = t.entity_id"
-    )
-    lake.execute(
-        f"""CREATE OR REPLACE TEMP TABLE dense_hours AS SELECT DISTINCT x.attribute, x.entity_id, x.dataset_id, x.unit, x.bucket
-            FROM lake.{schema}.rollup_hour AS x {among} WHERE x.count >= {DENSE} AND x.bucket >= $first AND x.bucket < $last""",
-        {"first": span.start, "last": span.end},
-    )
-    if lake.execute("SELECT 1 FROM dense_hours LIMIT 1").fetchone():
-        only = f"SEMI JOIN dense_hours AS t ON {_SERIES} AND x.unit IS NOT DISTINCT FROM t.unit AND {hour_of('x.observed_at')} = t.bucket".replace("x.", "o.")
-        _insert(lake, "sum_values.sql", span, table="rollup_quarter", bucket=bucket_of("o.observed_at", 900), only_touched=only, **given)
+def _sum_values(lake: Connection, schema: str, source: str, span: _Span) -> None:
+    """Sum the values of `source` (a FROM clause with the alias x) by the hour, and by quarters where they are dense; some series at a time."""
+    given = {"first": span.start, "last": span.end}
+    where = "WHERE x.num IS NOT NULL AND x.observed_at >= $first AND x.observed_at < $last"
+    row = lake.execute(f"SELECT count(*) FROM {source} {where}", given).fetchone()
+    slices = -(-row[0] // SUMMED_ROWS) if row else 0
+    for part in range(slices):
+        mine = f" AND hash(x.entity_id) % {slices} = {part}" if slices > 1 else ""
+        _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {where}{mine}", given).to_arrow_table())
+
+
+def _add(lake: Connection, schema: str, values: pa.Table) -> None:
+    hours = summing.of_values(values, HOUR_US)
+    _keep(lake, schema, "rollup_hour", hours)
+    if (pc.max(hours.column("count")).as_py() or 0) >= DENSE:
+        _keep(lake, schema, "rollup_quarter", summing.of_values(values, HOUR_US // 4, least=(HOUR_US, DENSE)))
+
+
+def _keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:
+    """Write sums; the table's own order sorts them."""
+    if sums.num_rows:
+        lake.register("fresh_sums", sums)
+        plain = summing.SUMS.removesuffix(", sketch")
+        month = f", {month_of('bucket')}" if "month" in TABLES[table][1] else ""
+        lake.execute(f"INSERT INTO lake.{schema}.{table} SELECT {plain}{month}, sketch FROM fresh_sums")
+        lake.unregister("fresh_sums")
 
 
 def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods) -> None:
@@ -171,7 +182,15 @@ def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: 
 
 
 def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span) -> None:
-    _insert(lake, "sum_buckets.sql", span, schema=schema, source=source, table=table, only_touched=only_touched)
+    """Sum fine buckets by coarser ones. `local_buckets` says in which coarse bucket each fine one lies."""
+    fine = f"lake.{schema}.{source} AS h JOIN local_buckets AS d ON h.bucket = d.bucket {only_touched} WHERE h.bucket >= $first AND h.bucket < $last"
+    given = {"first": span.start, "last": span.end}
+    row = lake.execute(f"SELECT count(*) FROM {fine}", given).fetchone()
+    slices = -(-row[0] // SUMMED_ROWS) if row else 0
+    shown = ", ".join(f"h.{name}" for name in summing.SUMS.split(", "))
+    for part in range(slices):
+        mine = f" AND hash(h.entity_id) % {slices} = {part}" if slices > 1 else ""
+        _keep(lake, schema, table, summing.of_sums(lake.execute(f"SELECT {shown}, d.starts FROM {fine}{mine}", given).to_arrow_table()))
 
 
 def _delete(lake: Connection, table: str, touched: str, span: _Span, bucket: str = "x.bucket") -> None:
@@ -184,10 +203,6 @@ def _delete(lake: Connection, table: str, touched: str, span: _Span, bucket: str
             f"DELETE FROM {table} AS x WHERE x.bucket >= $start AND x.bucket < $end AND EXISTS (SELECT 1 FROM {touched} AS t WHERE {_SERIES} AND {bucket} = t.bucket)",
             given,
         )
-
-
-def _insert(lake: Connection, statement: str, span: _Span, **names: str) -> None:
-    lake.execute((SQL / statement).read_text(encoding="utf-8").format(**names), {"first": span.start, "last": span.end})
 
 
 def _know(lake: Connection, fine: _Periods) -> None:

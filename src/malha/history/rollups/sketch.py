@@ -3,14 +3,20 @@
 A value x > 0 is counted under the key 15000 + ceil(50 ln x), x < 0 under the negative of its mirror's key, 0 under 0. A step
 is e^0.02 wide, so that its middle is within 1 % of every value in it: a quantile is within 1 % of the value that has its
 rank, whatever was merged and in which order. Magnitudes outside 1e-130 to 1e154 are counted at that border.
+A bucket of one or two values keeps none: its minimum and its maximum say as much.
 Source: Masson, Rim, Lee, "DDSketch", VLDB 2019, §2 (without its limit on the number of steps).
 """
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 COLUMN_TYPE = "MAP(SMALLINT, INTEGER)"
 #: the bound: |estimate - value of that rank| <= this part of the value
 RELATIVE_ERROR = 0.01
+#: up to so many values a bucket keeps no sketch
+PLAIN = 2
 _OFFSET, _STEPS_PER_UNIT, _LOWEST, _HIGHEST = 15000, 50, 1, 32767
 
 
@@ -18,6 +24,20 @@ def key_of(column: str) -> str:
     """The key of a number, in DuckDB's SQL."""
     step = f"least(greatest(ceil(ln(abs({column})) * {_STEPS_PER_UNIT}) + {_OFFSET}, {_LOWEST}), {_HIGHEST})"
     return f"(CASE WHEN {column} = 0 THEN 0 ELSE sign({column}) * {step} END)::SMALLINT"
+
+
+def keys_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The keys of numbers, as `key_of` says them."""
+    with np.errstate(divide="ignore"):
+        steps = np.ceil(np.log(np.abs(values)) * _STEPS_PER_UNIT) + _OFFSET
+    return np.where(values == 0, 0.0, np.sign(values) * np.clip(steps, _LOWEST, _HIGHEST)).astype(np.int64)
+
+
+def of_row(row: str) -> str:
+    """The sketch of a row of sums, made of its minimum and maximum where it keeps none."""
+    low, high = key_of(f"{row}.minimum"), key_of(f"{row}.maximum")
+    plain = f"CASE WHEN {row}.count = 1 OR {low} = {high} THEN map([{low}], [{row}.count::INTEGER]) ELSE map([{low}, {high}], [1, 1]::INTEGER[]) END"
+    return f"coalesce({row}.sketch, {plain})::{COLUMN_TYPE}"
 
 
 def of_values(column: str) -> str:

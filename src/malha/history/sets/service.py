@@ -37,7 +37,7 @@ def create(tenant_id: int, title: str, keys: Sequence[str] = ()) -> int:
             lake.execute(f"CREATE TABLE {sql.table(schema, number)} ({columns})")
             return number
 
-        return lake_service.commit(lake, schema, write)
+        return lake_service.commit(lake, [schema], write)
 
 
 def bring(tenant_id: int, set_id: int, rows: pa.Table, *, actor: str, source: str) -> Version | None:
@@ -56,7 +56,7 @@ def bring(tenant_id: int, set_id: int, rows: pa.Table, *, actor: str, source: st
         if twice:
             text = msg("Há mais de uma linha com {keys} = {value}: escolha colunas que distingam as linhas.")
             raise UnusableTable(text, keys=" + ".join(found.keys), value=twice[0].replace(chr(31), " + ")[:80])
-        return lake_service.commit(lake, schema, lambda: _write(lake, schema, set_id, rows.column_names, actor, source))
+        return lake_service.commit(lake, [schema], lambda: _write(lake, schema, set_id, rows.column_names, actor, source))
 
 
 def _write(lake: Connection, schema: str, set_id: int, columns: Sequence[str], actor: str, source: str) -> Version | None:
@@ -177,7 +177,7 @@ def remove(tenant_id: int, set_id: int) -> None:
                 lake.execute(f"DELETE FROM lake.{schema}.{name} WHERE {column} = ?", [set_id])
             lake.execute(f"DROP TABLE IF EXISTS {sql.table(schema, set_id)}")
 
-        lake_service.commit(lake, schema, write)
+        lake_service.commit(lake, [schema], write)
 
 
 def _prepare(lake: Connection, tenant_id: int) -> str:

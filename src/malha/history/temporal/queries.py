@@ -159,7 +159,7 @@ def _of_values(query: SeriesQuery) -> str:
 
 
 def _columns(query: SeriesQuery) -> str:
-    parts = "x.sketch" if query.quantile is not None else "x.count, x.sum, x.minimum, x.maximum, x.first, x.last"
+    parts = f"{sketch.of_row('x')} AS sketch" if query.quantile is not None else "x.count, x.sum, x.minimum, x.maximum, x.first, x.last"
     return f"x.entity_id, x.dataset_id, x.bucket, {parts}"
 
 

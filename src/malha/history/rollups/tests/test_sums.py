@@ -68,7 +68,8 @@ def check(lake: Any, schema: str, zone: ZoneInfo, rows: dict[tuple[int, datetime
         hand = by_hand(rows, table, zone)
         assert {(row[0], row[1]): list(row[2:8]) for row in found} == hand, table
         assert len(found) == len(hand)  # one row a bucket
-        assert all(sum(row[8].values()) == row[2] for row in found)  # sketches count what sums count
+        # sketches count what sums count; one or two values are their own
+        assert all(row[2] <= sketch.PLAIN if row[8] is None else sum(row[8].values()) == row[2] for row in found)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_lake_of_an_older_version_gets_the_sums_of_today(new_tenant: Any) -> N
     catalogue.prepare()
     engines.forget_readers()
     found = engines.run([tenant], lambda reader: reader.execute(f"SELECT count, sum, sketch FROM lake.{schema}.rollup_month").fetchall())
-    assert [(count, total, sum(steps.values())) for count, total, steps in found] == [(2, 6.0, 2)]
+    assert found == [(2, 6.0, None)]
 
 
 @given(st.lists(st.floats(-1e12, 1e12, allow_subnormal=False), min_size=1, max_size=60), st.integers(1, 5), st.sampled_from([0.0, 0.1, 0.5, 0.95, 1.0]))

@@ -1,0 +1,149 @@
+"""Sums worked out in arrays, ten times as fast as grouping with sketches inside the engine.
+
+In: rows as Arrow, in any order. Out: one row a series and bucket, in the columns of the tables of sums (`service.COLUMNS`).
+A series is (attribute, entity, data set, unit).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from malha.history.rollups import ordering, sketch
+
+type Whole = npt.NDArray[np.int64]
+type Real = npt.NDArray[np.float64]
+INSTANT = pa.timestamp("us", "UTC")
+SKETCH = pa.map_(pa.int16(), pa.int32())
+#: what a row of values, and a row of sums, must have
+VALUES = "tenant_id, type, attribute, entity_id, dataset_id, unit, observed_at, num"
+SUMS = "tenant_id, type, attribute, entity_id, dataset_id, unit, bucket, count, sum, minimum, maximum, first, last, sketch"
+_KEY_BITS = 62
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """Rows in the order of series and time: `order` takes them there, `begins` are the places where a group begins."""
+
+    order: Whole
+    begins: Whole
+    groups: Whole  # the number of the group of each row
+
+
+def of_values(table: pa.Table, width_us: int, *, least: tuple[int, int] = (0, 0)) -> pa.Table:
+    """Values (columns `VALUES`) summed in buckets of `width_us` microseconds. With `least` (width, count) only those in wider buckets of so many values."""
+    table = ordering.coded(table)
+    times, values = ordering.numbers(table, "observed_at"), _real(table, "num")
+    series = _series(table)
+    if least[1] and len(times):
+        wide = _sorted(series, times, times // least[0])
+        kept = np.sort(wide.order[_counts(wide)[wide.groups] >= least[1]])
+        table, times, values, series = ordering.take(table, kept), times[kept], values[kept], series[kept]
+    buckets = times // width_us * width_us
+    found = _sorted(series, times, buckets)
+    ones = np.ones(len(times), np.int64)
+    sketches = _of_keys(found, sketch.keys_of(values), ones, np.arange(len(times)), ones)
+    return _table(table, found, buckets, ones, (values,) * 5, sketches)
+
+
+def of_sums(table: pa.Table) -> pa.Table:
+    """Sums (columns `SUMS`, and `starts`, the coarser bucket of each) put together."""
+    table = ordering.coded(table)
+    counts, starts = ordering.numbers(table, "count"), ordering.numbers(table, "starts")
+    found = _sorted(_series(table), ordering.numbers(table, "bucket"), starts)
+    parts = tuple(_real(table, name) for name in ("sum", "minimum", "maximum", "first", "last"))
+    keys, weights, rows = _opened(table.column("sketch").combine_chunks(), counts, parts[1], parts[2])
+    return _table(table, found, starts, counts, parts, _of_keys(found, keys, weights, rows, counts))
+
+
+def _series(table: pa.Table) -> Whole:
+    """A number for the series of each row, in the order in which the lake keeps them."""
+    number = np.zeros(table.num_rows, np.int64)
+    for key in (
+        ordering.ranks(table, "type"),
+        ordering.ranks(table, "attribute"),
+        ordering.numbers(table, "entity_id"),
+        ordering.numbers(table, "dataset_id"),
+        ordering.ranks(table, "unit"),
+    ):
+        if not len(key) or key.max() == key.min():
+            continue
+        if (int(number.max()) + 1) * (int(key.max()) - int(key.min()) + 1) >= 1 << _KEY_BITS:  # far apart: only their order counts
+            number, key = (np.unique(part, return_inverse=True)[1].astype(np.int64) for part in (number, key))  # noqa: PLW2901 -- the same, closer
+        number = number * (int(key.max()) - int(key.min()) + 1) + (key - key.min())
+    return number
+
+
+def _sorted(series: Whole, times: Whole, buckets: Whole) -> _Sorted:
+    if not len(times):
+        return _Sorted(times, times, times)
+    given = ordering.order_of([series, times])
+    order = np.arange(len(times)) if given is None else given
+    of, at = series[order], buckets[order]
+    fresh = np.concatenate(([True], (of[1:] != of[:-1]) | (at[1:] != at[:-1])))
+    return _Sorted(order, np.flatnonzero(fresh), np.cumsum(fresh) - 1)
+
+
+def _counts(found: _Sorted) -> Whole:
+    return np.diff(np.append(found.begins, len(found.order)))
+
+
+def _table(table: pa.Table, found: _Sorted, buckets: Whole, counts: Whole, parts: tuple[Real, ...], sketches: pa.Array) -> pa.Table:
+    firsts = found.order[found.begins]
+    lasts = found.order[np.append(found.begins[1:], len(found.order)) - 1] if len(firsts) else firsts
+    sums, minima, maxima, first, last = parts
+    shown = ordering.take(table.select(["tenant_id", "type", "attribute", "entity_id", "dataset_id", "unit"]), firsts)
+    columns = dict(zip(shown.column_names, shown.columns, strict=True))
+
+    def over(function: np.ufunc, values: npt.NDArray[np.generic]) -> pa.Array:
+        return pa.array(function.reduceat(values[found.order], found.begins) if len(firsts) else values)
+
+    columns |= {"bucket": pa.array(buckets[firsts], pa.int64()).cast(INSTANT), "count": over(np.add, counts), "sum": over(np.add, sums)}
+    columns |= {"minimum": over(np.minimum, minima), "maximum": over(np.maximum, maxima), "first": pa.array(first[firsts]), "last": pa.array(last[lasts])}
+    return pa.table(columns | {"sketch": sketches})
+
+
+def _of_keys(found: _Sorted, keys: Whole, weights: Whole, rows: Whole, counts: Whole) -> pa.Array:
+    """A sketch a group, of keys so many times each in these rows; none in groups of `sketch.PLAIN` values, whose minimum and maximum say as much."""
+    total = np.add.reduceat(counts[found.order], found.begins) if len(found.begins) else counts
+    kept = total > sketch.PLAIN
+    group_of = np.empty(len(found.order), np.int64)
+    group_of[found.order] = found.groups
+    groups = group_of[rows]
+    if not kept.all():
+        mine = kept[groups]
+        groups, keys, weights = groups[mine], keys[mine], weights[mine]
+    both = (groups << 16) | (keys + 32768)
+    order = np.argsort(both, kind="stable")
+    both = both[order]
+    fresh = np.flatnonzero(np.concatenate(([True], both[1:] != both[:-1]))) if len(both) else np.zeros(0, np.int64)
+    many = np.add.reduceat(weights[order], fresh) if len(fresh) else weights[:0]
+    sizes = np.bincount(both[fresh] >> 16, minlength=len(total)) if len(fresh) else np.zeros(len(total), np.int64)
+    ends = np.concatenate(([0], np.cumsum(sizes)))
+    offsets = pa.array(ends.astype(np.int32), mask=np.append(~kept, False)) if len(total) else pa.array([0], pa.int32())
+    return pa.MapArray.from_arrays(offsets, pa.array(((both[fresh] & 0xFFFF) - 32768).astype(np.int16)), pa.array(many.astype(np.int32)), type=SKETCH)
+
+
+def _opened(sketches: pa.Array, counts: Whole, minima: Real, maxima: Real) -> tuple[Whole, Whole, Whole]:
+    """(keys, how often each, row) of sketches; those that were left out are made of minimum and maximum again."""
+    if not len(sketches):
+        return counts, counts, counts
+    there = pc.is_valid(sketches).to_numpy(zero_copy_only=False)
+    kept = sketches.drop_null()
+    ends = kept.offsets.to_numpy(zero_copy_only=False).astype(np.int64) if len(kept) else np.zeros(1, np.int64)
+    keys, weights = (part[ends[0] : ends[-1]].to_numpy(zero_copy_only=False).astype(np.int64) for part in (kept.keys, kept.items))
+    plain, two = np.flatnonzero(~there), np.flatnonzero(~there & (counts > 1))
+    return (
+        np.concatenate((keys, sketch.keys_of(minima[plain]), sketch.keys_of(maxima[two]))),
+        np.concatenate((weights, np.ones(len(plain) + len(two), np.int64))),
+        np.concatenate((np.repeat(np.flatnonzero(there), np.diff(ends)), plain, two)),
+    )
+
+
+def _real(table: pa.Table, name: str) -> Real:
+    found: Real = table.column(name).combine_chunks().cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return found
