@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from malha.context.broker.contracts import BadRequestData, InvalidRequest
+from malha.history.temporal import tracks
 from malha.history.temporal.contracts import Grain, SeriesQuery
 from malha.kernel.text import msg
 from malha.kernel.time import now, parse_instant
@@ -13,6 +15,9 @@ from malha.vocabulary.models.contracts import Aggregation
 
 #: where a chart does not say how fine, by the length of its period
 _GRAINS = ((timedelta(days=3), Grain.RAW), (timedelta(days=45), Grain.HOUR), (timedelta(days=1100), Grain.DAY))
+
+#: days of one track
+TRACK_DAYS = 31
 
 
 def chart(params: Mapping[str, str]) -> SeriesQuery:
@@ -42,6 +47,35 @@ def chart(params: Mapping[str, str]) -> SeriesQuery:
         limit=20_000,
         known_at=_instant(params["at"], "at") if params.get("at") else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTrack:
+    """The track of `uri` over [start, end); with `at`, only where it was then."""
+
+    uri: str
+    start: datetime
+    end: datetime
+    at: datetime | None
+    fastest_km_h: float
+
+
+def track(params: Mapping[str, str]) -> AskedTrack:
+    """Read `id`, `from`, `to`, `at`, `fastest` (km/h): the last day where no period is said. Raises InvalidRequest, BadRequestData."""
+    if not params.get("id"):
+        raise InvalidRequest(msg("Falta o parâmetro {name}."), name="id")
+    at = _instant(params["at"], "at") if params.get("at") else None
+    end = _instant(params["to"], "to") if params.get("to") else (at + tracks.GAP if at else now())
+    start = _instant(params["from"], "from") if params.get("from") else (at or end) - timedelta(days=1)
+    if not start < end <= start + timedelta(days=TRACK_DAYS):
+        raise BadRequestData(msg("Um percurso vai de from a to, no máximo {days} dias."), days=TRACK_DAYS)
+    try:
+        fastest = float(params.get("fastest", tracks.FASTEST_KM_H))
+    except ValueError:
+        fastest = 0.0
+    if not 0 < fastest < 10_000:
+        raise BadRequestData(msg("fastest é uma velocidade em km/h."))
+    return AskedTrack(params["id"], start, end, at, fastest)
 
 
 def _instant(text: str, name: str) -> datetime:

@@ -12,8 +12,11 @@ from starlette.routing import BaseRoute, Route
 
 from malha.context.broker import door, pool
 from malha.context.broker import rendering as entities
-from malha.context.broker.contracts import Asked, NotPermitted
-from malha.history.temporal import asking, consumption, provision, rendering, service, values
+from malha.context.broker.contracts import Asked, NotPermitted, ResourceMissing
+from malha.context.store import service as store
+from malha.context.store.contracts import StoredEntity
+from malha.foundation.access.contracts import Capability
+from malha.history.temporal import asking, consumption, provision, rendering, service, tracks, values
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
@@ -36,7 +39,11 @@ def routes() -> list[BaseRoute]:
     reading = {consumption.retrieve, consumption.query, consumption.query_by_body}
     ngsild = [Route(ROOT + path, door.guarded(handler, limited=handler in reading, averages=True), methods=[method]) for method, path, handler in table]
     people = [("/history/series", series), ("/history/values", history_values)]
-    return [*ngsild, *(Route(path, door.guarded(handler, limited=True, averages=True), methods=["GET"]) for path, handler in people)]
+    return [
+        *ngsild,
+        Route("/history/track", door.guarded(track, limited=True), methods=["GET"]),
+        *(Route(path, door.guarded(handler, limited=True, averages=True), methods=["GET"]) for path, handler in people),
+    ]
 
 
 async def series(request: Request) -> Response:
@@ -83,6 +90,27 @@ async def history_values(request: Request) -> Response:
         return values.respond(request, query, service.series(who.tenant_id, query), unit=prop.unit if prop else "", zone=zone)
 
     return await pool.run(answer)
+
+
+async def track(request: Request) -> Response:
+    """GET /history/track: where a thing that moves was over a period, as a line; with `at`, where it was at that instant."""
+    asked = asking.track(request.query_params)
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asked, StoredEntity, bool]:
+        entity = store.retrieve(conn, who.tenant_id, asked.uri)
+        if not door.within_reach(who, entity.types):
+            raise ResourceMissing(msg("Não há nenhuma entidade “{uri}”."), uri=asked.uri)
+        if "location" in door.personal(who, entity.types):
+            raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name="location")
+        return who, entity, who.principal.may(Capability.PERSONAL_READ)
+
+    who, entity, personal = await door.read(request, look)
+
+    def answer() -> dict[str, Any]:
+        found = service.track(who.tenant_id, entity, asked.start, asked.end, personal=personal, fastest_km_h=asked.fastest_km_h)
+        return tracks.feature(entity.uri, found) if asked.at is None else tracks.placed(entity.uri, found, asked.at)
+
+    return entities.plain(await pool.run(answer), headers={"Cache-Control": "private, max-age=30"}, media="application/geo+json")
 
 
 def _zone(conn: psycopg.Connection[Any], tenant_id: int) -> ZoneInfo:

@@ -21,6 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg_pool import ConnectionPool
 
+from malha.context.store.contracts import StoredEntity
+from malha.foundation.access.contracts import BeyondReach
+from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
@@ -30,8 +33,9 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.rollups import service as rollups
-from malha.history.temporal import evolution, knowing, queries, reaching
+from malha.history.temporal import evolution, knowing, queries, reaching, tracks
 from malha.history.temporal.contracts import Correction, EvolutionQuery, Grain, Instance, LastValue, NoLongerKnown, Point, Series, SeriesQuery, UnusablePeriod
+from malha.history.temporal.tracks import Track
 from malha.kernel.text import msg
 
 #: `last_values` looks back this far
@@ -135,6 +139,22 @@ def state(tenant_id: int, uri: str, attributes: Sequence[str], at: datetime) -> 
     except NoLongerKnown:
         found, known = evolution.read(tenant_id, replace(query, known_at=None)), False
     return [one for entity in found.by_entity.values() for these in entity.values() for one in these], known
+
+
+def track(
+    tenant_id: int, entity: StoredEntity, start: datetime, end: datetime, *, personal: bool, fastest_km_h: float = tracks.FASTEST_KM_H
+) -> Track:  # fmt: skip
+    """Where an entity was over [start, end), by its `location`; coarser for whoever may not read what is about people, where it follows one.
+
+    Raises BeyondReach for somebody who may not see each position.
+    """
+    seen, shown = reaching.cut(tenant_id, [entity], Finest.RAW)
+    if not seen or (shown is not None and "location" not in shown):
+        raise BeyondReach(msg("O seu acesso não abrange {attribute} com este pormenor."), attribute="location")
+    found = evolution.read(tenant_id, EvolutionQuery((entity.id,), start, end, attributes=("location",)))
+    instances = found.by_entity.get(entity.id, {}).get("location", [])
+    grid_m = tracks.grid(entity.types, personal=personal)
+    return tracks.track(instances, fastest_km_h=fastest_km_h, grid_m=grid_m, more=found.cut_at is not None)
 
 
 def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: datetime, end: datetime, limit: int = 100) -> list[Correction]:

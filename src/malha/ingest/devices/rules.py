@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-import pyproj
 
 from malha.context.store.contracts import EntityDocument
 from malha.ingest.devices.contracts import DoorKind, Profile, Reading, UnusableMessage
+from malha.kernel import geo
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant, parse_instant
 
@@ -24,7 +24,6 @@ SIGNALS = ("rssi", "signal", "signalStrength")
 #: a clock that is ahead of ours by more is wrong
 AHEAD = timedelta(minutes=10)
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
-_ELLIPSOID = pyproj.Geod(ellps="WGS84")
 MARK = "positionQuality"
 
 
@@ -150,32 +149,13 @@ def _place(reading: Reading, profile: Profile) -> tuple[float, float] | None:
 
 
 def _position(place: tuple[float, float], profile: Profile, moment: str, at: datetime, last: tuple[float, float, datetime] | None) -> dict[str, object]:
-    shown = rounded(place, profile.round_m)
+    shown = geo.rounded(place, profile.round_m)
     out: dict[str, object] = {"location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [*shown]}, "observedAt": moment}}
     if profile.fastest_km_h:
-        speed = speed_km_h(last, place, at)
+        speed = geo.speed_km_h(last, place, at)
         doubtful = speed is not None and speed > profile.fastest_km_h
         out[MARK] = {"type": "Property", "value": "implausible" if doubtful else "plausible", "observedAt": moment}
     return out
-
-
-def speed_km_h(last: tuple[float, float, datetime] | None, place: tuple[float, float], at: datetime) -> float | None:
-    """How fast a thing would have gone from its last position; None where that cannot be told."""
-    if last is None or at <= last[2]:
-        return None
-    metres = _ELLIPSOID.inv(last[0], last[1], place[0], place[1])[2]
-    return float(metres) / 1000 / ((at - last[2]).total_seconds() / 3600)
-
-
-def rounded(place: tuple[float, float], metres: float) -> tuple[float, float]:
-    """The middle of the square of a grid of so many metres; the place itself where it is 0."""
-    if not metres:
-        return place
-    lat_step = metres / 111_320
-    row = math.floor(place[1] / lat_step)
-    middle = (row + 0.5) * lat_step
-    lon_step = metres / (111_320 * max(0.01, math.cos(math.radians(middle))))
-    return round((math.floor(place[0] / lon_step) + 0.5) * lon_step, 6), round(middle, 6)
 
 
 def when(reading: Reading, received_at: datetime) -> datetime:

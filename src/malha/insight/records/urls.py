@@ -10,4 +10,6 @@ urlpatterns = [
     path("dados/entidades/<str:entity_type>/", views.listing, name="list"),
     path("dados/entidades/<str:entity_type>/registo/", views.record, name="record"),
     path("dados/entidades/<str:entity_type>/grafico.json", views.chart, name="chart"),
+    path("dados/entidades/<str:entity_type>/percurso.json", views.track_map, name="track_map"),
+    path("dados/entidades/<str:entity_type>/percurso.geojson", views.track, name="track"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +22,8 @@ from malha.foundation.administration import words
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
+from malha.history.temporal import service as temporal
+from malha.history.temporal.tracks import FOLLOWING, Track, feature
 from malha.insight.alerts import service as alerts
 from malha.insight.exports import series
 from malha.insight.exports import views as exports
@@ -131,6 +133,7 @@ def record(request: HttpRequest, entity_type: str) -> HttpResponse:
         "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "entity": entity, "name": rules.name_of(entity),
         "lines": lines, "hidden": len(personal), "measures": measures, "chosen": chosen, "days": days, "periods": PERIODS, "point": _point(entity),
         "alarms": alerts.alarms(conn, tenant.id, uri=entity.uri), "past": alerts.past(conn, tenant.id, entity.uri),
+        "moves": _moves(entity) and "location" not in personal,
         "may_alert": principal.may(Capability.ALERTS_MANAGE),
         "downloads": _downloads(entity_type, entity.uri, chosen.name, days) if chosen and principal.may(Capability.DATA_EXPORT) else [],
     }  # fmt: skip
@@ -180,3 +183,93 @@ def chart(request: HttpRequest, entity_type: str) -> JsonResponse:
     said = {"when": _("Quando"), "range": _("Escala:"), "none": _("sem valores")}
     title = f"{found.label.in_language(language) if found else attribute} — {rules.name_of(entity)}"
     return JsonResponse(service.chart(tenant, title, found, points, said, language))
+
+
+def _moves(entity: StoredEntity) -> bool:
+    """Whether its place is one that is observed again and again."""
+    place = entity.attributes.get("location")
+    return isinstance(place, dict) and "observedAt" in place and bool(_point(entity))
+
+
+def _track(request: HttpRequest, entity_type: str) -> tuple[Tenant, StoredEntity, Track, str]:
+    """The track of the period that is asked for. 404 where the place is about people and the reader may not read that."""
+    tenant, principal, language = _context(request, entity_type)
+    entity, model = _entity(request, tenant, entity_type), models.find(entity_type, tenant.id)
+    prop, personal = model.find("location") if model else None, principal.may(Capability.PERSONAL_READ)
+    if not _moves(entity) or (prop is not None and prop.personal and not personal):
+        raise Http404
+    days = min(31, int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7)
+    if personal and set(FOLLOWING) & set(entity.types):
+        audit.record(tenant.id, f"person:{principal.person_id}", "record.read", entity.uri, {"attributes": ["location"]}, personal=True)
+    now = metrics.moment(tenant)
+    return tenant, entity, temporal.track(tenant.id, entity, now - timedelta(days=days), now + timedelta(seconds=1), personal=personal), language
+
+
+@access.requires(Capability.DATA_READ, limited=True)
+def track(request: HttpRequest, entity_type: str) -> JsonResponse:
+    """Where a thing that moves went: the line, each position, and those that are doubted."""
+    tenant, entity, found, language = _track(request, entity_type)
+    line = feature(entity.uri, found)
+    points = [(one, _("posição")) for one in found.fixes] + [(one, _("duvidosa")) for one in found.outliers]
+    jumped = {one.at for one in found.jumps}
+    shown = [
+        {
+            "type": "Feature", "id": f"{entity.uri}#{n}", "geometry": {"type": "Point", "coordinates": [one.longitude, one.latitude]},
+            "properties": {
+                "name": formats.instant(one.at, tenant.zone, language), "kind": _("salto") if one.at in jumped else kind,
+                "speed": round(one.speed_km_h, 1) if one.speed_km_h is not None else None,
+            },
+        }
+        for n, (one, kind) in enumerate(points)
+    ]  # fmt: skip
+    whole = [{**line, "properties": {"name": _("Percurso"), "kind": _("percurso"), "speed": None}}] if line["geometry"] and len(found.fixes) > 1 else []
+    part = request.GET.get("parte", "")
+    return JsonResponse(
+        {
+            "type": "FeatureCollection",
+            "features": whole if part == "linha" else shown if part == "pontos" else [*whole, *shown],
+            "properties": line["properties"],
+        }
+    )
+
+
+@access.requires(Capability.DATA_READ, limited=True)
+def track_map(request: HttpRequest, entity_type: str) -> JsonResponse:
+    """What `<malha-map>` draws of a track."""
+    tenant, entity, found, _language = _track(request, entity_type)
+    asked = urlencode({"id": entity.uri, "dias": request.GET.get("dias", "7")})
+    data = f"{reverse('records:track', args=[entity_type])}?{asked}"
+    lost = _("duvidosa")
+    popup = [{"property": "kind", "label": _("O que é")}, {"property": "speed", "label": _("Velocidade"), "unit": "km/h"}]
+    line = {
+        "id": "linha",
+        "label": _("Percurso"),
+        "kind": "line",
+        "data": f"{data}&parte=linha",
+        "colour": {"property": "", "default": "--data-1"},
+        "legend": [],
+        "popup": [],
+        "visible": True,
+    }
+    points = {
+        "id": "pontos", "label": _("Posições"), "kind": "circle", "data": f"{data}&parte=pontos", "popup": popup, "visible": True,
+        "colour": {"property": "kind", "default": "--data-1", "categories": {lost: "--severity-critical", _("salto"): "--severity-warning"}},
+        "legend": [
+            {"label": _("posição"), "colour": "--data-1", "shape": "circle", "value": _("posição")}, {"label": _("salto"), "colour": "--severity-warning", "shape": "circle", "value": _("salto")},
+            {"label": lost, "colour": "--severity-critical", "shape": "circle", "value": lost},
+        ],
+    }  # fmt: skip
+    words = {
+        "map": _("Mapa"), "zoom_in": _("Aproximar"), "zoom_out": _("Afastar"), "close": _("Fechar"), "legend": _("Legenda"), "name": _("Nome"), "table": _("Posições"),
+    }  # fmt: skip
+    return JsonResponse({"extent": _extent(found, tenant), "layers": [line, points], "words": words})
+
+
+def _extent(found: Track, tenant: Tenant) -> list[float]:
+    """The box of the track with some room around it; the tenant's own where there is none."""
+    fixes = (*found.fixes, *found.outliers) if len(found.fixes) < 2 else found.fixes
+    if not fixes:
+        return list(tenant.extent or (-9.6, 36.9, -6.1, 42.2))
+    longitudes, latitudes = [one.longitude for one in fixes], [one.latitude for one in fixes]
+    room = 0.002
+    return [min(longitudes) - room, min(latitudes) - room, max(longitudes) + room, max(latitudes) + room]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from malha.ingest.devices import rules
 from malha.ingest.devices.contracts import DoorKind, FieldMap, Profile, Reading, UnusableMessage
+from malha.kernel import geo
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 UP = {
@@ -102,9 +103,9 @@ def test_a_jump_is_kept_and_marked():
 
 @given(st.floats(-179, 179), st.floats(-80, 80), st.sampled_from([50.0, 100.0, 1000.0]))
 def test_rounding_stays_within_its_square_and_hides_where_in_it(lon, lat, metres):
-    shown = rules.rounded((lon, lat), metres)
-    assert rules._ELLIPSOID.inv(lon, lat, *shown)[2] <= metres * 0.8
-    assert rules.rounded(shown, metres) == pytest.approx(shown, abs=2e-6)
+    shown = geo.rounded((lon, lat), metres)
+    assert geo.ELLIPSOID.inv(lon, lat, *shown)[2] <= metres * 0.8
+    assert geo.rounded(shown, metres) == pytest.approx(shown, abs=2e-6)
 
 
 def test_a_wrong_clock_is_refused():
