@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from malha.context.broker import plane as broker
 from malha.context.broker import pool
+from malha.context.federation import plane as federation
+from malha.context.federation import wire
 from malha.context.live import hub
 from malha.context.live import plane as live
 from malha.context.subscriptions import plane as subscriptions
@@ -41,7 +43,8 @@ def routes() -> list[BaseRoute]:
         Route("/health", health),
         *temporal.routes(),
         *subscriptions.routes(),
-        *broker.routes(),
+        *federation.routes(),
+        *broker.routes(federation.around),
         *live.routes(),
         *devices.routes(),
         *datahub.routes(),
@@ -57,6 +60,7 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         hub.stop_all()
+        await wire.close()
         pool.close()
         for number, handler in before.items():
             signal.signal(number, handler)

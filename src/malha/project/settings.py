@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,17 +22,6 @@ DEBUG = MALHA.debug
 SECURE = _PUBLIC.scheme == "https"
 
 
-def _secret_key() -> str:
-    if MALHA.secret_key:
-        return MALHA.secret_key
-    place = MALHA.data / "secrets" / "django.key"
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place.touch(mode=0o600)
-        place.write_text(secrets.token_urlsafe(48), encoding="utf-8")
-    return place.read_text(encoding="utf-8")
-
-
 def _database(role: Role) -> dict[str, object]:
     url = urlsplit(database.dsn(role))
     place = database.endpoint()
@@ -49,7 +37,7 @@ def _database(role: Role) -> dict[str, object]:
     }
 
 
-SECRET_KEY = _secret_key()
+SECRET_KEY = settings.secret_key()
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost", _PUBLIC.hostname or "localhost", *MALHA.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 ROOT_URLCONF = "malha.project.urls"
@@ -85,6 +73,7 @@ INSTALLED_APPS = [
     "malha.vocabulary.territory",
     "malha.context.store",
     "malha.context.subscriptions",
+    "malha.context.federation",
     "malha.history.backups",
     "malha.history.erasure",
     "malha.history.retention",

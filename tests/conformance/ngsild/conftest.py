@@ -1,13 +1,16 @@
 """The plane in process, with a client of a tenant of its own for each test; files are named by clause of GS CIM 009 v1.9.1."""
 
+import dataclasses
 import warnings
 
 import pytest
 from django.conf import settings
+from tests.conformance.ngsild.sources import Source
 
 from malha.context.broker import auth, pool
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
+from malha.foundation.settings import service as malha_settings
 from malha.foundation.tokens import service as tokens
 from malha.project import plane
 
@@ -27,3 +30,19 @@ def broker(new_tenant):
     with TestClient(plane.application(), base_url=f"http://localhost/{tenant.slug}/ngsi-ld/v1/", headers={"Authorization": f"Bearer {token}"}) as client:
         yield client
     pool.close()
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """Makes brokers on loopback, which the operator allows every tenant to ask."""
+    conf = dataclasses.replace(malha_settings.current(), internal_hosts=("*=127.0.0.0/8",))
+    monkeypatch.setattr(malha_settings, "current", lambda: conf)
+    made = []
+
+    def start():
+        made.append(Source())
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()

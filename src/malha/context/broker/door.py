@@ -43,7 +43,8 @@ TITLES = {
     "ResourceNotFound": msg("Não existe"), "NonexistentTenant": msg("Esse município não existe aqui"), "LdContextNotAvailable": msg("O @context não está disponível"),
     "OperationNotSupported": msg("Isto não se pode fazer aqui"), "TooComplexQuery": msg("A pergunta é demasiado pesada"),
     "Unauthorized": msg("É preciso um token"), "AccessDenied": msg("Não tem permissão"), "InternalError": msg("Algo correu mal deste lado"),
-    "TooManyRequests": msg("São demasiados pedidos"),
+    "TooManyRequests": msg("São demasiados pedidos"), "Conflict": msg("Há outra fonte que responde por isto"),
+    "LoopDetected": msg("O pedido voltou ao ponto de onde veio"),
 }  # fmt: skip
 
 
@@ -143,6 +144,8 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     reach.narrow(None if reach.only_types(who.reach) else who.reach)
     if tenant is not None:
         tenant[:] = [who.tenant_id]
+    if (divert := request.scope.get("malha.divert")) is not None and reach.only_types(who.reach):
+        divert(conn, who.tenant_id)
     request.scope.setdefault("malha.media", policy.of_tenant(conn, who.tenant_id).usual_media)
     one = Asked(
         who.tenant_id, who, contexts.CORE, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""), failures or {}
@@ -187,6 +190,16 @@ async def write[T](request: Request, source: Any, work: Callable[[psycopg.Connec
         who.principal.require(Capability.DATA_WRITE)
         with database.tenant_transaction(conn, [who.tenant_id]):
             return work(conn, who)
+
+    return await _attempt(request, source, inside)
+
+
+async def allowed[T](request: Request, capability: Capability, work: Callable[[psycopg.Connection[Any], Asked], T], source: Any = None) -> T:
+    """Run `work` outside any transaction for somebody who has the capability."""
+
+    def inside(conn: psycopg.Connection[Any], who: Asked) -> T:
+        who.principal.require(capability)
+        return work(conn, who)
 
     return await _attempt(request, source, inside)
 

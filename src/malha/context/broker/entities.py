@@ -29,7 +29,7 @@ type Work = Callable[[psycopg.Connection[Any], Asked, StoredEntity], Response]
 
 async def retrieve(request: Request) -> Response:
     """GET /entities/{id}"""
-    uri = _uri(request)
+    uri = uri_of(request)
     projection.check_parameters(request, projection.RETRIEVE)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[list[StoredEntity], rendering.Wanted, linked.Joined]:
@@ -37,15 +37,18 @@ async def retrieve(request: Request) -> Response:
         found = door.shown(who, _found(conn, who, uri, request))
         return [found], want, linked.join(conn, who, [found], want)
 
-    found, want, joined = await door.read(request, work)
-    if want.attrs and not want.attrs & set(found[0].attributes):
-        raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
-    if (want.pick or want.omit) and not rendering.entity(found[0], want):
-        raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
-    return rendering.one(found[0], want, joined)
+    (found,), want, joined = await door.read(request, work)
+    return written(found, want, joined)
 
 
-def _uri(request: Request) -> str:
+def written(found: StoredEntity, want: rendering.Wanted, joined: linked.Joined) -> Response:
+    """The answer that is one entity. Raises ResourceMissing when it has nothing of what is wanted."""
+    if (want.attrs and not want.attrs & set(found.attributes)) or ((want.pick or want.omit) and not rendering.entity(found, want)):
+        raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=found.uri)
+    return rendering.one(found, want, joined)
+
+
+def uri_of(request: Request) -> str:
     """The id in the path. Raises BadRequestData for what is no URI."""
     uri = str(request.path_params.get("id", ""))
     if uri.rstrip("/").endswith("/attrs"):
@@ -107,7 +110,7 @@ def check_expiry(doc: EntityDocument) -> None:
 
 
 async def _edit(request: Request, edit: Callable[[dict[str, Any]], Work]) -> Response:
-    uri = _uri(request)
+    uri = uri_of(request)
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
     if not isinstance(payload, dict):
@@ -301,7 +304,7 @@ def _instance(entity: StoredEntity, name: str, dataset: str = "") -> dict[str, A
 
 async def delete_attribute(request: Request) -> Response:
     """DELETE /entities/{id}/attrs/{attr}, one instance by `datasetId`, all with `deleteAll=true`."""
-    uri, params = _uri(request), request.query_params
+    uri, params = uri_of(request), request.query_params
     if params.get("deleteAll", "false") not in {"true", "false"}:
         raise BadRequestData(msg("“{name}” é true ou false."), name="deleteAll")
 
@@ -330,7 +333,7 @@ async def delete_attribute(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """DELETE /entities/{id}"""
-    uri = _uri(request)
+    uri = uri_of(request)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         _found(conn, who, uri, request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, Route
@@ -37,8 +39,15 @@ async def not_allowed(request: Request, _error: Exception) -> Response:
     return response
 
 
-def routes() -> list[BaseRoute]:
-    """Every operation, each guarded."""
+type Around = Callable[[str, str, Handler], Handler]
+
+
+def _as_it_is(_method: str, _path: str, handler: Handler) -> Handler:
+    return handler
+
+
+def routes(around: Around = _as_it_is) -> list[BaseRoute]:
+    """Every operation, each guarded; `around` may put something around the handler of a method and a path."""
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/entities", query.query),
         ("POST", "/entities", entities.create),
@@ -57,7 +66,7 @@ def routes() -> list[BaseRoute]:
         ("POST", "/entityOperations/update", batch.update),
         ("POST", "/entityOperations/merge", batch.merge),
         ("POST", "/entityOperations/delete", batch.delete),
-        ("POST", "/entityOperations/query", query.query_by_body),
+        ("POST", "/entityOperations/query", query.query),
         ("GET", "/types", discovery.types),
         ("GET", "/types/{type:path}", discovery.type_),
         ("GET", "/attributes", discovery.attributes),
@@ -70,6 +79,10 @@ def routes() -> list[BaseRoute]:
     table += [(method, f"{path}/", handler) for method, path, handler in table if not path.endswith("}")]
     longest_first = sorted(table, key=lambda row: ("{" in row[1], -row[1].rstrip("/").count("/")))  # an id may hold a slash
     return [
-        Route(ROOT + path.replace("{id}", "{id:path}"), guarded(handler, limited=handler.__module__ != jsonld_contexts.__name__), methods=[method])
+        Route(
+            ROOT + path.replace("{id}", "{id:path}"),
+            guarded(around(method, path, handler), limited=handler.__module__ != jsonld_contexts.__name__),
+            methods=[method],
+        )
         for method, path, handler in longest_first
     ]

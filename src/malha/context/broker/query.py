@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,10 +20,36 @@ from malha.kernel.text import msg
 from malha.vocabulary.contexts.service import Context
 
 
-async def query(request: Request) -> Response:
-    """GET /entities"""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A query as it came: how to ask it in the words of a context, the @context of its body, and the body as parameters."""
+
+    ask: Callable[[Context], Question]
+    source: Any = None
+    body: dict[str, str] | None = None
+
+
+async def asking(request: Request) -> Asking:
+    """The query of a GET /entities or of a POST /entityOperations/query."""
     params = _parameters(request)
-    return await _answer(request, lambda context: questions.parse(params, context))
+    if request.method == "GET":
+        return Asking(lambda context: questions.parse(params, context))
+    media = reading.media_type(request)
+    payload = reading.decode(await reading.body_of(request))
+    source = reading.source_of(request, media, payload)
+    asked, selectors = questions.of_body(payload, params)
+    return Asking(lambda context: questions.with_selectors(asked, selectors, context), source, asked)
+
+
+def understood(request: Request, who: Asked, asked: Asking) -> tuple[Question, rendering.Wanted]:
+    """The question, and how its answer is to look. Raises BadRequestData."""
+    want = rendering.wanted(request, who.context, asked.body)
+    question = asked.ask(who.context)
+    if asked.body and "geometryProperty" in asked.body and want.media != rendering.GEO_JSON:
+        raise BadRequestData(msg("“geometryProperty” só serve com application/geo+json."))
+    if want.pick and not any(name in projection.OWN for name in want.pick.names):
+        question = replace(question, query=replace(question.query, having=tuple(want.pick.names)))
+    return question, want
 
 
 def _parameters(request: Request) -> dict[str, str]:
@@ -36,28 +62,21 @@ def _parameters(request: Request) -> dict[str, str]:
     return found
 
 
-async def query_by_body(request: Request) -> Response:
-    """POST /entityOperations/query"""
-    media = reading.media_type(request)
-    payload = reading.decode(await reading.body_of(request))
-    source = reading.source_of(request, media, payload)
-    asked, selectors = questions.of_body(payload, _parameters(request))
+async def query(request: Request) -> Response:
+    """GET /entities and POST /entityOperations/query"""
+    asked = await asking(request)
 
-    return await _answer(request, lambda context: questions.with_selectors(asked, selectors, context), source, asked)
-
-
-async def _answer(request: Request, ask: Callable[[Context], Question], source: Any = None, body: dict[str, str] | None = None) -> Response:
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[EntityPage, Question, rendering.Wanted, linked.Joined]:
-        want = rendering.wanted(request, who.context, body)
-        question = ask(who.context)
-        if body and "geometryProperty" in body and want.media != rendering.GEO_JSON:
-            raise BadRequestData(msg("“geometryProperty” só serve com application/geo+json."))
-        if want.pick and not any(name in projection.OWN for name in want.pick.names):
-            question = replace(question, query=replace(question.query, having=tuple(want.pick.names)))
-        page = _page(conn, who, question)
+        question, want = understood(request, who, asked)
+        page = page_of(conn, who, question)
         return page, question, want, linked.join(conn, who, page.entities, want)
 
-    page, question, want, joined = await door.read(request, work, source)
+    page, question, want, joined = await door.read(request, work, asked.source)
+    return written(request, page, question, want, joined)
+
+
+def written(request: Request, page: EntityPage, question: Question, want: rendering.Wanted, joined: linked.Joined) -> Response:
+    """The answer that is a page of entities, with its total and the links to its neighbours."""
     headers = {} if page.total is None else {"NGSILD-Results-Count": str(page.total)}
     response = rendering.entities(page.entities, want, headers, joined)
     if links := _pages(request, page, question):
@@ -65,7 +84,7 @@ async def _answer(request: Request, ask: Callable[[Context], Question], source: 
     return response
 
 
-def _page(conn: psycopg.Connection[Any], who: Asked, question: Question) -> EntityPage:
+def page_of(conn: psycopg.Connection[Any], who: Asked, question: Question) -> EntityPage:
     """The page that a question asks for, within the reader's reach."""
     narrowed = questions.narrowed(question.query, who.principal.types)
     if narrowed is None:
@@ -87,7 +106,7 @@ async def purge(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         question = questions.filters(params, who.context)
-        _require_filter(params, question)
+        require_filter(params, question)
         keep, drop = (projection.attributes(params.get(name, ""), who.context.expand) for name in ("keep", "drop"))
         narrowed = questions.narrowed(question, who.principal.types)
         after = 0
@@ -114,7 +133,7 @@ def _take(conn: psycopg.Connection[Any], who: Asked, found: Sequence[StoredEntit
     store.upsert_documents(conn, who.tenant_id, docs, WriteOptions(mode=WriteMode.ATTRIBUTES))
 
 
-def _require_filter(params: dict[str, str], question: EntityQuery) -> None:
+def require_filter(params: dict[str, str], question: EntityQuery) -> None:
     """Raise BadRequestData for a purge that would take too much (§5.6.21.4)."""
     named = bool(question.q) and bool(store.names_in_question(question.q) - questions.SYSTEM)
     if question.q and store.links_in_question(question.q):

@@ -23,7 +23,7 @@ FILTERS = frozenset({
     "id", "type", "idPattern", "attrs", "q", "csf", "georel", "geometry", "coordinates", "geoproperty", "scopeQ", "datasetId", "expandValues", "jsonKeys", "local",
     "bbox", "near", "text",
 })  # fmt: skip
-KNOWN = projection.COMMON | FILTERS | {"limit", "offset", "count", "after", "orderBy", "orderFrom", "collation", "entityMapLifetime"}
+KNOWN = projection.COMMON | FILTERS | {"limit", "offset", "count", "after", "orderBy", "orderFrom", "collation", "entityMapLifetime", "splitEntities"}
 _NEAR = re.compile(r"near;(max|min)[dD]istance==(\d+(?:\.\d+)?)")
 _ORDER = re.compile(r"([^\s;,\[\]]+)(?:\[([^\[\]]+)\])?(?:;(asc|desc|dist-asc|dist-desc))?")
 #: languages whose alphabet goes by the base letter, as our order without accents does

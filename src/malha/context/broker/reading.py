@@ -35,6 +35,9 @@ _LINK = re.compile(r'<[^>]*>(?:\s*;\s*[^,;"=]+(?:=(?:"[^"]*"|[^,;"]*))?)*')
 
 async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
     """The body, up to `limit` bytes. Raises TooLarge as soon as it is over, whatever its Content-Length says."""
+    kept = request.scope.get("malha.body")  # read before, or put in the place of what came
+    if isinstance(kept, bytes):
+        return kept
     parts: list[bytes] = []
     size = 0
     declared = request.headers.get("content-length", "")
@@ -45,7 +48,8 @@ async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
         if size > limit:
             raise TooLarge(msg("O pedido tem mais de {limit} MB; reparta-o."), limit=limit // 1024 // 1024)
         parts.append(part)
-    return b"".join(parts)
+    request.scope["malha.body"] = b"".join(parts)
+    return bytes(request.scope["malha.body"])
 
 
 def decode(body: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -52,3 +53,16 @@ def _from_file(variable: str, path: str) -> str:
 def current() -> Settings:
     """The settings of this process, read once."""
     return read(os.environ)
+
+
+def secret_key() -> str:
+    """The secret of this installation: the setting, else one made once and kept in the data folder (0600)."""
+    conf = current()
+    if conf.secret_key:
+        return conf.secret_key
+    place = conf.data / "secrets" / "django.key"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.touch(mode=0o600)
+        place.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+    return place.read_text(encoding="utf-8")

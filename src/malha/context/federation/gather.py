@@ -1,0 +1,422 @@
+"""Retrieve and query with other sources in them: asked in parallel, merged, and filtered again (§4.3.6, §5.7.1, §5.7.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import psycopg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from malha.context.broker import door, entities, linked, pool, projection, query, questions, rendering
+from malha.context.broker.contracts import Asked, BadRequestData
+from malha.context.broker.door import Handler
+from malha.context.broker.query import Asking
+from malha.context.broker.questions import Question
+from malha.context.broker.rendering import Wanted
+from malha.context.federation import answers, discovering, forms, inside, merging, outcomes, service, speaking, wire
+from malha.context.federation.answers import Told, Warning_
+from malha.context.federation.contracts import PROXIED, Answer, LoopDetected
+from malha.context.federation.matching import Share, Source
+from malha.context.federation.merging import Part
+from malha.context.federation.registry import Diverted
+from malha.context.federation.speaking import Speech
+from malha.context.store import service as store
+from malha.context.store import shapes
+from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, StoredEntity
+from malha.context.store.q import parse
+from malha.context.subscriptions import conditions, patterns, selection
+from malha.kernel.text import msg
+from malha.vocabulary.contexts import service as contexts
+
+#: entities that one source gives for one page at most; an answer that needs more says that it is incomplete
+MOST_ENTITIES = 5_000
+SOURCE_PAGE = 1_000
+READ = ("retrieveEntity", "queryEntity", "queryBatch")
+_PARTIAL = msg("há mais do que se leu; restrinja a pergunta")
+
+
+@dataclass(slots=True)
+class Session:
+    """One request with its sources: who asks, the names it came through and goes on with, what was amiss."""
+
+    request: Request
+    who: Asked
+    alias: str
+    slug: str
+    warnings: list[Warning_] = field(default_factory=list)
+
+    async def ask(self, source: Source, speech: Speech, method: str, path: str, params: dict[str, str], payload: Any = None) -> Answer:
+        """One request to a source, noted."""
+        if source.registration.agreement_id is not None:
+            return await inside.ask(self.who, source, method, path, params)
+        headers, body = speech.for_writing(payload) if payload is not None else (speech.for_reading(), b"")
+        answer = await wire.current().ask(
+            source, method, speaking.address(source, path, params), headers, body, self.slug, patient=method != "GET" and not path.endswith("/query")
+        )
+        if (answer.status or answer.seconds) and outcomes.gathered.note(source, answer):
+            await pool.run(outcomes.gathered.write)
+        return answer
+
+    def warn(self, response: Response) -> Response:
+        """The response with what was amiss."""
+        return answers.warn(response, self.warnings, self.alias, self.who.language)
+
+
+def usable(found: Diverted, request: Request, alias: str) -> list[Source]:
+    """The sources that may still be asked: none that the request came through, none at all when it came back to us (§6.3.18)."""
+    through = speaking.passed_through(request)
+    return [] if alias in through else [source for source in found.sources if not source.alias or source.alias not in through]
+
+
+def slug_of(conn: psycopg.Connection[Any], tenant_id: int) -> str:
+    """The tenant's slug, by which the operator lists internal hosts."""
+    row = conn.execute("SELECT slug FROM organisation WHERE id = %s", [tenant_id]).fetchone()
+    return str(row[0]) if row else ""
+
+
+async def together[T](works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Everything at the same time."""
+    return list(await asyncio.gather(*works))
+
+
+async def spoken(session: Session, shares: Sequence[Share]) -> list[Speech]:
+    """How to speak to each source."""
+    return [await speech_to(session, share.source) for share in shares]
+
+
+async def speech_to(session: Session, source: Source) -> Speech:
+    """How to speak to a source; a context of its own may have to be fetched first, which happens apart."""
+    make = partial(speaking.to, source, session.request, session.who, session.alias)
+    return await pool.run_apart(make) if source.pairs.get("jsonldContext") else make()
+
+
+async def retrieve(request: Request, found: Diverted, _handler: Handler) -> Response:
+    """GET /entities/{id}"""
+    uri = entities.uri_of(request)
+    projection.check_parameters(request, projection.RETRIEVE)
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Wanted, StoredEntity | None]:
+        want = rendering.wanted(request, who.context)
+        alias = service.alias_of(who.tenant_id)
+        try:
+            own: StoredEntity | None = store.retrieve(conn, who.tenant_id, uri)
+        except EntityNotFound:
+            own = None
+        return Session(request, who, alias, slug_of(conn, who.tenant_id)), want, own
+
+    session, want, own = await door.read(request, look)
+    types = _types_asked(request, session.who) or (own.types if own else ())
+    wanted = want.attrs or frozenset(name for name in want.pick.names if name not in projection.OWN)
+    shares = [share for source in usable(found, request, session.alias) if source.takes(*READ) and (share := source.of_entity(uri, types, wanted))]
+    _refuse_loop(found, request, session.alias, uri, types)
+    told = await ask_for_entity(session, shares, uri)
+    parts = [Part(own)] if own else []
+    parts += _parts(session, told)
+    whole = _reachable(session.who, merging.merged(parts)) if parts else None
+    selected = request.query_params.get("type", "")
+    if whole is None or (selected and not store.type_holds(store.rename_in_types(selected, session.who.context.expand), whole.types)):
+        return session.warn(door.problem(EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri), request))
+    shown = door.shown(session.who, whole)
+    joined = await door.read(request, lambda conn, who: linked.join(conn, who, [shown], want)) if want.join is not rendering.Join.NONE else linked.Joined()
+    return session.warn(entities.written(shown, want, joined))
+
+
+def _types_asked(request: Request, who: Asked) -> tuple[str, ...]:
+    selected = request.query_params.get("type", "")
+    return tuple(store.types_in(store.rename_in_types(selected, who.context.expand))) if selected else ()
+
+
+def _refuse_loop(found: Diverted, request: Request, alias: str, uri: str, types: Sequence[str]) -> None:
+    """Raise LoopDetected where the data lies at a source alone and the request already came through here (§6.3.17)."""
+    if alias in speaking.passed_through(request) and any(
+        source.mode in PROXIED and source.takes(*READ) and source.of_entity(uri, types) for source in found.sources
+    ):
+        raise LoopDetected(msg("O pedido já passou por aqui: as fontes apontam umas para as outras."))
+
+
+def _reachable(who: Asked, entity: StoredEntity) -> StoredEntity | None:
+    return entity if door.within_reach(who, entity.types) else None
+
+
+async def ask_for_entity(session: Session, shares: Sequence[Share], uri: str) -> list[Told]:
+    """What each source says of one entity, by whichever operation it takes (§4.3.6.1)."""
+    speeches = await spoken(session, shares)
+    return await together([_ask_for_entity(session, share, speech, uri) for share, speech in zip(shares, speeches, strict=True)])
+
+
+async def _ask_for_entity(session: Session, share: Share, speech: Speech, uri: str) -> Told:
+    names = {"attrs": ",".join(sorted(speech.name(name) for name in share.attributes))} if share.attributes is not None else {}
+    types = ",".join(speech.name(name) for name in share.types)
+    if share.source.takes("retrieveEntity"):
+        answer = await session.ask(share.source, speech, "GET", speaking.entity_path(uri), {**names, "options": "sysAttrs"})
+    elif share.source.takes("queryEntity"):
+        answer = await session.ask(share.source, speech, "GET", "/entities", {"id": uri, **({"type": types} if types else {}), **names, "options": "sysAttrs"})
+    else:
+        body = {"type": "Query", "entities": [{"id": uri, **({"type": types} if types else {})}], **({"attrs": names["attrs"].split(",")} if names else {})}
+        answer = await session.ask(share.source, speech, "POST", "/entityOperations/query", {"options": "sysAttrs"}, body)
+    return await _read(session, share, speech, answer)
+
+
+async def _read(session: Session, share: Share, speech: Speech, answer: Answer) -> Told:
+    """An answer with its entities, or the warning that it deserves; an empty body says nothing and is no fault."""
+    told = Told(share, speech, answer)
+    if (amiss := answers.warning_of(share.source, answer)) is not None:
+        session.warnings.append(amiss)
+    if not answer.ok or not answer.body.strip():
+        return told
+    try:
+        raws = answers.objects(answer)
+    except ValueError:
+        session.warnings.append(answers.invalid(share.source))
+        return told
+    said = next((raw["@context"] for raw in raws if "@context" in raw), None)
+    if said is not None and said != speech.context.source:
+        from_there = await pool.run_apart(lambda: contexts.of_tenant(session.who.tenant_id, said))
+        told.speech = replace(speech, context=from_there)
+    told.entities = raws
+    total = answer.headers.get("ngsild-results-count", "")
+    told.total = int(total) if total.isdigit() else None
+    return told
+
+
+def _parts(session: Session, told: Sequence[Told]) -> list[Part]:
+    out: list[Part] = []
+    for each in told:
+        found, bad = answers.readable(each.entities, each.speech, session.who.tenant_id)
+        if bad:
+            session.warnings.append(answers.invalid(each.source))
+        out += [Part(_cut(entity, each.share), each.source.mode, each.share.attributes) for entity in found]
+    return out
+
+
+def _cut(entity: StoredEntity, share: Share) -> StoredEntity:
+    """The entity with those attributes only that its source is registered for."""
+    if share.attributes is None:
+        return entity
+    return replace(entity, attributes={name: each for name, each in entity.attributes.items() if name in share.attributes})
+
+
+# --- queries
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a question is asked: `bare` leaves out what only the whole entity can answer, where entities lie in several places."""
+
+    question: Question
+    want: Wanted
+    wanted: frozenset[str]
+    split: bool
+    shares: tuple[Share, ...]
+
+    @property
+    def asked(self) -> EntityQuery:
+        """The question as each place is asked."""
+        query_ = self.question.query
+        if not self.split:
+            return query_
+        return replace(query_, q="", geo=None, near=None, bbox=None, within=None, scope_selection="", attrs=(), having=(), datasets=())
+
+    @property
+    def needed(self) -> int:
+        """How many entities of each place the page may need."""
+        query_ = self.question.query
+        return MOST_ENTITIES if self.split else min(MOST_ENTITIES, query_.offset + query_.limit + 1)
+
+
+async def question(request: Request, found: Diverted, _handler: Handler) -> Response:
+    """GET /entities and POST /entityOperations/query"""
+    asking = await query.asking(request)
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan, EntityPage]:
+        plan = _plan(request, found, who, asking, service.alias_of(who.tenant_id))
+        page = _own(conn, who, plan)
+        return Session(request, who, service.alias_of(who.tenant_id), slug_of(conn, who.tenant_id)), plan, page
+
+    session, plan, own = await door.read(request, look, asking.source)
+    speeches = await spoken(session, plan.shares)
+    told = await together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
+    page = assembled(session, plan, own, told)
+    joined = linked.Joined()
+    if plan.want.join is not rendering.Join.NONE:
+        joined = await door.read(request, lambda conn, who: linked.join(conn, who, page.entities, plan.want), asking.source)
+    return session.warn(query.written(request, page, plan.question, plan.want, joined))
+
+
+def _plan(request: Request, found: Diverted, who: Asked, asking: Asking, alias: str) -> Plan:
+    asked, want = query.understood(request, who, asking)
+    if asked.query.order or asked.query.after_id:
+        raise BadRequestData(msg("Entre várias fontes não se ordena; pergunte com local=true, ou a cada fonte."))
+    params = {**dict(request.query_params), **(asking.body or {})}
+    wanted = frozenset(asked.query.attrs) | want.attrs | frozenset(name for name in want.pick.names if name not in projection.OWN)
+    needs = filtering(asked.query)
+    filter_ = discovering.csf(params["csf"], who.context) if params.get("csf") else None
+    shares: list[Share] = []
+    for source in usable(found, request, alias):
+        share = source.of_question(asked.query, wanted | needs if wanted else ()) if source.takes("queryEntity", "queryBatch") else None
+        if share is not None and (filter_ is None or discovering.holds([filter_], source.registration)):
+            shares.append(share)
+    split = bool(shares) and (
+        params.get("splitEntities") == "true" or "splitEntities" in params.get("options", "").split(",")
+        or any(share.attributes is not None and (needs or wanted) for share in shares)
+    )  # fmt: skip
+    return Plan(asked, want, wanted, split, tuple(shares))
+
+
+def filtering(asked: EntityQuery) -> frozenset[str]:
+    """The attributes that decide whether an entity is an answer."""
+    names = set(store.names_in_question(asked.q)) - questions.SYSTEM if asked.q else set()
+    if asked.geo:
+        names.add(asked.geo.attribute)
+    if asked.bbox or asked.near:
+        names.add("location")
+    return frozenset(names)
+
+
+def _own(conn: psycopg.Connection[Any], who: Asked, plan: Plan) -> EntityPage:
+    """This broker's own entities that the page may need."""
+    narrowed = questions.narrowed(replace(plan.asked, limit=max(plan.needed, 1), offset=0), who.principal.types)
+    if narrowed is None:
+        return EntityPage([], 0 if plan.question.count else None)
+    questions.refuse_personal(conn, who, plan.question.query)
+    return store.query(conn, [who.tenant_id], narrowed)
+
+
+async def _ask_question(session: Session, plan: Plan, share: Share, speech: Speech, asking: Asking) -> Told:
+    """What one source says: as many pages as are needed, one after the other."""
+    whole: Told | None = None
+    offset = 0
+    while True:
+        limit = min(SOURCE_PAGE, plan.needed - offset)
+        method, path, params, body = forms.question(plan.asked, plan.wanted | filtering(plan.question.query) if plan.wanted else frozenset(), share, speech)
+        params |= {"limit": str(limit)} | ({"offset": str(offset)} if offset else {}) | ({"count": "true"} if plan.question.count and not offset else {})
+        if datasets := _parameter(session.request, asking, "datasetId"):
+            params["datasetId"] = datasets
+        told = await _read(session, share, speech, await session.ask(share.source, speech, method, path, params, body))
+        if whole is None:
+            whole = told
+        else:
+            whole.entities += told.entities
+        offset += limit
+        if len(told.entities) < limit or offset >= plan.needed:
+            whole.more = len(told.entities) >= limit
+            break
+    if plan.split and whole.more:
+        session.warnings.append(Warning_(wire.SILENT, share.source.registration.uri, _PARTIAL))
+    return whole
+
+
+def _parameter(request: Request, asking: Asking, name: str) -> str:
+    return (asking.body or {}).get(name) or request.query_params.get(name, "")
+
+
+def assembled(session: Session, plan: Plan, own: EntityPage, told: Sequence[Told]) -> EntityPage:
+    """The page: what each place has of an entity put together, filtered again, cut to the page."""
+    places = _by_uri(session, own, told)
+    question_ = plan.question.query
+    holds = _filter(question_) if plan.split else None
+    found: list[StoredEntity] = []
+    matched = 0
+    last = question_.offset + question_.limit
+    for uri, pieces in places.items():
+        if matched >= last and not plan.split:
+            matched += 1  # beyond the page: counted, not read
+            continue
+        entity = _whole(session, uri, pieces)
+        if entity is None or not _answers(
+            session.who, question_, entity, holds or (_filter(question_) if len(pieces) > 1 else None), remote=pieces[0][0] is not None
+        ):
+            continue
+        matched += 1
+        if question_.offset < matched <= last:
+            found.append(door.shown(session.who, entity))
+    return EntityPage(found, _total(plan, own, told, matched))
+
+
+def _by_uri(session: Session, own: EntityPage, told: Sequence[Told]) -> dict[str, list[tuple[Told | None, Any]]]:
+    """What each place has, by entity, in the order of the places; entities of sources still as they came."""
+    places: dict[str, list[tuple[Told | None, Any]]] = {entity.uri: [(None, entity)] for entity in own.entities}
+    for each in told:
+        bad = False
+        for raw in each.entities:
+            uri = raw.get("id", raw.get("@id"))
+            if isinstance(uri, str):
+                places.setdefault(uri, []).append((each, raw))
+            else:
+                bad = True
+        if bad:
+            session.warnings.append(answers.invalid(each.source))
+    return places
+
+
+def _whole(session: Session, _uri: str, pieces: Sequence[tuple[Told | None, Any]]) -> StoredEntity | None:
+    parts: list[Part] = []
+    for told, raw in pieces:
+        if told is None:
+            parts.append(Part(raw))
+            continue
+        read, bad = answers.readable([raw], told.speech, session.who.tenant_id)
+        if bad:
+            session.warnings.append(answers.invalid(told.source))
+        parts += [Part(_cut(entity, told.share), told.source.mode, told.share.attributes) for entity in read]
+    return merging.merged(parts) if parts else None
+
+
+type Holds = Callable[[StoredEntity], bool]
+
+
+def _filter(asked: EntityQuery) -> Holds:
+    """The whole question about one entity, in memory."""
+    node = parse(asked.q) if asked.q else None
+    places = shapes.filters(asked)
+    box = asked.bbox
+    scopes = selection.scopes(asked.scope_selection) if asked.scope_selection else None
+
+    def holds(entity: StoredEntity) -> bool:
+        if (node is not None and not conditions.holds(node, entity)) or (scopes is not None and not scopes(entity.scopes)):
+            return False
+        if asked.attrs and not any(name in entity.attributes for name in asked.attrs):
+            return False
+        return shapes.all_hold(entity, places) and (box is None or _in_box(entity, box))
+
+    return holds
+
+
+def _in_box(entity: StoredEntity, box: tuple[float, float, float, float]) -> bool:
+    shape = shapes.shape_of(entity.attributes, "location")
+    if shape is None:
+        return False
+    west, south, east, north = shape.bounds
+    return bool(west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1])
+
+
+def _answers(who: Asked, asked: EntityQuery, entity: StoredEntity, holds: Holds | None, *, remote: bool) -> bool:
+    """Whether the entity is an answer; what a source sends is never trusted to be one."""
+    if not door.within_reach(who, entity.types) or (holds is not None and not holds(entity)):
+        return False
+    if not remote:
+        return True
+    if asked.any_of:
+        return any(
+            (not one.type_selection or store.type_holds(one.type_selection, entity.types)) and (not one.uris or entity.uri in one.uris)
+            and (not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
+        )  # fmt: skip
+    if asked.types and not set(asked.types) & set(entity.types):
+        return False
+    if asked.type_selection and not store.type_holds(asked.type_selection, entity.types):
+        return False
+    return (not asked.uris or entity.uri in asked.uris) and (not asked.id_pattern or patterns.found(asked.id_pattern, entity.uri))
+
+
+def _total(plan: Plan, own: EntityPage, told: Sequence[Told], matched: int) -> int | None:
+    """How many entities there are: counted where all were seen, else what each place says, together."""
+    if not plan.question.count:
+        return None
+    if plan.split or (len(own.entities) < plan.needed and not any(each.more for each in told)):
+        return matched
+    return (own.total or 0) + sum(each.total if each.total is not None else len(each.entities) for each in told)

@@ -1,0 +1,50 @@
+"""Routes of federation: registrations, who this broker is, and the broker's own operations with other sources in them."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from malha.context.broker.door import Handler, guarded
+from malha.context.federation import batches, gather, operations
+from malha.context.federation.distribute import Road, distributed
+from malha.context.federation.spread import Verb, purge, written
+
+ROOT = "/ngsi-ld/v1"
+
+
+def routes() -> list[BaseRoute]:
+    """Every operation, each guarded."""
+    base = f"{ROOT}/csourceRegistrations"
+    return [
+        *(Route(base + end, guarded(operations.create), methods=["POST"]) for end in ("", "/")),
+        *(Route(base + end, guarded(operations.query), methods=["GET"]) for end in ("", "/")),
+        Route(base + "/{id:path}", guarded(operations.retrieve), methods=["GET"]),
+        Route(base + "/{id:path}", guarded(operations.change), methods=["PATCH"]),
+        Route(base + "/{id:path}", guarded(operations.delete), methods=["DELETE"]),
+        Route(f"{ROOT}/info/sourceIdentity", guarded(operations.identity), methods=["GET"]),
+    ]
+
+
+#: operations of the broker that other sources take part in
+_ROADS: dict[tuple[str, str], Road] = {
+    ("GET", "/entities"): gather.question,
+    ("GET", "/entities/{id}"): gather.retrieve,
+    ("POST", "/entityOperations/query"): gather.question,
+    ("POST", "/entities"): written(Verb("createEntity", whole=True)),
+    ("PUT", "/entities/{id}"): written(Verb("replaceEntity", whole=True)),
+    ("PATCH", "/entities/{id}"): written(Verb("mergeEntity", fragment=True)),
+    ("DELETE", "/entities/{id}"): written(Verb("deleteEntity", deletes=True)),
+    ("POST", "/entities/{id}/attrs"): written(Verb("appendAttrs", fragment=True, by_attribute=True)),
+    ("PATCH", "/entities/{id}/attrs"): written(Verb("updateEntity", fragment=True, by_attribute=True)),
+    ("PATCH", "/entities/{id}/attrs/{attr}"): written(Verb("updateAttrs")),
+    ("PUT", "/entities/{id}/attrs/{attr}"): written(Verb("replaceAttrs")),
+    ("DELETE", "/entities/{id}/attrs/{attr}"): written(Verb("deleteAttrs", deletes=True)),
+    ("DELETE", "/entities"): purge,
+    **{("POST", f"/entityOperations/{verb}"): batches.batch(verb) for verb in ("create", "upsert", "update", "merge", "delete")},
+}
+
+
+def around(method: str, path: str, handler: Handler) -> Handler:
+    """The broker's handler of an operation, with other sources in it where they take part."""
+    road = _ROADS.get((method, path.rstrip("/")))
+    return distributed(handler, road) if road is not None else handler

@@ -1,0 +1,138 @@
+"""Ask other sources over HTTP: in parallel, within their time, only at addresses that may be reached, none asked again at once that failed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import httpcore
+
+from malha.context.federation.contracts import Answer
+from malha.context.federation.matching import Source
+from malha.context.subscriptions.gate import Gate
+from malha.kernel.errors import MalhaError
+from malha.kernel.text import msg
+
+CONNECTIONS = 200
+IDLE_SECONDS = 30.0
+#: an answer that is larger is not taken (§6.3.17)
+ANSWER_BYTES = 16 * 1024 * 1024
+#: rest after a failure where the registration says nothing: longer each time
+REST_SECONDS, LONGEST_REST_SECONDS = 0.5, 30.0
+STALE, INVALID, SILENT, REFUSED = 110, 111, 199, 299
+_RESTING = msg("a fonte não respondeu há pouco e está em descanso")
+
+
+_tenant: ContextVar[str] = ContextVar("tenant", default="")
+
+
+class _Guarded(httpcore.AsyncNetworkBackend):
+    """Connects to the very addresses that were checked, so that a name cannot change in between."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate, self.network = gate, httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        failure: Exception | None = None
+        for address in await self.gate.addresses(host, port, _tenant.get()):
+            try:
+                return await self.network.connect_tcp(address, port, timeout=timeout, local_address=local_address, socket_options=socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as reason:
+                failure = reason
+        raise failure or httpcore.ConnectError("no address")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Wire:
+    """The connections of one event loop to the sources of all tenants, and what is known of those that failed."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context(), max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS,
+            network_backend=_Guarded(self.gate),
+        )  # fmt: skip
+        self.resting: dict[tuple[int, int], tuple[float, int]] = {}
+
+    async def ask(
+        self, source: Source, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, *, patient: bool = False
+    ) -> Answer:  # fmt: skip
+        """One request. Never raises for what a source does. `patient` asks one that is resting, too (writes, trials)."""
+        until, failures = self.resting.get(source.key, (0.0, 0))
+        start = time.monotonic()
+        if start < until and not patient:
+            return Answer(0, warning=SILENT, reason=_RESTING)
+        try:
+            answer = await self._asked(source, method, address, headers, body, tenant, start)
+        except MalhaError as refused:
+            answer = Answer(0, warning=REFUSED, reason=str(refused))
+        except (TimeoutError, httpcore.TimeoutException):
+            answer = Answer(0, warning=SILENT, reason=msg("a fonte não respondeu a tempo"), seconds=time.monotonic() - start)
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError):
+            answer = Answer(0, warning=SILENT, reason=msg("não se consegue ligar à fonte"), seconds=time.monotonic() - start)
+        if answer.status == 0 and answer.warning == SILENT:
+            rest = source.cooldown_seconds or min(LONGEST_REST_SECONDS, REST_SECONDS * 2**failures)
+            self.resting[source.key] = (time.monotonic() + rest, min(failures + 1, 16))
+        else:
+            self.resting.pop(source.key, None)
+        return answer
+
+    async def _asked(self, source: Source, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, start: float) -> Answer:
+        parts = urlsplit(address)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        sent = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        sent += [(b"Host", parts.netloc.encode()), (b"User-Agent", b"Malha")]
+        if method != "GET" and (body or method != "DELETE"):
+            sent.append((b"Content-Length", str(len(body)).encode()))
+        async with asyncio.timeout(source.timeout_seconds):
+            await self.gate.addresses(str(parts.hostname), port, tenant)  # a pooled connection may have been opened for a tenant that was allowed more
+            _tenant.set(tenant)
+            async with self.pool.stream(method, address, headers=sent, content=body or None) as answer:
+                found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+                parts_: list[bytes] = []
+                size = 0
+                async for part in answer.aiter_stream():
+                    size += len(part)
+                    if size > ANSWER_BYTES:
+                        return Answer(0, headers=found, warning=INVALID, reason=msg("a resposta da fonte é grande demais"), seconds=time.monotonic() - start)
+                    parts_.append(part)
+                return Answer(int(answer.status), b"".join(parts_), found, seconds=time.monotonic() - start)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.pool.aclose()
+        self.gate.close()
+
+
+_wires: WeakKeyDictionary[asyncio.AbstractEventLoop, Wire] = WeakKeyDictionary()
+
+
+def current() -> Wire:
+    """The wire of the running loop."""
+    loop = asyncio.get_running_loop()
+    found = _wires.get(loop)
+    if found is None:
+        found = _wires[loop] = Wire()
+    return found
+
+
+async def close() -> None:
+    """Close the wire of the running loop, at shutdown."""
+    found = _wires.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()

@@ -1,0 +1,339 @@
+"""GS CIM 009 §4.3.6, §5.7.1, §5.7.2, §6.3.17, §6.3.18: readings with other sources in them."""
+
+import pytest
+
+TYPE = "Contentor"
+CSR = "csourceRegistrations"
+
+
+def entity(number=1, **attributes):
+    return {"id": f"urn:x:{TYPE}:{number}", "type": TYPE, **attributes}
+
+
+def level(value, observed=None, **more):
+    return {"type": "Property", "value": value, **({"observedAt": f"2026-01-01T{observed}:00Z"} if observed else {}), **more}
+
+
+@pytest.fixture
+def register(broker):
+    def make(source, information=None, **more):
+        said = {"type": "ContextSourceRegistration", "endpoint": source.url, "information": information or [{"entities": [{"type": TYPE}]}], **more}
+        made = broker.post(CSR, json=said)
+        assert made.status_code == 201, made.text
+        return made.headers["location"].rsplit("/", 1)[-1]
+
+    return make
+
+
+def only(attribute, number=1):
+    return [{"entities": [{"type": TYPE, "id": f"urn:x:{TYPE}:{number}"}], "propertyNames": [attribute]}]
+
+
+def test_it_works(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)), entity(2, nivel=level(6)))
+    register(there)
+    broker.post("entities?local=true", json=entity(3, nivel=level(7)))
+    found = broker.get("entities", params={"type": TYPE, "format": "keyValues"}, headers={"Accept": "application/json"})
+    assert {one["id"][-1]: one["nivel"] for one in found.json()} == {"1": 5, "2": 6, "3": 7}
+    assert broker.get(f"entities/urn:x:{TYPE}:1?options=keyValues").json()["nivel"] == 5
+    assert [one["id"][-1] for one in broker.get("entities", params={"type": TYPE, "local": "true"}).json()] == ["3"]
+    assert broker.get(f"entities/urn:x:{TYPE}:1?local=true").status_code == 404
+    body = {"type": "Query", "entities": [{"type": TYPE}]}
+    assert len(broker.post("entityOperations/query", json=body).json()) == 3
+
+
+def test_4_5_5_the_newest_instance_wins(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5, "10:00"), peso=level(1, modifiedAt="2020-01-01T00:00:00Z"), cor=level("azul"), modifiedAt="2020-01-01T00:00:00Z"))
+    register(there)
+    broker.post("entities?local=true", json=entity(1, nivel=[level(6, "09:00"), level(9, datasetId="urn:x:d")], peso=level(2)))
+    found = broker.get(f"entities/urn:x:{TYPE}:1").json()
+    assert {one.get("datasetId", ""): one["value"] for one in found["nivel"]} == {"": 5, "urn:x:d": 9}
+    assert (found["peso"]["value"], found["cor"]["value"]) == (2, "azul")
+
+
+def test_4_3_6_2_auxiliary_only_fills(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5, "23:00"), cor=level("azul")), entity(2, nivel=level(1)))
+    register(there, mode="auxiliary")
+    broker.post("entities?local=true", json=entity(1, nivel=level(6, "01:00")))
+    found = broker.get(f"entities/urn:x:{TYPE}:1?options=keyValues").json()
+    assert (found["nivel"], found["cor"]) == (6, "azul")
+
+
+def test_4_3_6_3_an_exclusive_source_alone_answers_for_its_attribute(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5), peso=level(99)))
+    broker.post("entities?local=true", json=entity(1, peso=level(2)))
+    register(there, only("nivel"), mode="exclusive")
+    found = broker.get(f"entities/urn:x:{TYPE}:1?options=keyValues").json()
+    assert (found["nivel"], found["peso"]) == (5, 2)
+    assert there.asked[-1].params["attrs"].endswith("nivel")
+
+
+def test_split_entities_are_filtered_when_they_are_whole(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(90)), entity(2, nivel=level(10)))
+    register(there, [{"entities": [{"type": TYPE}], "propertyNames": ["nivel"]}])
+    for number in (1, 2):
+        broker.post("entities?local=true", json=entity(number, zona=level("norte" if number == 1 else "sul")))
+    found = broker.get("entities", params={"type": TYPE, "q": 'nivel>50;zona=="norte"', "count": "true"})
+    assert ([one["id"][-1] for one in found.json()], found.headers["ngsild-results-count"]) == (["1"], "1")
+    assert "q" not in there.asked[-1].params
+    assert broker.get("entities", params={"type": TYPE, "q": 'nivel>50;zona=="sul"'}).json() == []
+
+
+def test_filters_are_passed_on_where_entities_are_whole(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(90)))
+    register(there)
+    params = {"type": TYPE, "q": "nivel>50", "georel": "near;maxDistance==100", "geometry": "Point", "coordinates": "[-8,41]"}
+    broker.get("entities", params=params)
+    asked = there.asked[-1].params
+    assert asked["q"] == "nivel>50"
+    assert (asked["georel"], asked["geometry"], asked["coordinates"]) == ("near;maxDistance==100", "Point", "[-8,41]")
+
+
+def test_pages_go_over_all_sources(broker, source, register):
+    first, second = source(), source()
+    first.serve(*(entity(f"a{n:02}", nivel=level(n)) for n in range(7)))
+    second.serve(*(entity(f"b{n:02}", nivel=level(n)) for n in range(7)), entity("a00", peso=level(1)))
+    for one in (first, second):
+        register(one)
+    broker.post("entities?local=true", json=entity("c", nivel=level(1)))
+    seen, offset = [], 0
+    while True:
+        page = broker.get("entities", params={"type": TYPE, "limit": 4, "offset": offset, "count": "true"})
+        seen += [one["id"].rsplit(":", 1)[-1] for one in page.json()]
+        offset += 4
+        if 'rel="next"' not in page.headers.get("link", ""):
+            break
+    assert (len(seen), len(set(seen))) == (15, 15)
+    whole = broker.get(f"entities/urn:x:{TYPE}:a00?options=keyValues").json()
+    assert (whole["nivel"], whole["peso"]) == (0, 1)
+
+
+def test_6_3_17_warnings(broker, source, register):
+    good, refuses, broken, slow = source(), source(), source(), source()
+    good.serve(entity(1, nivel=level(5)))
+    refuses.answers["GET", "/entities"] = (403, {"title": "não"})
+    broken.answers["GET", "/entities"] = (200, b"isto nao e JSON")
+    slow.serve(entity(2, nivel=level(5)))
+    slow.delay = 1.5
+    for one in (good, refuses, broken):
+        register(one)
+    register(slow, management={"timeout": 200})
+    found = broker.get("entities", params={"type": TYPE})
+    assert [one["id"][-1] for one in found.json()] == ["1"]
+    assert sorted(value.strip()[:3] for value in found.headers.get_list("ngsild-warning")) == ["111", "199", "299"]
+    asked = len(slow.asked)
+    assert sorted(value.strip()[:3] for value in broker.get("entities", params={"type": TYPE}).headers.get_list("ngsild-warning")) == ["111", "199", "299"]
+    assert len(slow.asked) == asked  # it rests
+
+
+def test_6_3_17_nothing_found_is_not_amiss(broker, source, register):
+    register(source())
+    answer = broker.get(f"entities/urn:x:{TYPE}:1")
+    assert (answer.status_code, "ngsild-warning" in answer.headers) == (404, False)
+
+
+def test_what_a_source_sends_is_not_trusted(broker, source, register):
+    there = source()
+    mixed = [entity(1, nivel=level(1)), {"id": "urn:x:Outro:1", "type": "Outro"}, {"type": TYPE}, {"id": "urn:x:Contentor:9", "type": TYPE, "a b": 1}]
+    there.answers["GET", "/entities"] = (200, mixed)
+    register(there)
+    found = broker.get("entities", params={"type": TYPE})
+    assert [one["id"] for one in found.json()] == ["urn:x:Contentor:1"]
+    assert found.headers["ngsild-warning"].startswith("111")
+
+
+def test_4_20_only_operations_that_a_source_takes(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    register(there, operations=["updateOps"])
+    assert broker.get(f"entities/urn:x:{TYPE}:1").status_code == 404
+    assert broker.get("entities", params={"type": TYPE}).json() == []
+    assert there.asked == []
+
+
+def test_4_3_6_5_headers_of_a_source(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    info = [("Authorization", "Bearer dela"), ("X-Vez", "urn:ngsi-ld:request"), ("NGSILD-Tenant", "outro"), ("Via", "1.1 mau"), ("Host", "mau")]
+    register(there, tenant="o-dela", contextSourceInfo=[{"key": key, "value": value} for key, value in info])
+    broker.get(f"entities/urn:x:{TYPE}:1", headers={"X-Vez": "a"})
+    got = there.asked[-1].headers
+    assert (got["Authorization"], got["X-Vez"], got["NGSILD-Tenant"]) == ("Bearer dela", "a", "o-dela")
+    assert "mau" not in got["Via"] + got["Host"]
+    broker.get(f"entities/urn:x:{TYPE}:1")
+    assert "X-Vez" not in there.asked[-1].headers
+
+
+def test_6_3_18_a_request_that_came_back_goes_no_further(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    register(there)
+    broker.get("entities", params={"type": TYPE})
+    via = there.asked[-1].headers["Via"]
+    asked = len(there.asked)
+    assert broker.get("entities", params={"type": TYPE}, headers={"Via": via}).json() == []
+    assert len(there.asked) == asked
+    other = source()
+    register(other, only("peso", 5), mode="exclusive", operations=["redirectionOps"])
+    refused = broker.patch(f"entities/urn:x:{TYPE}:5/attrs", json={"peso": 1}, headers={"Via": f"1.1 a, {via}"})
+    assert (refused.status_code, refused.json()["type"]) == (508, "https://uri.etsi.org/ngsi-ld/errors/LoopDetected")
+    assert broker.get("entities", params={"type": TYPE}, headers={"Via": "1.1 a"}).status_code == 200
+    assert there.asked[-1].headers["Via"].startswith("1.1 a, 1.1 malha-")
+
+
+def test_orders_do_not_reach_over_sources(broker, source, register):
+    register(source())
+    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel"}).status_code == 400
+    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel", "local": "true"}).status_code == 200
+
+
+def test_5_2_9_how_a_source_answers(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    uri = register(there)
+    broker.get("entities", params={"type": TYPE})
+    found = broker.get(f"{CSR}/{uri}").json()
+    assert (found["status"], found["timesSent"], "lastSuccess" in found) == ("ok", 1, True)
+
+
+# --- writes (§5.6)
+
+
+def everything(source_, status=204, body=None):
+    """A source that takes every write."""
+    source_.answers = _Always(status, body)
+    return source_
+
+
+class _Always(dict):
+    def __init__(self, status, body):
+        self.said = (status, body)
+
+    def get(self, key, default=None):
+        return (201 if key == ("POST", "/entities") and self.said[0] == 204 else self.said[0], self.said[1])
+
+
+def test_5_6_1_create_is_divided(broker, source, register):
+    alone, copy = everything(source()), everything(source())
+    register(alone, only("nivel"), mode="exclusive", operations=["redirectionOps"])
+    register(copy, operations=["redirectionOps"])
+    made = broker.post("entities", json=entity(1, nivel=level(5), peso=level(2)))
+    assert (made.status_code, made.headers["location"][-1]) == (201, "1")
+    assert set(alone.asked[-1].body) == {"id", "type", "nivel"}
+    assert set(copy.asked[-1].body) == {"id", "type", "peso"}
+    here = broker.get(f"entities/urn:x:{TYPE}:1?local=true&options=keyValues").json()
+    assert ("nivel" in here, here["peso"]) == (False, 2)
+
+
+def test_5_6_1_redirect_keeps_nothing_here(broker, source, register):
+    there = everything(source())
+    register(there, mode="redirect", operations=["redirectionOps"])
+    assert broker.post("entities", json=entity(1, nivel=level(5))).status_code == 201
+    assert broker.get(f"entities/urn:x:{TYPE}:1?local=true").status_code == 404
+    assert broker.delete(f"entities/urn:x:{TYPE}:1").status_code == 204
+    assert [one.method for one in there.asked] == ["POST", "DELETE"]
+
+
+def test_a_source_that_does_not_take_the_operation(broker, source, register):
+    there = everything(source())
+    register(there, mode="redirect", operations=["retrieveOps"])
+    refused = broker.post("entities", json=entity(1, nivel=level(5)))
+    assert (refused.status_code, refused.json()["type"]) == (409, "https://uri.etsi.org/ngsi-ld/errors/Conflict")
+    assert there.asked == []
+
+
+def test_partial_success_is_207(broker, source, register):
+    there = everything(source(), 409, {"type": "https://uri.etsi.org/ngsi-ld/errors/AlreadyExists", "title": "já"})
+    uri = register(there, operations=["redirectionOps"])
+    partly = broker.post("entities", json=entity(1, nivel=level(5)))
+    assert partly.status_code == 207
+    (error,) = partly.json()["errors"]
+    assert (error["entityId"], error["registrationId"], error["error"]["status"]) == (f"urn:x:{TYPE}:1", uri, 409)
+    attrs = broker.patch(f"entities/urn:x:{TYPE}:1/attrs", json={"nivel": 7})
+    assert (attrs.status_code, attrs.json()["notUpdated"][0]["registrationId"]) == (207, uri)
+    assert broker.get(f"entities/urn:x:{TYPE}:1?local=true&options=keyValues").json()["nivel"] == 7
+
+
+def test_a_source_that_is_gone_is_504(broker, source, register):
+    there = source()
+    register(there, only("nivel"), mode="exclusive", operations=["redirectionOps"])
+    there.close()
+    gone = broker.patch(f"entities/urn:x:{TYPE}:1/attrs", json={"nivel": 7})
+    assert gone.status_code == 504, gone.text
+    broken = everything(source(), 500)
+    register(broken, only("peso"), mode="exclusive", operations=["redirectionOps"])
+    assert broker.patch(f"entities/urn:x:{TYPE}:1/attrs", json={"peso": 7}).status_code == 502
+
+
+WRITES = [
+    ("PUT", "", {"id": f"urn:x:{TYPE}:1", "type": TYPE, "nivel": 9}), ("PATCH", "", {"nivel": 9}), ("POST", "/attrs", {"nivel": 9}), ("PATCH", "/attrs", {"nivel": 9}),
+    ("PATCH", "/attrs/nivel", {"value": 9}), ("PUT", "/attrs/nivel", {"type": "Property", "value": 9}), ("DELETE", "/attrs/nivel", None), ("DELETE", "", None),
+]  # fmt: skip
+
+
+def test_every_write_reaches_here_and_there(broker, source, register):
+    broker.post("entities?local=true", json=entity(1, nivel=level(5)))
+    there = everything(source())
+    register(there, operations=["redirectionOps"])
+    for method, path, body in WRITES:
+        answer = broker.request(method, f"entities/urn:x:{TYPE}:1{path}", json=body)
+        assert answer.status_code == 204, (method, path, answer.text)
+        asked = there.asked[-1]
+        assert asked.method == method
+        assert path.rsplit("/", 1)[-1] in asked.path
+        here = broker.get(f"entities/urn:x:{TYPE}:1?local=true&options=keyValues")
+        if method == "DELETE":
+            assert here.status_code == 404 or "nivel" not in here.json()
+        else:
+            assert here.json()["nivel"] == 9
+            broker.patch(f"entities/urn:x:{TYPE}:1/attrs?local=true", json={"nivel": 5})
+    assert len(there.asked) == len(WRITES)
+
+
+def test_5_6_7_batches_are_divided(broker, source, register):
+    there = everything(source())
+    register(there, [{"entities": [{"type": TYPE, "idPattern": ".*:[12]$"}]}], mode="redirect", operations=["createBatch", "upsertBatch", "deleteBatch"])
+    made = broker.post("entityOperations/create", json=[entity(n, nivel=level(n)) for n in (1, 2, 3)])
+    assert (made.status_code, sorted(made.json())) == (201, [f"urn:x:{TYPE}:{n}" for n in (1, 2, 3)])
+    assert [one["id"][-1] for one in there.asked[-1].body] == ["1", "2"]
+    assert [one["id"][-1] for one in broker.get("entities", params={"type": TYPE, "local": "true"}).json()] == ["3"]
+    assert broker.post("entityOperations/upsert?options=update", json=[entity(1, nivel=level(8)), entity(3, nivel=level(9))]).status_code == 204
+    assert there.asked[-1].params["options"] == "update"
+    assert broker.post("entityOperations/delete", json=[f"urn:x:{TYPE}:1", f"urn:x:{TYPE}:3"]).status_code == 204
+    assert there.asked[-1].body == [f"urn:x:{TYPE}:1"]
+    there.answers = _Always(500, None)
+    partly = broker.post("entityOperations/create", json=[entity(1, nivel=level(1)), entity(4, nivel=level(1))])
+    assert (partly.status_code, partly.json()["success"], [one["entityId"][-1] for one in partly.json()["errors"]]) == (207, [f"urn:x:{TYPE}:4"], ["1"])
+
+
+def test_5_6_21_purge_goes_along(broker, source, register):
+    broker.post("entities?local=true", json=entity(1, nivel=level(5)))
+    there = everything(source())
+    register(there, operations=["redirectionOps"])
+    assert broker.delete("entities", params={"type": TYPE}).status_code == 204
+    assert (there.asked[-1].method, there.asked[-1].path, there.asked[-1].params["type"].rsplit("/", 1)[-1]) == ("DELETE", "/entities", TYPE)
+    assert broker.get("entities", params={"type": TYPE, "local": "true"}).json() == []
+
+
+def test_reading_alone_does_not_let_write(broker, source, register, new_tenant):
+    """A client that may only read reaches no source with a write."""
+    from django.conf import settings
+
+    from malha.foundation.access.contracts import Capability
+    from malha.foundation.database import service as database
+    from malha.foundation.tokens import service as tokens
+
+    there = everything(source())
+    register(there, operations=["redirectionOps"])
+    with database.connect(autocommit=True) as conn:
+        slug = str(broker.base_url).split("/")[3]
+        (tenant_id,) = conn.execute("SELECT id FROM organisation WHERE slug = %s", [slug]).fetchone()
+        token = tokens.issue(conn, settings.SECRET_KEY, subject="client:leitor", tenants=[tenant_id], capabilities=[Capability.DATA_READ])
+    refused = broker.post("entities", json=entity(1, nivel=level(5)), headers={"Authorization": f"Bearer {token}"})
+    assert (refused.status_code, there.asked) == (403, [])
