@@ -49,8 +49,9 @@ def services() -> list[Callable[[threading.Event], object]]:
     """What runs in the worker for as long as it does, each in a thread of its own, until the event is set."""
     from malha.context.subscriptions import runner
     from malha.ingest.devices import mqtt
+    from malha.insight.metrics import keeper
 
-    return [runner.run, mqtt.run]
+    return [runner.run, mqtt.run, keeper.run]
 
 
 def erasers() -> list[Callable[[int], object]]:

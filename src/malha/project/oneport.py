@@ -51,14 +51,8 @@ class OnePort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            from malha.insight.metrics import keeper  # once the apps are ready: it reads their tables
-
             await asyncio.to_thread(lifeline.wait_at_gate)
-            boards = keeper.start()
-            try:
-                await self.plane(scope, receive, send)
-            finally:
-                boards.set()
+            await self.plane(scope, receive, send)
         elif scope["path"].startswith("/static/"):
             await self.static({**scope, "root_path": scope.get("root_path", "") + "/static"}, receive, send)
         elif plane.belongs_to_plane(scope["path"]):

@@ -1,6 +1,6 @@
-"""A thread of the server that keeps the boards worked out that somebody looks at, so that nobody waits for history.
+"""A thread of the worker that keeps the boards worked out that somebody looks at, so that nobody waits for history.
 
-It also keeps this process's engine warm for them. Several processes share what they work out.
+The processes that serve pages read what it worked out from the cache that all share, and are not slowed by it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,8 @@ LOOKING_SECONDS = 600
 FEW_TENANTS = 5
 
 
-def start() -> threading.Event:
-    """Begin to keep; the event that is returned ends it."""
-    stop = threading.Event()
-    threading.Thread(target=_run, args=[stop], daemon=True, name="boards").start()
-    return stop
-
-
-def _run(stop: threading.Event) -> None:
+def run(stop: threading.Event) -> None:
+    """Keep boards until told to stop."""
     _look_after_few()
     while not stop.wait(EVERY_SECONDS):
         try:
