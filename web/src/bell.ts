@@ -40,7 +40,7 @@ class MalhaBell extends HTMLElement {
     this.timer = window.setInterval(this.again, live ? 15_000 : 60_000);
     this.count = Number(this.dataset["count"] ?? 0);
     this.newest = Number(this.dataset["newest"] ?? 0);
-    this.title();
+    this.retitle();
     document.body.addEventListener("malha-alarm", this.again);
     document.addEventListener("click", this.onClick);
     this.paint();
@@ -80,7 +80,7 @@ class MalhaBell extends HTMLElement {
     }
   }
 
-  private title(): void {
+  private retitle(): void {
     document.title = this.count ? `(${this.count}) ${this.plainTitle}` : this.plainTitle;
   }
 
@@ -104,7 +104,7 @@ class MalhaBell extends HTMLElement {
     } else if (now.count > this.count) announce(now.label);
     this.count = now.count;
     this.newest = Math.max(this.newest, now.newest);
-    this.title();
+    this.retitle();
   }
 
   private list(lines: Bell["lines"]): void {
