@@ -65,9 +65,16 @@ interface Wall {
   time: string;
 }
 
+const QUARTER_MS = 900_000; // zones change at whole quarters of an hour
 const makers = new Map<string, Intl.DateTimeFormat>();
+const offsets = new Map<string, number>();
 
-function wall(epochMs: number, zone: string, seconds = true): Wall {
+// How far the zone is ahead of UTC, kept for each quarter: asking Intl costs more than all the rest of a label.
+function offset(epochMs: number, zone: string): number {
+  const start = Math.floor(epochMs / QUARTER_MS) * QUARTER_MS;
+  const key = `${zone} ${start}`;
+  const known = offsets.get(key);
+  if (known !== undefined) return known;
   let maker = makers.get(zone);
   if (!maker) {
     maker = new Intl.DateTimeFormat("en-GB", {
@@ -75,9 +82,22 @@ function wall(epochMs: number, zone: string, seconds = true): Wall {
     });
     makers.set(zone, maker);
   }
-  const part = Object.fromEntries(maker.formatToParts(epochMs).map(({ type, value }) => [type, value]));
-  const time = `${part["hour"]}:${part["minute"]}`;
-  return { year: Number(part["year"]), month: Number(part["month"]), day: Number(part["day"]), time: seconds ? `${time}:${part["second"]}` : time };
+  const part = Object.fromEntries(maker.formatToParts(start).map(({ type, value }) => [type, Number(value)]));
+  const found = Date.UTC(part["year"]!, part["month"]! - 1, part["day"], part["hour"], part["minute"], part["second"]) - start;
+  if (offsets.size > 5000) offsets.clear();
+  offsets.set(key, found);
+  return found;
+}
+
+const two = (value: number): string => String(value).padStart(2, "0");
+
+function wall(epochMs: number, zone: string, seconds = true): Wall {
+  const local = new Date(epochMs + offset(epochMs, zone));
+  const time = `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}`;
+  return {
+    year: local.getUTCFullYear(), month: local.getUTCMonth() + 1, day: local.getUTCDate(),
+    time: seconds ? `${time}:${two(local.getUTCSeconds())}` : time,
+  }; // prettier-ignore
 }
 
 function sameWall(one: Wall, other: Wall): boolean {

@@ -26,6 +26,8 @@ class MalhaChart extends HTMLElement {
     const live = this.dataset["live"];
     if (live) document.body.addEventListener(`malha-live-${live}`, this.throttled);
     this.dark.addEventListener("change", this.redraw);
+    this.twin?.addEventListener("toggle", this.fillTable);
+    window.addEventListener("beforeprint", this.fillTable);
     void this.load();
   }
 
@@ -33,6 +35,7 @@ class MalhaChart extends HTMLElement {
     const live = this.dataset["live"];
     if (live) document.body.removeEventListener(`malha-live-${live}`, this.throttled);
     this.dark.removeEventListener("change", this.redraw);
+    window.removeEventListener("beforeprint", this.fillTable);
     this.watch?.disconnect();
     this.chart?.dispose();
   }
@@ -44,6 +47,15 @@ class MalhaChart extends HTMLElement {
   attributeChangedCallback(_name: string, before: string | null): void {
     if (before !== null) void this.load();
   }
+
+  // The table twin is made when somebody opens it, or prints.
+  private get twin(): HTMLDetailsElement | null {
+    return this.querySelector("details:has([data-table])");
+  }
+
+  private readonly fillTable = (): void => {
+    if (this.spec) this.table(this.spec);
+  };
 
   private next = 0;
   private readonly throttled = (): void => {
@@ -61,7 +73,7 @@ class MalhaChart extends HTMLElement {
     try {
       this.spec = (this.spec ? undefined : inline<ChartSpec>(this)) ?? (await this.asked(url));
       this.draw(this.spec);
-      this.table(this.spec);
+      if (this.twin?.open) this.table(this.spec);
     } catch {
       this.dataset["state"] = "failed";
     } finally {
@@ -94,7 +106,10 @@ class MalhaChart extends HTMLElement {
       this.box.setAttribute("role", "img");
       this.prepend(this.box);
       this.chart = init(this.box, undefined, { renderer: "canvas" });
-      this.watch = new ResizeObserver(() => this.chart?.resize());
+      this.watch = new ResizeObserver(([entry]) => {
+        const { width, height } = entry!.contentRect; // the first call says what it is already
+        if (Math.round(width) !== this.chart?.getWidth() || Math.round(height) !== this.chart.getHeight()) this.chart?.resize();
+      });
       this.watch.observe(this.box);
     }
     this.box.setAttribute("aria-label", this.summary(spec));

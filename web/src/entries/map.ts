@@ -1,6 +1,6 @@
 // <malha-map src="spec.json">: our own layers on the tenant's boundary, live, with a legend that filters and a table twin.
 import type * as GeoJSON from "geojson";
-import { AttributionControl, type GeoJSONSource, Map as LibreMap, type MapGeoJSONFeature, NavigationControl, Popup, ScaleControl, setWorkerUrl, type StyleSpecification } from "maplibre-gl";
+import { AttributionControl, type GeoJSONSource, Map as LibreMap, type LayerSpecification, type MapGeoJSONFeature, NavigationControl, Popup, ScaleControl, setWorkerUrl, type StyleSpecification } from "maplibre-gl";
 import "maplibre-gl/dist/maplibre-gl.css";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import "../../styles/insight.css";
@@ -10,7 +10,7 @@ import { inline } from "../insight/inline.ts";
 import { drawn, type Feature, passes } from "../insight/layers.ts";
 import { quantity } from "../insight/numbers.ts";
 import { PlacePicking } from "../insight/pick.ts";
-import type { LayerSpec, MapSpec } from "../insight/spec.ts";
+import type { LayerSpec, MapSpec, Together } from "../insight/spec.ts";
 import { listen } from "../insight/stream.ts";
 import { colour } from "../insight/tokens.ts";
 
@@ -29,13 +29,6 @@ interface Held {
   again: boolean;
 }
 
-// Several layers of one moment.
-interface Together {
-  at: string;
-  whole: boolean;
-  layers: Record<string, Feature[]>;
-}
-
 async function asked<T>(url: string): Promise<T> {
   const answer = await fetch(url, { credentials: "same-origin" });
   if (!answer.ok) throw new Error(String(answer.status));
@@ -50,7 +43,9 @@ class MalhaMap extends HTMLElement {
   private drawing?: AreaDrawing;
   private tableTimer = 0;
   private moved = false;
+  private painted = false;
   private first?: Promise<Together>; // asked for while the map is built
+  private limits?: Promise<GeoJSON.FeatureCollection>;
   private waiting = new Set<Held>();
   private readonly legend = document.createElement("fieldset");
 
@@ -68,7 +63,12 @@ class MalhaMap extends HTMLElement {
     this.setAttribute("aria-busy", "true");
     try {
       this.spec = this.coloured(inline<MapSpec>(this) ?? (await asked<MapSpec>(url)));
-      if (this.spec.preload) this.first = asked<Together>(this.spec.preload);
+      if (this.spec.preload && !this.spec.first) this.first = asked<Together>(this.spec.preload);
+      if (this.spec.boundary) this.limits = asked<GeoJSON.FeatureCollection>(this.spec.boundary).catch(() => EMPTY);
+      for (const layer of [...this.spec.layers].sort((a, b) => order(a) - order(b))) {
+        this.held.set(layer.id, { spec: layer, features: new Map(), at: "", on: layer.visible !== false, off: new Set(), loading: false, again: false });
+      }
+      if (this.spec.first) this.keep(this.spec.first);
       this.build(this.spec);
     } catch (reason) {
       this.dataset["state"] = "failed";
@@ -87,20 +87,36 @@ class MalhaMap extends HTMLElement {
     return spec;
   }
 
-  private baseStyle(spec: MapSpec): StyleSpecification | string {
-    if (spec.basemap) return spec.basemap;
-    return { version: 8, sources: {}, layers: [{ id: "paper", type: "background", paint: { "background-color": colour(this, "--page") } }] };
+  // Our own sources and layers, lowest first.
+  private content(spec: MapSpec): { sources: StyleSpecification["sources"]; layers: LayerSpecification[] } {
+    const ink = colour(this, "--text");
+    const paper = colour(this, "--surface");
+    const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1; // a wall is read from the door
+    const sources: StyleSpecification["sources"] = { boundary: { type: "geojson", data: EMPTY } };
+    const layers: LayerSpecification[] = [
+      { id: "boundary:fill", type: "fill", source: "boundary", paint: { "fill-color": paper, "fill-antialias": false } }, // its edge is the line above
+      { id: "boundary:line", type: "line", source: "boundary", paint: { "line-color": colour(this, "--line-input"), "line-width": 1.5 } },
+    ];
+    for (const one of this.held.values()) {
+      const layer = one.spec;
+      if (layer.tiles) sources[layer.id] = { type: "vector", tiles: [new URL(layer.tiles, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")], minzoom: 0, maxzoom: 16 };
+      else sources[layer.id] = { type: "geojson", data: this.collection(one), ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 26, clusterMaxZoom: 12 } : {}) };
+      for (const part of drawn(layer, ink, paper, scale)) layers.push({ ...part, layout: { ...part.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof part);
+    }
+    return { sources, layers };
   }
 
   private build(spec: MapSpec): void {
     this.querySelector("[data-fallback]")?.remove();
     const box = document.createElement("div");
-    box.className = "map-box";
+    box.className = "map-box"; // its colour is the paper: a layer of it would be one more program for the graphics card to make ready
     this.prepend(box);
     const words = spec.words;
+    const own = this.content(spec);
     const map = new LibreMap({
       container: box,
-      style: this.baseStyle(spec),
+      style: spec.basemap ?? { version: 8, sources: own.sources, layers: own.layers },
+      validateStyle: false, // ours is made by our own code, and checking it takes longer than drawing it
       bounds: spec.extent,
       fitBoundsOptions: { padding: 24 },
       attributionControl: false,
@@ -119,7 +135,14 @@ class MalhaMap extends HTMLElement {
     map.addControl(new NavigationControl({ showCompass: false }), "top-right");
     map.addControl(new ScaleControl({ unit: "metric" }), "bottom-left");
     map.addControl(new AttributionControl({ compact: true, customAttribution: words["attribution"] ?? "" }), "bottom-right");
-    map.on("load", () => void this.fill(spec));
+    map.once("load", () => (this.painted = true));
+    map.once("style.load", () => {
+      if (spec.basemap) {
+        for (const [id, source] of Object.entries(own.sources)) map.addSource(id, source);
+        for (const layer of own.layers) map.addLayer(layer);
+      }
+      void this.fill(spec);
+    });
     map.on("movestart", (event) => {
       if (event.originalEvent) this.moved = true;
     });
@@ -134,18 +157,6 @@ class MalhaMap extends HTMLElement {
 
   private async fill(spec: MapSpec): Promise<void> {
     const map = this.map!;
-    const ink = colour(this, "--text");
-    const paper = colour(this, "--surface");
-    const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1; // a wall is read from the door
-    map.addSource("boundary", { type: "geojson", data: EMPTY });
-    map.addLayer({ id: "boundary:fill", type: "fill", source: "boundary", paint: { "fill-color": colour(this, "--surface") } });
-    map.addLayer({ id: "boundary:line", type: "line", source: "boundary", paint: { "line-color": colour(this, "--line-input"), "line-width": 1.5 } });
-    for (const layer of [...spec.layers].sort((a, b) => order(a) - order(b))) {
-      this.held.set(layer.id, { spec: layer, features: new Map(), at: "", on: layer.visible !== false, off: new Set(), loading: false, again: false });
-      if (layer.tiles) map.addSource(layer.id, { type: "vector", tiles: [new URL(layer.tiles, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")], minzoom: 0, maxzoom: 16 });
-      else map.addSource(layer.id, { type: "geojson", data: EMPTY, ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 26, clusterMaxZoom: 12 } : {}) });
-      for (const one of drawn(layer, ink, paper, scale)) map.addLayer({ ...one, layout: { ...one.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof one);
-    }
     this.drawLegend(spec);
     const input = document.getElementById(this.getAttribute("draw") ?? "");
     if (input instanceof HTMLInputElement) {
@@ -158,10 +169,9 @@ class MalhaMap extends HTMLElement {
     if (longitude instanceof HTMLInputElement && latitude instanceof HTMLInputElement) {
       new PlacePicking(map, longitude, latitude, spec.words["picked"] ?? "");
     }
-    const wanted = spec.boundary ? [this.boundary(spec.boundary)] : [];
-    await Promise.all([...wanted, this.begin(spec)]);
+    await Promise.all([this.boundary(), this.begin(spec)]);
     this.removeAttribute("aria-busy");
-    this.dataset["state"] = "drawn";
+    map.once(this.painted ? "idle" : "load", () => (this.dataset["state"] = "drawn")); // its values are on the screen
     this.dispatchEvent(new CustomEvent("malha-map-ready", { bubbles: true }));
     this.goTo();
     if (spec.live) {
@@ -180,16 +190,16 @@ class MalhaMap extends HTMLElement {
     }
   }
 
-  private async boundary(url: string): Promise<void> {
-    const answer = await fetch(url, { credentials: "same-origin" });
-    if (answer.ok) (this.map!.getSource("boundary") as GeoJSONSource).setData((await answer.json()) as GeoJSON.FeatureCollection);
+  private async boundary(): Promise<void> {
+    const found = await this.limits;
+    if (found) this.map!.getSource<GeoJSONSource>("boundary")?.setData(found);
   }
 
   // What can be seen, in one answer; layers that are off come when somebody wants them.
   private async begin(spec: MapSpec): Promise<void> {
     const shown = [...this.held.values()].filter((one) => one.on);
     if (!this.first) {
-      await Promise.all(shown.map((one) => this.load(one)));
+      await Promise.all(shown.filter((one) => !one.at).map((one) => this.load(one)));
       return;
     }
     const found = await this.first;
@@ -221,6 +231,14 @@ class MalhaMap extends HTMLElement {
         // the band of <malha-live> says that nothing is heard; the next change asks again from the same instant
       }
       for (const one of batch) this.waiting.delete(one);
+    }
+  }
+
+  // What came with the page: it is drawn with the map.
+  private keep(found: Together): void {
+    for (const one of this.held.values()) {
+      for (const feature of found.layers[one.spec.id] ?? []) one.features.set(String(feature.id), feature);
+      if (found.layers[one.spec.id]) one.at = found.at;
     }
   }
 
@@ -266,9 +284,13 @@ class MalhaMap extends HTMLElement {
   }
 
   private paint(one: Held): void {
-    (this.map!.getSource(one.spec.id) as GeoJSONSource | undefined)?.setData({ type: "FeatureCollection", features: this.seen(one) });
+    this.map!.getSource<GeoJSONSource>(one.spec.id)?.setData(this.collection(one));
     window.clearTimeout(this.tableTimer);
     this.tableTimer = window.setTimeout(() => this.table(), 300);
+  }
+
+  private collection(one: Held): GeoJSON.FeatureCollection {
+    return { type: "FeatureCollection", features: this.seen(one) };
   }
 
   private layerIds(): string[] {

@@ -1,4 +1,5 @@
 // What the server sends to <malha-map> and <malha-chart>.
+import type * as GeoJSON from "geojson";
 
 export interface LegendItem {
   label: string;
@@ -31,6 +32,13 @@ export interface LayerSpec {
   visible?: boolean;
 }
 
+// Several layers of one moment, features by layer.
+export interface Together {
+  at: string;
+  whole: boolean;
+  layers: Record<string, GeoJSON.Feature<GeoJSON.Geometry, Record<string, unknown>>[]>;
+}
+
 export interface MapSpec {
   extent: [number, number, number, number];
   layers: LayerSpec[];
@@ -39,6 +47,7 @@ export interface MapSpec {
   boundary?: string;
   together?: string; // answers for several layers at once: ?camadas=a,b
   preload?: string; // what is asked of it first, so that the page can ask already
+  first?: Together; // what lies on it, where the page brought it along
   words: Record<string, string>;
 }
 

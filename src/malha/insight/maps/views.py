@@ -30,6 +30,8 @@ from malha.vocabulary.territory.contracts import Boundary, Level
 STREAM = "events/stream"
 #: how long a boundary may be kept
 BOUNDARY_SECONDS = 300
+#: so many things come with a page; more are asked for while it is read
+MOST_BROUGHT = 1500
 #: where the plane draws tiles
 TILES = "tiles/entities/{z}/{x}/{y}?type="
 
@@ -46,7 +48,7 @@ def root(request: HttpRequest) -> str:
     return f"{request.META.get('SCRIPT_NAME', '')}/"
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def page(request: HttpRequest) -> HttpResponse:
     """The map with all that has a place."""
     conn = database.current()
@@ -64,7 +66,7 @@ def words() -> dict[str, str]:
     }  # fmt: skip
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def spec(request: HttpRequest) -> JsonResponse:
     """What `<malha-map>` draws; `?camadas=a,b` only these layers, `?pacotes=1` only those of packs."""
     return JsonResponse(spec_of(request, _keys(request), declared_only="pacotes" in request.GET))
@@ -74,8 +76,11 @@ def _keys(request: HttpRequest) -> list[str]:
     return [key for key in request.GET.get("camadas", "").split(",") if key]
 
 
-def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: bool = False) -> dict[str, Any]:
-    """The specification of a map, for a page that brings it along; `preload` is the address of what it asks for first."""
+def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: bool = False, with_things: bool = False) -> dict[str, Any]:
+    """The specification of a map, for a page that brings it along.
+
+    `preload` is the address of what it asks for first; `with_things`, the page brings that too, as long as it is little.
+    """
     conn, tenant = database.current(), tenant_of(request)
     language = get_language() or "pt-pt"
     found = [(layer, count) for layer, count in service.layers(conn, tenant.id, declared_only=declared_only) if (not wanted or layer.key in wanted) and count]
@@ -87,8 +92,10 @@ def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: 
         layers.append(rules.to_spec(layer, model, language, data=data, tiles=tiles, visible=layer.pack != "" or len(found) < 8))
     extent = tenant.extent or service.extent(conn, tenant.id) or rules.COUNTRY
     answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "live": root(request) + STREAM, "together": reverse("maps:together"), "words": words()}
-    first = ",".join(layer["id"] for layer in layers if layer["visible"] and "data" in layer)
-    answer["preload"] = f"{answer['together']}?camadas={quote(first, safe=',')}" if first else ""
+    first = [layer["id"] for layer in layers if layer["visible"] and "data" in layer]
+    answer["preload"] = f"{answer['together']}?camadas={quote(','.join(first), safe=',')}" if first else ""
+    if first and with_things and sum(count for layer, count in found if layer.key in first) <= MOST_BROUGHT:
+        answer["first"] = _body(service.together(conn, tenant.id, first, record_url=_record_url()))
     if _has_boundary(tenant):
         answer["boundary"] = reverse("maps:boundary")
     if settings.current().basemap_url:
@@ -96,25 +103,32 @@ def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: 
     return answer
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def together(request: HttpRequest) -> HttpResponseBase:
     """The things of the layers `?camadas=a,b` in one answer; `?desde=` only what changed since then. 304 when nothing did."""
     conn, tenant = database.current(), tenant_of(request)
     since = service.parse_since(request.GET.get("desde", ""))
-    record = reverse("records:record", args=["TYPE"]).replace("TYPE", "{type}") + "?id={uri}"
     known = request.headers.get("If-None-Match", "")
-    found = service.together(conn, tenant.id, _keys(request), record_url=record, since=since, known=known)
+    found = service.together(conn, tenant.id, _keys(request), record_url=_record_url(), since=since, known=known)
     if found is None:
         return HttpResponse(status=304, headers={"ETag": known})
-    body = {"at": found.at.isoformat(), "whole": found.whole, "layers": found.layers}
-    response = HttpResponse(json.dumps(body, ensure_ascii=False, separators=(",", ":")), content_type="application/json")
+    response = HttpResponse(json.dumps(_body(found), ensure_ascii=False, separators=(",", ":")), content_type="application/json")
     if since is None:
         response["ETag"] = found.etag
     patch_cache_control(response, private=True, no_cache=True)
     return response
 
 
-@access.requires(Capability.DATA_READ)
+def _record_url() -> str:
+    return reverse("records:record", args=["TYPE"]).replace("TYPE", "{type}") + "?id={uri}"
+
+
+def _body(found: service.Together | None) -> dict[str, Any]:
+    assert found is not None  # only who names an etag is told that nothing changed
+    return {"at": found.at.isoformat(), "whole": found.whole, "layers": found.layers}
+
+
+@access.requires(Capability.DATA_READ, limited=True)
 def features(request: HttpRequest, key: str) -> HttpResponseBase:
     """The things of a layer; `?desde=` only what changed since then. 304 when nothing did."""
     conn, tenant = database.current(), tenant_of(request)
@@ -156,7 +170,7 @@ def boundaries_of(tenant: Tenant) -> list[Boundary]:
     return mine or ([] if tenant.dico else found)
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def boundary(request: HttpRequest) -> HttpResponse:
     """The boundary of the municipality."""
     found = territory.as_geojson(database.current(), boundaries_of(tenant_of(request)), tolerance=0.0001)

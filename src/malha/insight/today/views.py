@@ -13,6 +13,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from malha.context.store import service as store
+from malha.foundation.access import reach
 from malha.foundation.access import service as access_service
 from malha.foundation.access import views as access
 from malha.foundation.access.contracts import Capability, RoleName
@@ -41,7 +42,7 @@ def tenant_of(request: HttpRequest) -> Tenant:
     return tenant
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def home(request: HttpRequest) -> HttpResponseBase:
     """The board; for a tenant without one, the first five steps."""
     conn, tenant = database.current(), tenant_of(request)
@@ -52,13 +53,14 @@ def home(request: HttpRequest) -> HttpResponseBase:
         return first_day(request)
     language = get_language() or "pt-pt"
     chosen = next((one for one in cards if one.key == request.GET.get("indicador")), cards[0] if cards else None)
-    metric_cards.saw(tenant)
+    if principal.reach is None:
+        metric_cards.saw(tenant)
     rules = alerts.list_rules(conn, tenant.id)
     ready, points = metric_cards.in_memory(tenant, cards, charted=chosen, days=CHART_DAYS)
     values = {
         "tenant": tenant, "cards": metric_views.shown(tenant, cards, ready), "waiting": len(ready) < len(cards), "chosen": chosen,
         "chart_spec": presentation.chart(chosen, points, tenant, language) if chosen and points is not None else None,
-        "map_spec": maps.spec_of(request, declared_only=True), "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(rules),
+        "map_spec": maps.spec_of(request, declared_only=True, with_things=True), "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(rules),
         "may_handle": principal.may(Capability.ALERTS_HANDLE), "latest": service.latest(conn, tenant, language), "health": _health(tenant, language),
         "steps_left": sum(not step.done for step in _steps(request, declared, rules)) if principal.may(Capability.TENANT_MANAGE) and not tenant.is_demo else 0,
     }  # fmt: skip
@@ -67,7 +69,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 def _health(tenant: Tenant, language: str) -> list[Health]:
-    key = f"today-health:{tenant.id}:{language}"
+    key = f"today-health:{tenant.id}{reach.mark()}:{language}"
     found: list[Health] | None = cache.get(key)
     if found is None:
         waits: dict[str, float] | None = cache.get(f"today-waits:{tenant.id}")
@@ -79,7 +81,7 @@ def _health(tenant: Tenant, language: str) -> list[Health]:
     return found
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def alarms(request: HttpRequest) -> HttpResponse:
     """The alarms above the fold, by themselves, for whoever stays on the page."""
     conn, tenant = database.current(), tenant_of(request)
@@ -88,7 +90,7 @@ def alarms(request: HttpRequest) -> HttpResponse:
     return render(request, "today/alarms.html", values)
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def latest(request: HttpRequest) -> HttpResponse:
     """The latest records, by themselves."""
     tenant = tenant_of(request)

@@ -19,8 +19,8 @@ def _read(_changed_ns: int) -> dict[str, Any]:
     return manifest
 
 
-def files(entry: str) -> tuple[list[str], list[str]]:
-    """The style sheets and the scripts of `entry`, as paths below /static/. Raises Misconfigured when not built."""
+def files(entry: str) -> tuple[list[str], list[str], list[str]]:
+    """The style sheets and the scripts of `entry`, and what these import, as paths below /static/. Raises Misconfigured when not built."""
     try:
         manifest = _read((DIST / "manifest.json").stat().st_mtime_ns)
     except OSError as reason:
@@ -29,15 +29,18 @@ def files(entry: str) -> tuple[list[str], list[str]]:
     if chunk is None:
         raise Misconfigured(msg("Não há nenhuma entrada “{entry}” em web/src/entries. Corra `./malha assets`."), entry=entry)
     styles: list[str] = []
-    _collect_styles(manifest, f"src/entries/{entry}.ts", styles, set())
-    return styles, [chunk["file"]]
+    imports: list[str] = []
+    _collect(manifest, f"src/entries/{entry}.ts", styles, imports, set())
+    return styles, [chunk["file"]], imports[:-1]
 
 
-def _collect_styles(manifest: dict[str, Any], key: str, into: list[str], seen: set[str]) -> None:
+def _collect(manifest: dict[str, Any], key: str, styles: list[str], imports: list[str], seen: set[str]) -> None:
+    """Add the style sheets and the script of a chunk, after those of what it imports."""
     if key in seen:
         return
     seen.add(key)
     chunk = manifest[key]
     for imported in chunk.get("imports", ()):
-        _collect_styles(manifest, imported, into, seen)
-    into.extend(style for style in chunk.get("css", ()) if style not in into)
+        _collect(manifest, imported, styles, imports, seen)
+    styles.extend(style for style in chunk.get("css", ()) if style not in styles)
+    imports.append(chunk["file"])

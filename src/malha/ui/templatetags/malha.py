@@ -39,13 +39,17 @@ def _zone(place: object) -> ZoneInfo:
 
 @register.simple_tag(takes_context=True)
 def asset(context: Context, entry: str) -> SafeString:
-    """The style sheets and the module of one entry of `web/src/entries`: `{% asset "map" %}`. Twice on a page is once."""
-    styles, scripts = manifest.files(entry)
+    """The style sheets and the module of one entry of `web/src/entries`: `{% asset "map" %}`. Twice on a page is once.
+
+    What the module imports is named too, so that browsers fetch it at once and not when they have read the module.
+    """
+    styles, scripts, imports = manifest.files(entry)
     nonce = context.get("csp_nonce", "")
     done = cast("dict[str, set[str]]", context.render_context).setdefault("malha_assets", set())
     tags = [format_html('<link rel="stylesheet" href="{}" nonce="{}">', static(path), nonce) for path in styles if path not in done]
+    tags += [format_html('<link rel="modulepreload" href="{}" nonce="{}">', static(path), nonce) for path in imports if path not in done]
     tags += [format_html('<script type="module" src="{}" nonce="{}"></script>', static(path), nonce) for path in scripts if path not in done]
-    done.update(styles, scripts)
+    done.update(styles, scripts, imports)
     return mark_safe("\n".join(tags))  # noqa: S308 -- each part was escaped by format_html
 
 
