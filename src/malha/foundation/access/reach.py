@@ -7,6 +7,8 @@ was read is noted part by part, so that a reading under an agreement can be writ
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -109,6 +111,26 @@ def of_scope(scope: Mapping[str, object], tenant_id: int | None) -> Reach | None
     by_category = {name for find in _types_of_category for category in categories for name in find(category, tenant_id)}
     named = frozenset(types) | by_category if types or categories else None
     return Reach(types=named, attributes=frozenset(attributes) or None, area=area if isinstance(area, dict) else None)
+
+
+def allows(entity_type: str, attribute: str = "", *, grain: Grain = Grain.RAW) -> bool:
+    """Whether whoever acts may see anything of a type, or of one attribute of it."""
+    found = parts((entity_type,), grain=grain)
+    return found is None or any(not attribute or part.attributes is None or attribute in part.attributes for part in found)
+
+
+def mark() -> str:
+    """What tells what this reader sees from what another does, for caches; empty where nothing is limited."""
+    whole = current()
+    if whole is None:
+        return ""
+    said = sorted(
+        json.dumps(
+            [sorted(part.types or ()), part.types is None, sorted(part.attributes or ()), part.attributes is None, part.area, part.grain], sort_keys=True
+        )
+        for part in whole
+    )
+    return hashlib.sha256("".join(said).encode()).hexdigest()[:16]
 
 
 def types_of(found: Parts | None) -> frozenset[str] | None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
 
+from malha.context.store import service as store
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import Reach
 from malha.foundation.audit import service as audit
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, SeriesQuery
@@ -32,6 +37,8 @@ from malha.kernel.text import msg
 
 evaluate = evaluation.evaluate
 REPLAY_LIMIT = 500_000
+#: of so many alarms, those are sought that somebody with a limited reach may see
+MOST_LOOKED_AT = 2000
 SYSTEM = Actor("malha")
 
 
@@ -81,24 +88,44 @@ def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
 
 
 def alarms(conn: psycopg.Connection, tenant_id: int, *, statuses: tuple[Status, ...] = queries.ACTIVE, severity: str = "", uri: str = "", limit: int = 100) -> list[Alarm]:  # fmt: skip
-    """Alarms by status: worst and newest first."""
-    return queries.alarms(conn, tenant_id, statuses=statuses, severity=severity, uri=uri, limit=limit)
+    """Alarms by status: worst and newest first; those of things that the reader may see."""
+    if reach.current() is None:
+        return queries.alarms(conn, tenant_id, statuses=statuses, severity=severity, uri=uri, limit=limit)
+    return _seen(conn, tenant_id, queries.alarms(conn, tenant_id, statuses=statuses, severity=severity, uri=uri, limit=MOST_LOOKED_AT))[:limit]
+
+
+def _seen(conn: psycopg.Connection, tenant_id: int, found: Sequence[Alarm]) -> list[Alarm]:
+    """Those of the alarms whose thing and attribute the reader may see."""
+    named = [one for one in found if reach.allows(one.type, one.attribute)]
+    things = store.by_uris(conn, tenant_id, list({one.uri for one in named}))
+    return [one for one in named if one.uri in things]
 
 
 def past(conn: psycopg.Connection, tenant_id: int, uri: str, limit: int = 5) -> list[Alarm]:
     """The last alarms of a thing that ended, or that would have rung."""
-    return queries.alarms(conn, tenant_id, statuses=(Status.ENDED, Status.WOULD_HAVE), uri=uri, limit=limit)
+    return alarms(conn, tenant_id, statuses=(Status.ENDED, Status.WOULD_HAVE), uri=uri, limit=limit)
 
 
 def counts(conn: psycopg.Connection, tenant_id: int) -> dict[str, int]:
     """How many alarms of each status there are."""
-    return queries.counts(conn, tenant_id)
+    if reach.current() is None:
+        return queries.counts(conn, tenant_id)
+    return dict(Counter(str(one.status) for one in alarms(conn, tenant_id, statuses=tuple(Status), limit=MOST_LOOKED_AT)))
+
+
+def open_now(conn: psycopg.Connection, tenant_id: int, parts: tuple[Reach, ...] | None) -> tuple[int, int]:
+    """How many alarms nobody has taken, and the newest one's id (0: none), for a reader of that reach."""
+    if parts is None:
+        return queries.open_now(conn, tenant_id)
+    with reach.limited(parts):
+        found = alarms(conn, tenant_id, statuses=(Status.OPEN,), limit=MOST_LOOKED_AT)
+    return len(found), max((one.id for one in found), default=0)
 
 
 def get(conn: psycopg.Connection, tenant_id: int, alarm_id: int, *, lock: bool = False) -> Alarm:
-    """One alarm. Raises AlarmNotFound."""
+    """One alarm. Raises AlarmNotFound, also where the reader may not see its thing."""
     found = queries.alarm(conn, tenant_id, alarm_id, lock=lock)
-    if found is None:
+    if found is None or (reach.current() is not None and not _seen(conn, tenant_id, [found])):
         raise AlarmNotFound(msg("Esse alarme não existe neste município."))
     return found
 

@@ -44,7 +44,7 @@ def described(request: HttpRequest, alarm: Alarm) -> dict[str, Any]:
     return {"alarm": alarm, "figures": notices.comparison(alarm, language), "since": notices.since(alarm, tenant.zone, time.now(), language)}
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def listing(request: HttpRequest) -> HttpResponse:
     """Alarms that run; those that ended; those that would have rung."""
     conn, tenant = database.current(), tenant_of(request)
@@ -66,7 +66,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, "alerts/list.html", values)
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def alarm(request: HttpRequest, alarm_id: int) -> HttpResponse:
     """One alarm: what, since when, what to do, whom to call, who has it, its story."""
     conn, tenant = database.current(), tenant_of(request)
@@ -101,7 +101,7 @@ def _back(alarm_id: int) -> HttpResponseRedirect:
 
 
 @require_POST
-@access.requires(Capability.ALERTS_HANDLE)
+@access.requires(Capability.ALERTS_HANDLE, limited=True)
 def act(request: HttpRequest, alarm_id: int) -> HttpResponse:
     """*Fico com isto*, give back, end, note."""
     conn, tenant, actor = database.current(), tenant_of(request), actor_of(request)
@@ -122,7 +122,7 @@ def act(request: HttpRequest, alarm_id: int) -> HttpResponse:
     return _back(alarm_id)
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def bell(request: HttpRequest) -> JsonResponse:
     """What the bell says: how many alarms ask for somebody, the newest one, and what else waits for this person."""
     conn, tenant = database.current(), tenant_of(request)
@@ -139,4 +139,4 @@ def alarms_for_bell(request: HttpRequest) -> navigation.Alarms:
     principal, url = access_service.principal(request), reverse("alerts:list")
     if principal.tenant_id is None or not principal.may(Capability.DATA_READ):
         return navigation.Alarms(0, 0, url)
-    return navigation.Alarms(*queries.open_now(database.current(), principal.tenant_id), url)
+    return navigation.Alarms(*service.open_now(database.current(), principal.tenant_id, principal.reach), url)

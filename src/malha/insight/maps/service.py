@@ -10,12 +10,16 @@ from typing import Any
 import psycopg
 import shapely
 
+from malha.context.store import service as store
+from malha.context.store.contracts import MEMBER, PlacedEntity
+from malha.foundation.access import reach
 from malha.insight.maps import queries, rules
 from malha.insight.maps.contracts import Layer, UnknownLayer
 from malha.kernel import time
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
+EVERYWHERE = (-180.0, -90.0, 180.0, 90.0)
 #: more things than this come as tiles
 MOST_FEATURES = 5000
 #: changes are asked for again this far back, because a transaction is dated by its start and seen at its end
@@ -44,7 +48,7 @@ def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
 
 def layers(conn: psycopg.Connection, tenant_id: int, *, declared_only: bool = False) -> list[tuple[Layer, int]]:
     """The layers with how many things lie on each: those of packs first, then one for each other type with a place."""
-    placed = {name: count for name, count, _ in queries.placed(conn, tenant_id)}
+    placed = _counts(conn, tenant_id)
     declared = [layer for layer in queries.layers(conn, tenant_id) if layer.enabled]
     found = [(layer, placed.get(layer.type, 0)) for layer in declared]
     if declared_only:
@@ -52,6 +56,15 @@ def layers(conn: psycopg.Connection, tenant_id: int, *, declared_only: bool = Fa
     drawn = {layer.type for layer in declared}
     others = [name for name in placed if name not in drawn]
     return found + [(rules.of_type(name, models.find(name, tenant_id), index), placed[name]) for index, name in enumerate(others)]
+
+
+def _counts(conn: psycopg.Connection, tenant_id: int) -> dict[str, int]:
+    """How many things of each type have a place; of somebody who may see a part, how many are theirs."""
+    placed = {name: count for name, count, _ in queries.placed(conn, tenant_id) if reach.allows(name, "location")}
+    if reach.current() is None:
+        return placed
+    seen = {name: count for name, count, _ in store.types(conn, tenant_id)}
+    return {name: min(count, seen[name]) for name, count in placed.items() if name in seen}
 
 
 def get(conn: psycopg.Connection, tenant_id: int, key: str) -> Layer:
@@ -63,8 +76,8 @@ def get(conn: psycopg.Connection, tenant_id: int, key: str) -> Layer:
 
 
 def extent(conn: psycopg.Connection, tenant_id: int) -> tuple[float, float, float, float] | None:
-    """The box around everything that has a place, with a margin; None of nothing."""
-    return rules.extent_of(box for _, _, box in queries.placed(conn, tenant_id))
+    """The box around everything that has a place and the reader may see whole types of, with a margin; None of nothing."""
+    return rules.extent_of(box for name, _, box in queries.placed(conn, tenant_id) if reach.allows(name, "location"))
 
 
 def collection(conn: psycopg.Connection, tenant_id: int, layer: Layer, *, record_url: str, since: datetime | None = None) -> Collection:
@@ -74,8 +87,7 @@ def collection(conn: psycopg.Connection, tenant_id: int, layer: Layer, *, record
     """
     count, changed, now = queries.fingerprint(conn, tenant_id, layer.type)
     found = _features(conn, tenant_id, layer, record_url, since)
-    etag = f'"{layer.key}-{count}-{changed.timestamp() if changed else 0}"'
-    return Collection(found, now, since is None, etag)
+    return Collection(found, now, _whole(since), _etag([layer], count, changed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,31 +109,50 @@ def together(
     """
     wanted = [layer for layer in _named(conn, tenant_id, keys) if layer.key in set(keys)]
     count, changed, now = queries.fingerprints(conn, tenant_id, sorted({layer.type for layer in wanted}))
-    etag = f'"{"-".join(layer.key for layer in wanted)}-{count}-{changed.timestamp() if changed else 0}"'
+    etag = _etag(wanted, count, changed)
     if since is None and known == etag:
         return None
     found = {layer.key: _features(conn, tenant_id, layer, record_url.replace("{type}", layer.type), since) for layer in wanted}
-    return Together(found, now, since is None, etag)
+    return Together(found, now, _whole(since), etag)
+
+
+def _etag(wanted: Sequence[Layer], count: int, changed: datetime | None) -> str:
+    return f'"{"-".join(layer.key for layer in wanted)}-{count}-{changed.timestamp() if changed else 0}{reach.mark()}"'
+
+
+def _whole(since: datetime | None) -> bool:
+    """Whether an answer holds all: what somebody limited may see is always told whole, since things move in and out of it."""
+    return since is None or reach.current() is not None
 
 
 def _named(conn: psycopg.Connection, tenant_id: int, keys: Sequence[str]) -> list[Layer]:
     """The layers of packs, and those of types that no pack drew where one is named."""
     declared = [layer for layer in queries.layers(conn, tenant_id) if layer.enabled]
     others = [key.removeprefix(rules.OF_TYPE) for key in keys if key.startswith(rules.OF_TYPE)]
-    return declared + [rules.of_type(name, models.find(name, tenant_id), index) for index, name in enumerate(others)]
+    found = declared + [rules.of_type(name, models.find(name, tenant_id), index) for index, name in enumerate(others)]
+    return [layer for layer in found if reach.allows(layer.type, "location")]
 
 
 def etag(conn: psycopg.Connection, tenant_id: int, layer: Layer) -> str:
     """What the whole layer would be called now, without making it."""
     count, changed, _ = queries.fingerprint(conn, tenant_id, layer.type)
-    return f'"{layer.key}-{count}-{changed.timestamp() if changed else 0}"'
+    return _etag([layer], count, changed)
 
 
 def _features(conn: psycopg.Connection, tenant_id: int, layer: Layer, record_url: str, since: datetime | None) -> list[dict[str, Any]]:
     model = models.find(layer.type, tenant_id)
     names = ["name", *(name for name in dict.fromkeys([layer.attribute, *layer.popup]) if name and name != "name" and rules.drawable(model, name))]
+    if reach.current() is not None:
+        return [_feature(_row(one, names), names, layer, record_url) for one in store.placed(conn, tenant_id, layer.type, EVERYWHERE, limit=MOST_FEATURES)]
     rows = queries.features(conn, tenant_id, layer.type, names, since=since - OVERLAP if since else None, limit=MOST_FEATURES)
     return [_feature(row, names, layer, record_url) for row in rows]
+
+
+def _row(one: PlacedEntity, names: Sequence[str]) -> tuple[int, str, list[float] | None, bytes | None, list[Any]]:
+    """A thing that the store cut to what the reader may see, as a row of `queries.features`."""
+    firsts = [first[0] if isinstance(first := one.attributes.get(name), list) and first else first for name in names]
+    values = [first.get(MEMBER.get(str(first.get("type")), "value")) if isinstance(first, dict) else None for first in firsts]
+    return one.id, one.uri, [one.box[0], one.box[1]] if one.wkb is None else None, one.wkb, values
 
 
 def _feature(row: tuple[int, str, list[float] | None, bytes | None, list[Any]], names: Sequence[str], layer: Layer, record_url: str) -> dict[str, Any]:

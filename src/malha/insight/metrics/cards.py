@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from django.core.cache import cache
 
+from malha.foundation.access import reach
 from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.metrics import service
@@ -81,5 +82,5 @@ def _kept(wanted: Sequence[tuple[str, Callable[[], Any]]], older_than: float) ->
 
 
 def _key(what: str, tenant: Tenant, metric: Metric) -> str:
-    """The same in every process: an indicator that somebody adapts is another."""
-    return f"metric:{tenant.id}:{what}:{hashlib.blake2b(repr(metric).encode(), digest_size=12).hexdigest()}"
+    """The same in every process: an indicator that somebody adapts is another, and so is what somebody else may see of it."""
+    return f"metric:{tenant.id}{reach.mark()}:{what}:{hashlib.blake2b(repr(metric).encode(), digest_size=12).hexdigest()}"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from malha.foundation.access import reach
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Series, SeriesQuery
@@ -27,16 +28,20 @@ def moment(tenant: Tenant) -> datetime:
 
 
 def all_metrics(conn: psycopg.Connection, tenant_id: int, *, home_only: bool = False) -> list[Metric]:
-    """The indicators of a tenant, in order."""
-    return [one for one in queries.metrics(conn, tenant_id) if one.on_home or not home_only]
+    """The indicators of a tenant, in order: those of which the reader may see the values."""
+    return [one for one in queries.metrics(conn, tenant_id) if (one.on_home or not home_only) and _within_reach(one)]
 
 
 def get(conn: psycopg.Connection, tenant_id: int, key: str) -> Metric:
-    """One indicator. Raises UnknownMetric."""
+    """One indicator. Raises UnknownMetric, also where the reader may not see its values."""
     found = queries.metrics(conn, tenant_id, key)
-    if not found:
+    if not found or not _within_reach(found[0]):
         raise UnknownMetric(msg("Não há nenhum indicador “{key}” neste município."), key=key)
     return found[0]
+
+
+def _within_reach(metric: Metric) -> bool:
+    return reach.allows(metric.type, metric.attribute)
 
 
 def add(conn: psycopg.Connection, tenant_id: int, given: Sequence[Metric]) -> int:
@@ -62,7 +67,7 @@ def evaluate(conn: psycopg.Connection, tenant: Tenant, metric: Metric, at: datet
     same a day before.
     """
     now = at or moment(tenant)
-    freshest = queries.freshest(conn, tenant.id, metric.type, metric.attribute)
+    freshest = queries.freshest(conn, tenant.id, metric.type, metric.attribute) if reach.current() is None else None
     evaluator = _now if metric.window is Window.NOW else _window
     return evaluator(tenant, metric, now, freshest)
 

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
 
+from malha.foundation.access import reach
 from malha.foundation.access import views as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as database
@@ -36,12 +37,13 @@ def _property_label(tenant: Tenant, metric: Metric, language: str) -> str:
     return found.label.in_language(language) if found else metric.attribute
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def board(request: HttpRequest) -> HttpResponse:
     """The cards of *Hoje*, all of them, for whoever stays on the page."""
     conn, tenant = database.current(), tenant_of(request)
     found = service.all_metrics(conn, tenant.id, home_only=True)
-    cards.saw(tenant)
+    if reach.current() is None:
+        cards.saw(tenant)
     values = {one.metric.key: one for one in cards.values(conn, tenant, found, older_than=CARD_SECONDS)}
     return render(request, "metrics/cards.html", {"tenant": tenant, "cards": shown(tenant, found, values)})
 
@@ -58,7 +60,7 @@ def shown(tenant: Tenant, found: Sequence[Metric], values: Mapping[str, MetricVa
     ]  # fmt: skip
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def card(request: HttpRequest, key: str) -> HttpResponse:
     """One card of *Hoje*, by itself; empty where the indicator is gone."""
     tenant, language = tenant_of(request), get_language() or "pt-pt"
@@ -70,7 +72,7 @@ def card(request: HttpRequest, key: str) -> HttpResponse:
     return render(request, "ui/components/indicator.html", values)
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def page(request: HttpRequest, key: str) -> HttpResponse:
     """One indicator."""
     tenant, language = tenant_of(request), get_language() or "pt-pt"
@@ -90,7 +92,7 @@ def days_of(request: HttpRequest) -> int:
     return int(given) if given.isdigit() and int(given) in PERIODS else 7
 
 
-@access.requires(Capability.DATA_READ)
+@access.requires(Capability.DATA_READ, limited=True)
 def chart(request: HttpRequest, key: str) -> JsonResponse:
     """An indicator over time, as `<malha-chart>` draws it."""
     tenant, language = tenant_of(request), get_language() or "pt-pt"

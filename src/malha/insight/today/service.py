@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 import psycopg
 
 from malha.context.store import service as store
+from malha.context.store.contracts import EntityQuery, Ordering, StoredEntity
+from malha.foundation.access import reach
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.today import queries
 from malha.insight.today.contracts import Health, Latest
@@ -46,9 +48,22 @@ def is_late(silent: timedelta, usual_seconds: float | None, *, observed: bool) -
 
 
 def latest(conn: psycopg.Connection, tenant: Tenant, language: str, limit: int = 8) -> list[Latest]:
-    """The records that changed last."""
+    """The records that changed last, of those that the reader may see."""
     found = []
-    for uri, name, said, at in queries.latest(conn, tenant.id, limit):
+    rows = queries.latest(conn, tenant.id, limit) if reach.current() is None else _latest_within_reach(conn, tenant.id, limit)
+    for uri, name, said, at in rows:
         model = models.find(name, tenant.id)
         found.append(Latest(uri, name, said or uri.rsplit(":", 1)[-1], at, model.label.in_language(language) if model else name))
     return found
+
+
+def _latest_within_reach(conn: psycopg.Connection, tenant_id: int, limit: int) -> list[tuple[str, str, str | None, datetime]]:
+    """As `queries.latest`, asked of the store, which keeps to what the reader may see."""
+    question = EntityQuery(order=(Ordering(("modifiedAt",), descending=True),), limit=limit)
+    return [(one.uri, one.types[0], _name(one), one.modified_at) for one in store.query(conn, [tenant_id], question).entities]
+
+
+def _name(entity: StoredEntity) -> str | None:
+    name = entity.value("name")
+    said = name.get("pt") or next(iter(name.values()), None) if isinstance(name, dict) else name
+    return str(said) if said else None
