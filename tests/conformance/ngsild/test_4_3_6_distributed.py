@@ -337,3 +337,48 @@ def test_reading_alone_does_not_let_write(broker, source, register, new_tenant):
         token = tokens.issue(conn, settings.SECRET_KEY, subject="client:leitor", tenants=[tenant_id], capabilities=[Capability.DATA_READ])
     refused = broker.post("entities", json=entity(1, nivel=level(5)), headers={"Authorization": f"Bearer {token}"})
     assert (refused.status_code, there.asked) == (403, [])
+
+
+# --- what there is (§5.7.5–5.7.10), and what was (§5.7.3, §5.7.4)
+
+
+def test_5_7_5_types_and_attributes_of_all_sources(broker, source, register):
+    there = source()
+    iri = "https://uri.etsi.org/ngsi-ld/default-context/"
+    there.answers["GET", "/types"] = lambda asked: (
+        (200, [{"id": iri + TYPE, "type": "EntityType", "typeName": TYPE, "attributeNames": ["nivel"]}])
+        if asked.params.get("details")
+        else (200, {"id": "urn:x:list", "type": "EntityTypeList", "typeList": [TYPE, "Ecoponto"]})
+    )
+    info = {"id": iri + TYPE, "type": "EntityTypeInfo", "typeName": TYPE, "entityCount": 3}
+    there.answers["GET", f"/types/{TYPE}"] = (
+        200,
+        {**info, "attributeDetails": [{"id": iri + "nivel", "attributeName": "nivel", "attributeTypes": ["Property"]}]},
+    )
+    there.answers["GET", "/attributes"] = (200, {"id": "urn:x:list", "type": "AttributeList", "attributeList": ["nivel"]})
+    register(there)
+    broker.post("entities?local=true", json=entity(1, peso=level(2)))
+    assert sorted(broker.get("types").json()["typeList"]) == [TYPE, "Ecoponto"]
+    (detail,) = broker.get("types?details=true").json()
+    assert detail["attributeNames"] == ["nivel", "peso"]
+    found = broker.get(f"types/{TYPE}").json()
+    assert (found["entityCount"], sorted(each["attributeName"] for each in found["attributeDetails"])) == (4, ["nivel", "peso"])
+    assert sorted(broker.get("attributes").json()["attributeList"]) == ["nivel", "peso"]
+    assert broker.get("types?local=true").json()["typeList"] == [TYPE]
+    assert broker.get("types/Nada").status_code == 404
+
+
+def test_5_7_3_evolution_over_sources(broker, source, register):
+    there = source()
+    past = {"id": f"urn:x:{TYPE}:1", "type": TYPE, "nivel": [level(5, "08:00"), level(6, "10:00")]}
+    there.answers["GET", f"/temporal/entities/urn:x:{TYPE}:1"] = (200, past)
+    there.answers["GET", "/temporal/entities"] = (200, [past, {**past, "id": f"urn:x:{TYPE}:2"}])
+    register(there, operations=["retrieveTemporal", "queryTemporal"])
+    broker.post("entities?local=true", json=entity(1, nivel=level(7, "09:00")))
+    found = broker.get(f"temporal/entities/urn:x:{TYPE}:1?timerel=after&timeAt=2025-01-01T00:00:00Z").json()
+    assert [one["value"] for one in found["nivel"]] == [5, 7, 6]
+    assert there.asked[-1].params["timerel"] == "after"
+    listed = broker.get("temporal/entities", params={"type": TYPE, "timerel": "after", "timeAt": "2025-01-01T00:00:00Z"})
+    assert sorted(one["id"][-1] for one in listed.json()) == ["1", "2"]
+    local = broker.get(f"temporal/entities/urn:x:{TYPE}:1?local=true&timerel=after&timeAt=2025-01-01T00:00:00Z").json()
+    assert local["nivel"]["value"] == 7 if isinstance(local["nivel"], dict) else [one["value"] for one in local["nivel"]] == [7]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
-from malha.context.federation import batches, gather, operations
+from malha.context.federation import batches, gather, listing, operations
 from malha.context.federation.distribute import Road, distributed
 from malha.context.federation.spread import Verb, purge, written
 
@@ -30,6 +30,10 @@ _ROADS: dict[tuple[str, str], Road] = {
     ("GET", "/entities"): gather.question,
     ("GET", "/entities/{id}"): gather.retrieve,
     ("POST", "/entityOperations/query"): gather.question,
+    ("GET", "/types"): listing.listed(listing.TYPES),
+    ("GET", "/types/{type:path}"): listing.listed(listing.TYPE),
+    ("GET", "/attributes"): listing.listed(listing.ATTRIBUTES),
+    ("GET", "/attributes/{attr:path}"): listing.listed(listing.ATTRIBUTE),
     ("POST", "/entities"): written(Verb("createEntity", whole=True)),
     ("PUT", "/entities/{id}"): written(Verb("replaceEntity", whole=True)),
     ("PATCH", "/entities/{id}"): written(Verb("mergeEntity", fragment=True)),

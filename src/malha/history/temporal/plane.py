@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from malha.context.broker import door, pool
 from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, NotPermitted, ResourceMissing
+from malha.context.federation import past
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import Capability
@@ -37,7 +38,10 @@ def routes() -> list[BaseRoute]:
         ("POST", "/entityOperations/query", consumption.query_by_body),
     ]
     reading = {consumption.retrieve, consumption.query, consumption.query_by_body}
-    ngsild = [Route(ROOT + path, door.guarded(handler, limited=handler in reading, averages=True), methods=[method]) for method, path, handler in table]
+    ngsild = [
+        Route(ROOT + path, door.guarded(past.around(handler) if handler in reading else handler, limited=handler in reading, averages=True), methods=[method])
+        for method, path, handler in table
+    ]
     people = [("/history/series", series), ("/history/values", history_values)]
     return [
         *ngsild,

@@ -1,0 +1,190 @@
+"""Several installations on this machine, each a plane process with a database of its own in one PostgreSQL: for tests and measurements.
+
+`nodes(folder, names)` yields them ready to be asked. The processes are forks of one that has read the code already, so that
+twenty-five of them start in seconds. Not for production: there is no worker and there are no pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from malha.foundation.database import service as database
+from malha.foundation.settings import service as settings
+
+TENANT = "no"
+READY_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One installation: its address, a token for everything of its tenant `no`, and the process that answers."""
+
+    name: str
+    url: str
+    token: str
+    pid: int
+
+    @property
+    def api(self) -> str:
+        """Where its NGSI-LD API is."""
+        return f"{self.url}/{TENANT}/ngsi-ld/v1"
+
+    def kill(self) -> None:
+        """End the process without warning."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
+@contextmanager
+def nodes(folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | None = None) -> Iterator[list[Node]]:
+    """Installations on the PostgreSQL of this process, kept in `folder`; `delays` are seconds that a node takes for each answer.
+
+    Their databases are dropped afterwards.
+    """
+    mark = f"node_{os.getpid()}_"
+    made: list[str] = []
+    server: subprocess.Popen[bytes] | None = None
+    try:
+        with _superuser() as conn:
+            for name in ("template", *names):
+                _folder(folder / name, mark + name)
+            made.append(mark + "template")
+            _create(conn, mark + "template")
+            subprocess.run(  # noqa: S603 -- our own module
+                [sys.executable, "-m", __name__, "template"], env=_environment(folder / "template"), check=True
+            )
+            for name in names:
+                made.append(mark + name)
+                _create(conn, mark + name, mark + "template")
+        spec = [{"name": name, "data": str(folder / name), "delay": (delays or {}).get(name, 0.0)} for name in names]
+        command = [sys.executable, "-m", __name__, "serve", json.dumps(spec)]
+        server = subprocess.Popen(command, env=_environment(folder / "template"), stdout=subprocess.PIPE)  # noqa: S603 -- our own module
+        assert server.stdout is not None
+        lines = [server.stdout.readline() for _ in names]
+        told = {one.name: one for one in (Node(**json.loads(line)) for line in lines)}
+        yield [told[name] for name in names]
+    finally:
+        if server is not None:
+            server.terminate()
+            server.wait(20)
+        with _superuser() as conn:
+            for name in made:
+                conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _superuser() -> psycopg.Connection[Any]:
+    place = database.endpoint()
+    return psycopg.connect(host=place.host, port=place.port, user="postgres", password=place.passwords["postgres"], dbname="postgres", autocommit=True)
+
+
+def _create(conn: psycopg.Connection[Any], name: str, template: str = "template0") -> None:
+    conn.execute(sql.SQL("CREATE DATABASE {} OWNER malha_owner TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    if template == "template0":
+        place = database.endpoint()
+        with psycopg.connect(host=place.host, port=place.port, user="postgres", password=place.passwords["postgres"], dbname=name, autocommit=True) as inside:
+            database.bootstrap(conn, inside, passwords=dict(place.passwords))
+
+
+def _folder(folder: Path, name: str) -> None:
+    """A data folder whose database is another one of the same server."""
+    place = database.endpoint()
+    (folder / "secrets").mkdir(parents=True, exist_ok=True)
+    (folder / "secrets" / "postgres.json").write_text(json.dumps(dict(place.passwords)))
+    told = {"host": place.host, "port": place.port, "database": name, "lake_database": place.lake_database}
+    (folder / "endpoint.json").write_text(json.dumps(told))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALHA_")}
+    return {**kept, "MALHA_DATA": str(folder), "MALHA_INTERNAL_HOSTS": "*=127.0.0.0/8", "DJANGO_SETTINGS_MODULE": "malha.project.settings"}
+
+
+def _template() -> None:
+    """Migrate the database of this process and make its one tenant."""
+    from malha.project import supervisor
+
+    supervisor.migrate()
+    from malha.foundation.tenancy import service as tenancy
+    from malha.foundation.tenancy.contracts import OrganisationKind
+
+    tenancy.create_tenant(slug=TENANT, name="Nó", kind=OrganisationKind.MUNICIPALITY)
+
+
+def _serve(spec: Sequence[Mapping[str, Any]]) -> None:
+    """Fork a process for each node and wait until told to end."""
+    import uvicorn  # noqa: F401 -- read before the forks, for all of them
+
+    from malha.project import plane  # noqa: F401 -- as above
+
+    children = [_fork(one) for one in spec]
+
+    def end(*_: object) -> None:
+        for pid in children:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        signal.pause()
+
+
+def _fork(one: Mapping[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    os.environ["MALHA_DATA"] = str(one["data"])
+    settings.current.cache_clear()
+    database.endpoint.cache_clear()
+    try:
+        asyncio.run(_node(str(one["name"]), float(one["delay"])))
+    finally:
+        os._exit(0)
+
+
+async def _node(name: str, delay: float) -> None:
+    import uvicorn
+
+    from malha.foundation.access.contracts import Capability
+    from malha.foundation.tokens import service as tokens
+    from malha.project import plane
+
+    with database.connect(autocommit=True) as conn:
+        row = conn.execute("SELECT id FROM organisation WHERE slug = %s", [TENANT]).fetchone()
+        assert row is not None
+        token = tokens.issue(conn, settings.secret_key(), subject="client:node", tenants=[row[0]], capabilities=list(Capability))
+    application = plane.application()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if delay and scope["type"] == "http":
+            await asyncio.sleep(delay)
+        await application(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    told = {"name": name, "url": f"http://127.0.0.1:{port}", "token": token, "pid": os.getpid()}
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+    await serving
+
+
+if __name__ == "__main__":
+    _template() if sys.argv[1] == "template" else _serve(json.loads(sys.argv[2]))
