@@ -1,0 +1,364 @@
+"""The parts of `bench/broker.py`: retrieve, create, update, batch, questions; on a database of their own. Prints one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import _bare
+import _storm
+import _town
+import psutil
+from _town import TYPE, Measured, Town, http, load, plain
+
+type Found = tuple[dict[str, Any], bool]
+STORED = 100_000
+THINGS = 1_000
+#: the attribute that partial updates change
+CHANGED = "dissolvedOxygen"
+
+
+class Bench:
+    """Servers that run, and how much is asked of them."""
+
+    def __init__(self, quick: bool, town: Town, port: int, bare: int) -> None:
+        self.quick, self.town, self.port, self.bare = quick, town, port, bare
+        self.runs = 1 if quick else 3
+        self.requests = 3_000 if quick else 10_000
+
+    def pairs(self, name: str, goal: str, ours: Callable[[int], Measured], limit: Callable[[int], Measured], *statuses: int) -> Found:
+        """Ours and the limit one after the other, as often as there are runs; medians, and their ratio."""
+        found = [(ours(run), limit(run)) for run in range(self.runs)]
+        mine, most = _town.median([one.per_s for one, _ in found]), _town.median([other.per_s for _, other in found])
+        figure = {"value": round(mine, 1), "unit": "1/s", "goal": goal, "limit": round(most, 1), "ratio_to_limit": round(mine / most, 3)}
+        figure |= {"spread": [round(one.per_s, 1) for one, _ in found], **found[-1][0].said}
+        return {name: figure}, all(one.only(*statuses) and other.only(200, 201, 204) for one, other in found)
+
+
+def retrieve(bench: Bench) -> Found:
+    """`retrieve_per_s`: one entity by its id, of a hundred thousand."""
+    chance = random.Random(1)
+    numbers = [chance.randrange(STORED) for _ in range(bench.requests)]
+    load(bench.port, [http(bench.town, "GET", f"entities/{uri(n)}") for n in numbers[:300]])
+    load(bench.bare, [plain("GET", f"/entities/{uri(n)}") for n in numbers[:300]])
+
+    def ours(_run: int) -> Measured:
+        measured = load(bench.port, [http(bench.town, "GET", f"entities/{uri(n)}") for n in numbers], keep=[0, 1])
+        for at in (0, 1):
+            said = measured.body(at)
+            assert said["id"] == uri(numbers[at]), said
+            assert said["pm10"]["value"] == level(numbers[at]), said
+        return measured
+
+    return bench.pairs(
+        "retrieve_per_s", ">= 0.7 of limit", ours, lambda _: load(bench.bare, [plain("GET", f"/entities/{uri(n)}") for n in numbers]), 200
+    )  # fmt: skip
+
+
+def create(bench: Bench) -> Found:
+    """`create_per_s`: single creates from ten clients, against one function that writes the same rows."""
+    numbers = Numbers()
+    load(bench.port, [http(bench.town, "POST", "entities", _town.entity(900_000_000 + n)) for n in range(50)], connections=1)
+
+    def ours(run: int) -> Measured:
+        first = run * bench.requests
+        return load(bench.port, [http(bench.town, "POST", "entities", _town.entity(first + n)) for n in range(bench.requests)])
+
+    def limit(run: int) -> Measured:
+        first = 10_000_000 + run * bench.requests
+        return load(bench.bare, [plain("POST", "/entities", numbers.columns(_town.entity(first + n))) for n in range(bench.requests)])
+
+    figures, correct = bench.pairs("create_per_s", ">= 0.5 of limit", ours, limit, 201)
+    if not bench.quick:
+        fifty = load(bench.port, [http(bench.town, "POST", "entities", _town.entity(20_000_000 + n)) for n in range(bench.requests)], connections=50)
+        figures["create_per_s"]["with_50_clients"] = round(fifty.per_s, 1)
+    with owner() as conn:
+        count = conn.execute("SELECT count(*) FROM entity WHERE tenant_id = %s AND uri LIKE %s", [bench.town.id, f"urn:bench:{TYPE}:%"]).fetchone()[0]
+        history = conn.execute(
+            "SELECT count(*) FROM observation_hot h JOIN entity e ON e.tenant_id = h.tenant_id AND e.id = h.entity_id WHERE h.tenant_id = %s AND e.uri = %s",
+            [bench.town.id, f"urn:bench:{TYPE}:1"],
+        ).fetchone()[0]
+    expected = 50 + bench.requests * (2 * bench.runs + (0 if bench.quick else 1))
+    sys.stderr.write(f"{count} of {expected}, {history} rows of history\n")
+    return figures, correct and count == expected and history == 10
+
+
+def update(bench: Bench) -> Found:
+    """`update_per_s`: partial updates of one attribute of a thousand entities, against one function that writes the same rows."""
+    numbers = Numbers()
+
+    def moment(n: int) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_780_000_000 + n))
+
+    def ours(run: int) -> Measured:
+        sent = [
+            http(bench.town, "PATCH", f"entities/urn:bench:{TYPE}:{n % THINGS}/attrs/{CHANGED}", {"value": n + run / 10, "observedAt": moment(run * bench.requests + n)})
+            for n in range(bench.requests)
+        ]
+        return load(bench.port, sent)
+
+    def limit(run: int) -> Measured:
+        sent = [
+            plain("PATCH", f"/entities/urn:bench:{TYPE}:{10_000_000 + n % THINGS}", numbers.change(n + run / 10, moment(run * bench.requests + n)))
+            for n in range(bench.requests)
+        ]
+        return load(bench.bare, sent)
+
+    figures, correct = bench.pairs("update_per_s", ">= 0.5 of limit", ours, limit, 204)
+    last = load(bench.port, [http(bench.town, "GET", f"entities/urn:bench:{TYPE}:7")], connections=1, keep=[0])
+    wanted = max(n for n in range(bench.requests) if n % THINGS == 7) + (bench.runs - 1) / 10
+    return figures, correct and last.body(0)[CHANGED]["value"] == wanted
+
+
+def batch(bench: Bench) -> Found:
+    """`batch_upsert_per_s`: a thousand entities at once, new and then known, against staging and three statements without NGSI-LD."""
+    numbers, new, known, limits = Numbers(), [], [], []
+    size, right = 1_000, True
+    for run in range(max(3, bench.runs)):
+        first = 30_000_000 + run * size
+        bodies = [[_town.entity(first + n) for n in range(size)], [_town.entity(first + n) | {CHANGED: _changed(n)} for n in range(size)]]
+        for times, body in zip((new, known), bodies, strict=True):
+            measured = load(bench.port, [http(bench.town, "POST", "entityOperations/upsert", body)], connections=1)
+            right = right and measured.only(201, 204)
+            times.append(measured.seconds)
+        rows = [numbers.columns(_town.entity(40_000_000 + run * size + n)) for n in range(size)]
+        limits.append(staged(bench.town.id, rows))
+    mine, most = size / _town.median(new), size / _town.median(limits)
+    figure = {
+        "value": round(mine, 1), "unit": "entities/s", "goal": ">= 0.3 of limit and <= 0.15 s", "limit": round(most, 1), "ratio_to_limit": round(mine / most, 3),
+        "seconds_new": round(_town.median(new), 3), "seconds_known": round(_town.median(known), 3), "seconds_limit": round(_town.median(limits), 3), "entities": size,
+    }  # fmt: skip
+    with owner() as conn:
+        row = conn.execute("SELECT count(*), pg_total_relation_size('entity') / (SELECT count(*) FROM entity) FROM entity WHERE uri LIKE 'urn:bench:WaterStation:300_____'").fetchone()
+    return {"batch_upsert_per_s": figure, "bytes_per_entity": {"value": int(row[1]), "unit": "B"}}, right and row[0] == size * max(3, bench.runs)
+
+
+def _changed(n: int) -> dict[str, Any]:
+    return {"type": "Property", "value": n, "observedAt": "2026-05-01T12:00:00Z", "unitCode": "M1"}
+
+
+def staged(tenant_id: int, rows: Sequence[Sequence[Any]]) -> float:
+    """Seconds of `COPY` into a temporary table and three statements: entities, their history, one event."""
+    with owner() as conn:
+        conn.execute("CREATE TEMP TABLE stage (uri text, type int, doc jsonb, place box, attrs int[], datasets int[], moments timestamptz[], nums float8[], txts text[])")
+        conn.commit()
+        begun = time.perf_counter()
+        with conn.cursor().copy("COPY stage FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([row[0], row[1], row[2], row[3], *(_array(part) for part in row[4:9])])
+        conn.execute("INSERT INTO entity (tenant_id, uri, type_id, types, doc, bbox) SELECT %s, uri, type, ARRAY[type], doc, place FROM stage", [tenant_id])
+        conn.execute(
+            "INSERT INTO observation_hot (tenant_id, type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt) "
+            "SELECT e.tenant_id, s.type, e.id, n.attr, n.dataset, n.at, 1, n.num, n.txt FROM stage s JOIN entity e ON e.tenant_id = %s AND e.uri = s.uri "
+            "CROSS JOIN LATERAL unnest(s.attrs, s.datasets, s.moments, s.nums, s.txts) AS n (attr, dataset, at, num, txt)", [tenant_id],
+        )  # fmt: skip
+        conn.execute("INSERT INTO outbox (tenant_id, name, payload) VALUES (%s, 'bench', '{}')", [tenant_id])
+        conn.commit()
+        return time.perf_counter() - begun
+
+
+def _array(values: Sequence[Any]) -> str:
+    return "{" + ",".join("NULL" if value is None else json.dumps(value) if isinstance(value, str) else str(value) for value in values) + "}"
+
+
+class Numbers:
+    """Columns of entities as the bare handlers take them; attributes get any numbers."""
+
+    def columns(self, entity: dict[str, Any]) -> list[Any]:
+        """One entity: id, type, document, box, and its history by column."""
+        rows: list[tuple[int, int, str, float | None, str | None]] = []
+        for at, (_, said) in enumerate((name, said) for name, said in entity.items() if name not in {"id", "type"}):
+            for dataset, one in enumerate(said if isinstance(said, list) else [said]):
+                value = one.get("value", one.get("object"))
+                number = float(value) if isinstance(value, int | float) else None
+                rows.append((at + 1, dataset, "2026-04-01T12:00:00Z", number, None if number is not None else value if isinstance(value, str) else json.dumps(value)))
+        doc = json.dumps({name: said for name, said in entity.items() if name not in {"id", "type"}})
+        x, y = entity["location"]["value"]["coordinates"]
+        return [entity["id"], 1, doc, f"({x},{y}),({x},{y})", *(list(part) for part in zip(*rows, strict=True)), json.dumps({"type": entity["type"], "count": 1})]
+
+    def change(self, value: float, moment: str) -> list[Any]:
+        """One attribute that changes."""
+        change = {CHANGED: {"type": "Property", "value": value, "observedAt": moment, "unitCode": "M1"}}
+        return [json.dumps(change), 5, moment, value, json.dumps({"type": TYPE, "count": 1})]
+
+
+def questions(bench: Bench) -> Found:
+    """`query_p95_ms` and `geo_p95_ms`: type and q, with and without count, and places, over a hundred thousand."""
+    chance, count = random.Random(5), 60 if bench.quick else 200
+    tables: dict[str, list[tuple[str, Callable[[int], bool]]]] = {"plain": [], "count": [], "filterable": [], "near": [], "within": []}
+    for _ in range(count):
+        low, code, far = chance.randrange(60), chance.randrange(CODES), chance.randrange(STORED)
+        both = f"q=pm10>{low};no2<{low + 20}"
+        def holds(n: int, low: int = low) -> bool:
+            return level(n) > low and other(n) < low + 20
+
+        tables["plain"].append((f"entities?type=Reading&{both}&limit=100", holds))
+        tables["count"].append((f"entities?type=Reading&{both}&limit=100&count=true", holds))
+        tables["filterable"].append((f'entities?type=Reading&q=code=="C{code:03}"&limit=100&count=true', lambda n, code=code: n % CODES == code))
+        x, y = _town.place(far)
+        tables["near"].append((f"entities?type=Reading&georel=near;maxDistance==1000&geometry=Point&coordinates=[{x},{y}]&limit=100", lambda n, at=(x, y): metres(at, _town.place(n)) <= 1000))
+        ring = f"[[[{x},{y}],[{x + 0.012:.6f},{y}],[{x + 0.012:.6f},{y + 0.012:.6f}],[{x},{y + 0.012:.6f}],[{x},{y}]]]"
+        tables["within"].append((f"entities?type=Reading&georel=within&geometry=Polygon&coordinates={ring}&limit=100", lambda n, x=x, y=y: x <= _town.place(n)[0] <= x + 0.012 and y <= _town.place(n)[1] <= y + 0.012))
+    found: dict[str, Measured] = {}
+    right = True
+    for name, asked in tables.items():
+        requests = [http(bench.town, "GET", quoted(path)) for path, _ in asked]
+        load(bench.port, requests[:5], connections=1)
+        measured = found[name] = load(bench.port, requests, connections=1, keep=range(5))
+        right = right and measured.only(200) and all(_right(measured, n, asked[n][1]) for n in range(5))
+    return {
+        "query_p95_ms": {
+            "value": round(found["plain"].percentile(0.95), 1), "unit": "ms", "goal": "<= 25; with count <= 80, of a filterable property <= 25", **found["plain"].said,
+            "with_count_p95_ms": round(found["count"].percentile(0.95), 1), "filterable_count_p95_ms": round(found["filterable"].percentile(0.95), 1), "entities": STORED,
+        },
+        "geo_p95_ms": {
+            "value": round(max(found["near"].percentile(0.95), found["within"].percentile(0.95)), 1), "unit": "ms", "goal": "<= 25",
+            "near_p95_ms": round(found["near"].percentile(0.95), 1), "within_p95_ms": round(found["within"].percentile(0.95), 1), "entities": STORED,
+        },
+    }, right  # fmt: skip
+
+
+def _right(measured: Measured, number: int, holds: Callable[[int], bool]) -> bool:
+    """Whether an answer holds as many as an independent look finds, none that should not be there, and their count."""
+    said = {int(one["id"].rpartition(":")[2]) for one in measured.body(number)}
+    total = sum(holds(n) for n in range(STORED))
+    count = measured.header(number, "ngsild-results-count")
+    return len(said) == min(100, total) and all(holds(n) for n in said) and count in {"", str(total)}
+
+
+def metres(a: Sequence[float], b: Sequence[float]) -> float:
+    """How far two places lie apart, on a sphere."""
+    x, y = math.radians(b[0] - a[0]) * math.cos(math.radians((a[1] + b[1]) / 2)), math.radians(b[1] - a[1])
+    return math.hypot(x, y) * 6_371_000
+
+
+def quoted(path: str) -> str:
+    """A path whose question may travel."""
+    return path.replace(" ", "%20").replace('"', "%22").replace(">", "%3E").replace("<", "%3C").replace("[", "%5B").replace("]", "%5D").replace("|", "%7C")
+
+
+CODES = 500
+
+
+def uri(number: int) -> str:
+    """The id of a stored reading."""
+    return f"urn:bench:Reading:{number}"
+
+
+def level(number: int) -> float:
+    """What a stored reading measures."""
+    return float(number * 7919 % 100)
+
+
+def other(number: int) -> float:
+    """What else it measures."""
+    return float(number * 104729 % 90)
+
+
+def fill(tenant_id: int, count: int, kind: str = "Reading", first: int = 0) -> None:
+    """Store readings by the road of loads."""
+    from malha.context.store import service as store
+    from malha.context.store.contracts import Column, EntityTable
+    from malha.foundation.database import service as database
+
+    with database.connect() as conn:
+        for start in range(first, first + count, 10_000):
+            numbers = range(start, min(start + 10_000, first + count))
+            columns = [
+                Column("location", [{"type": "Point", "coordinates": _town.place(n)} for n in numbers], "GeoProperty"),
+                Column("name", [f"Estação {n}" for n in numbers]), Column("code", [f"C{n % CODES:03}" for n in numbers]),
+                Column("pm10", [level(n) for n in numbers], unit="GQ"), Column("no2", [other(n) for n in numbers], unit="GQ"),
+                Column("refStation", [f"urn:bench:Station:{n % 97}" for n in numbers], "Relationship"),
+            ]  # fmt: skip
+            with database.tenant_transaction(conn, [tenant_id]):
+                store.upsert_table(conn, tenant_id, EntityTable(kind, [f"urn:bench:{kind}:{n}" for n in numbers], columns))
+    with owner() as conn:
+        conn.autocommit = True
+        conn.execute("VACUUM ANALYZE entity")
+
+
+def owner() -> Any:
+    """A connection as the owner of the tables."""
+    from malha.foundation.database import service as database
+    from malha.foundation.database.contracts import Role
+
+    return database.connect(Role.OWNER)
+
+
+def make_town(slug: str) -> Town:
+    """A tenant, a client of it and its token."""
+    from malha.foundation.access.contracts import Capability, Principal
+    from malha.foundation.identity import machines
+    from malha.foundation.identity import service as people
+    from malha.foundation.tenancy import service as tenancy
+    from malha.foundation.tenancy.contracts import OrganisationKind
+
+    tenant = tenancy.create_tenant(slug=slug, name=slug.title(), kind=OrganisationKind.MUNICIPALITY)
+    both = (Capability.DATA_READ, Capability.DATA_WRITE)
+    with tenancy.scope(tenant.id):
+        machine, _ = machines.create(tenant.id, name="bench", capabilities=both, types=None, created_by=None)
+    return Town(tenant.id, slug, people.issue_token(Principal(tenant.id, frozenset(both), client_id=machine.client_id)), machine.client_id)
+
+
+@contextmanager
+def place(quick: bool) -> Iterator[Bench]:
+    """A database with a town and its readings, and both servers."""
+    with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
+        Path(folder).chmod(0o755)
+        os.environ |= {"MALHA_DATA": folder, "DJANGO_SETTINGS_MODULE": "malha.project.settings", "MALHA_INTERNAL_HOSTS": "*=127.0.0.1"}
+        from malha.foundation.database import service as database
+        from malha.foundation.database.contracts import Role
+        from malha.project import supervisor
+
+        with supervisor.running_database():
+            supervisor.migrate()
+            town = make_town("ensaio")
+            fill(town.id, STORED)
+            with owner() as conn:
+                conn.execute(_bare.FUNCTIONS)
+            bare = {"BENCH_DSN": database.dsn(Role.OWNER), "BENCH_TENANT": str(town.id), "PYTHONPATH": str(_town.HERE)}
+            with _town.server("--factory", "malha.project.plane:application") as (port, process), _town.server("_bare:app", **bare) as (limit, _):
+                bench = Bench(quick, town, port, limit)
+                bench.plane = psutil.Process(process.pid)  # type: ignore[attr-defined]
+                yield bench
+
+
+PARTS: dict[str, Callable[[Bench], Found]] = {
+    "retrieve": retrieve, "create": create, "update": update, "batch": batch, "questions": questions, "storm": lambda bench: _storm.storm(bench, make_town),
+    "neighbours": lambda bench: _storm.neighbours(bench, make_town),
+}  # fmt: skip
+
+
+def main() -> None:
+    """`python bench/_broker.py [--quick] [part …]`"""
+    given = argparse.ArgumentParser()
+    given.add_argument("--quick", action="store_true")
+    given.add_argument("parts", nargs="*")
+    asked = given.parse_args()
+    figures: dict[str, Any] = {}
+    correct = True
+    with place(asked.quick) as bench:
+        for name, part in PARTS.items():
+            if asked.parts and name not in asked.parts:
+                continue
+            begun = time.perf_counter()
+            found, right = part(bench)
+            sys.stderr.write(f"{name}: {time.perf_counter() - begun:.1f} s, {'right' if right else 'WRONG'}: {json.dumps(found)}\n")
+            figures |= found
+            correct = correct and right
+        figures["plane_memory_mb"] = {"value": round(bench.plane.memory_info().rss / 1e6, 1), "unit": "MB"}  # type: ignore[attr-defined]
+    sys.stdout.write(json.dumps({"figures": figures, "correct": correct}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

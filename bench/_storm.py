@@ -1,0 +1,119 @@
+"""Notifications and neighbours: the parts of `bench/broker.py` where others wait."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import _town
+import psutil
+from _town import Measured, Town, http, load
+
+if TYPE_CHECKING:
+    from _broker import Bench
+
+SUBSCRIPTIONS, PER_SECOND = 1_000, 200
+RECEIVERS = _town.HERE.parent / "src" / "malha" / "context" / "subscriptions" / "tests" / "receivers.py"
+WORKER = "import threading, django; django.setup(); from malha.context.subscriptions import runner; runner.run(threading.Event())"
+QUIET = 74
+
+
+class Receivers:
+    """A receiver in a process of its own, on the core of the load."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, str(RECEIVERS), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        psutil.Process(self.process.pid).cpu_affinity([_town.LOAD_CORE])
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{json.loads(self.process.stdout.readline())[0]}/good"
+
+    def report(self) -> list[list[Any]]:
+        """What came since the last report."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("report\n")
+        self.process.stdin.flush()
+        got: list[list[Any]] = json.loads(self.process.stdout.readline())["got"]
+        return got
+
+
+def storm(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any], bool]:
+    """`notification_p99_ms`: a thousand subscriptions, 200 updates a second; from when an update is due until its receiver has the notification."""
+    from malha.context.subscriptions import service as subscriptions
+    from malha.foundation.database import service as database
+    from malha.vocabulary.contexts import service as contexts
+
+    town, receivers, count = make_town("avisada"), Receivers(), PER_SECOND * (10 if bench.quick else 60)
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        for n in range(SUBSCRIPTIONS):
+            said = {"type": "Subscription", "entities": [{"type": "Bin", "id": f"urn:bench:Bin:{n}"}], "notification": {"endpoint": {"uri": receivers.url}}}
+            subscriptions.create(conn, town.id, f"client:{town.client}", said, contexts.CORE)
+    load(bench.port, [http(town, "POST", "entityOperations/upsert", [{"id": f"urn:bench:Bin:{n}", "type": "Bin", "level": 0} for n in range(SUBSCRIPTIONS)])], connections=1)
+    sent = [http(town, "PATCH", f"entities/urn:bench:Bin:{n % SUBSCRIPTIONS}/attrs/level", {"value": n + 1}) for n in range(count)]
+    with _town.pinned(sys.executable, "-c", WORKER) as worker:
+        time.sleep(3)
+        got = wait_for(receivers, SUBSCRIPTIONS)
+        process = psutil.Process(worker.pid)
+        cpu, plane = process.cpu_times(), bench.plane.cpu_times()  # type: ignore[attr-defined]
+        measured = load(bench.port, sent, connections=20, rate=PER_SECOND)
+        got = wait_for(receivers, count)
+        after, plane_after = process.cpu_times(), bench.plane.cpu_times()  # type: ignore[attr-defined]
+        memory = process.memory_info().rss / 1e6
+    arrived = {int(value) - 1: at for at, _, _, value in got}
+    # the load began when its first request was due; the clocks of all processes of a machine are one
+    start = measured.started
+    times = sorted((arrived[n] - (start + n / PER_SECOND)) * 1000 for n in arrived)
+    right = measured.only(204) and len(got) == count and len(arrived) == count
+    figure = {
+        "value": round(times[int(len(times) * 0.99)], 1) if times else None, "unit": "ms", "goal": "<= 250, none lost", "p50_ms": round(times[len(times) // 2], 1), "p95_ms": round(times[int(len(times) * 0.95)], 1),
+        "updates": count, "received": len(arrived), "repeated": len(got) - len(arrived), "update_p99_ms": round(measured.percentile(0.99), 1), "dispatcher_memory_mb": round(memory, 1),
+        "dispatcher_cpu_ms": round((after.user + after.system - cpu.user - cpu.system) * 1000 / count, 2),
+        "plane_cpu_ms": round((plane_after.user + plane_after.system - plane.user - plane.system) * 1000 / count, 2),
+    }  # fmt: skip
+    receivers.process.stdin.close()  # type: ignore[union-attr]
+    return {"notification_p99_ms": figure}, right
+
+
+def wait_for(receivers: Receivers, count: int, seconds: float = 60) -> list[list[Any]]:
+    """What comes until `count` have, and a little longer."""
+    got: list[list[Any]] = []
+    end = time.monotonic() + seconds
+    while len(got) < count and time.monotonic() < end:
+        time.sleep(0.2)
+        got += receivers.report()
+    time.sleep(0.3)
+    return got + receivers.report()
+
+
+def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any], bool]:
+    """`noisy_neighbour_factor`: p95 of 74 quiet tenants while one floods, over their p95 without it."""
+    if bench.quick:
+        return {}, True
+    towns = [make_town(f"quieta-{n:02}") for n in range(QUIET)]
+    for town in towns:
+        load(bench.port, [http(town, "POST", "entities", _town.entity(0))], connections=1)
+    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(20 * 100)]
+    alone = load(bench.port, quiet, connections=20, rate=100)
+    flood = [http(bench.town, "GET", "entities?type=Reading&q=pm10%3E50&limit=100") for _ in range(100_000)]
+    ended = threading.Event()
+
+    def pour() -> None:
+        while not ended.is_set():
+            load(bench.port, flood[:500], connections=50)
+
+    thread = threading.Thread(target=pour)
+    thread.start()
+    time.sleep(3)
+    beside: Measured = load(bench.port, quiet, connections=20, rate=100)
+    ended.set()
+    thread.join()
+    factor = beside.percentile(0.95) / alone.percentile(0.95)
+    figure = {
+        "value": round(factor, 2), "unit": "x", "goal": "<= 1.5", "quiet_p95_ms": round(alone.percentile(0.95), 1), "flooded_p95_ms": round(beside.percentile(0.95), 1), "tenants": QUIET + 1,
+    }  # fmt: skip
+    return {"noisy_neighbour_factor": figure}, alone.only(200) and beside.only(200)
