@@ -34,7 +34,7 @@ class Bench:
     def __init__(self, quick: bool, town: Town, port: int, bare: int) -> None:
         self.quick, self.town, self.port, self.bare = quick, town, port, bare
         self.runs = 1 if quick else 3
-        self.requests = 3_000 if quick else 10_000
+        self.requests = int(os.environ.get("BENCH_REQUESTS", "3000" if quick else "10000"))
 
     def pairs(self, name: str, goal: str, ours: Callable[[int], Measured], limit: Callable[[int], Measured], *statuses: int) -> Found:
         """Ours and the limit one after the other, as often as there are runs; medians, and their ratio."""
@@ -102,7 +102,12 @@ def update(bench: Bench) -> Found:
 
     def ours(run: int) -> Measured:
         sent = [
-            http(bench.town, "PATCH", f"entities/urn:bench:{TYPE}:{n % THINGS}/attrs/{CHANGED}", {"value": n + run / 10, "observedAt": moment(run * bench.requests + n)})
+            http(
+                bench.town,
+                "PATCH",
+                f"entities/urn:bench:{TYPE}:{n % THINGS}/attrs/{CHANGED}",
+                {"value": n + run / 10, "observedAt": moment(run * bench.requests + n)},
+            )
             for n in range(bench.requests)
         ]
         return load(bench.port, sent)
@@ -139,7 +144,9 @@ def batch(bench: Bench) -> Found:
         "seconds_new": round(_town.median(new), 3), "seconds_known": round(_town.median(known), 3), "seconds_limit": round(_town.median(limits), 3), "entities": size,
     }  # fmt: skip
     with owner() as conn:
-        row = conn.execute("SELECT count(*), pg_total_relation_size('entity') / (SELECT count(*) FROM entity) FROM entity WHERE uri LIKE 'urn:bench:WaterStation:300_____'").fetchone()
+        row = conn.execute(
+            "SELECT count(*), pg_total_relation_size('entity') / (SELECT count(*) FROM entity) FROM entity WHERE uri LIKE 'urn:bench:WaterStation:300_____'"
+        ).fetchone()
     return {"batch_upsert_per_s": figure, "bytes_per_entity": {"value": int(row[1]), "unit": "B"}}, right and row[0] == size * max(3, bench.runs)
 
 
@@ -150,7 +157,9 @@ def _changed(n: int) -> dict[str, Any]:
 def staged(tenant_id: int, rows: Sequence[Sequence[Any]]) -> float:
     """Seconds of `COPY` into a temporary table and three statements: entities, their history, one event."""
     with owner() as conn:
-        conn.execute("CREATE TEMP TABLE stage (uri text, type int, doc jsonb, place box, attrs int[], datasets int[], moments timestamptz[], nums float8[], txts text[])")
+        conn.execute(
+            "CREATE TEMP TABLE stage (uri text, type int, doc jsonb, place box, attrs int[], datasets int[], moments timestamptz[], nums float8[], txts text[])"
+        )
         conn.commit()
         begun = time.perf_counter()
         with conn.cursor().copy("COPY stage FROM STDIN") as copy:
@@ -181,10 +190,19 @@ class Numbers:
             for dataset, one in enumerate(said if isinstance(said, list) else [said]):
                 value = one.get("value", one.get("object"))
                 number = float(value) if isinstance(value, int | float) else None
-                rows.append((at + 1, dataset, "2026-04-01T12:00:00Z", number, None if number is not None else value if isinstance(value, str) else json.dumps(value)))
+                rows.append(
+                    (at + 1, dataset, "2026-04-01T12:00:00Z", number, None if number is not None else value if isinstance(value, str) else json.dumps(value))
+                )
         doc = json.dumps({name: said for name, said in entity.items() if name not in {"id", "type"}})
         x, y = entity["location"]["value"]["coordinates"]
-        return [entity["id"], 1, doc, f"({x},{y}),({x},{y})", *(list(part) for part in zip(*rows, strict=True)), json.dumps({"type": entity["type"], "count": 1})]
+        return [
+            entity["id"],
+            1,
+            doc,
+            f"({x},{y}),({x},{y})",
+            *(list(part) for part in zip(*rows, strict=True)),
+            json.dumps({"type": entity["type"], "count": 1}),
+        ]
 
     def change(self, value: float, moment: str) -> list[Any]:
         """One attribute that changes."""
@@ -199,6 +217,7 @@ def questions(bench: Bench) -> Found:
     for _ in range(count):
         low, code, far = chance.randrange(60), chance.randrange(CODES), chance.randrange(STORED)
         both = f"q=pm10>{low};no2<{low + 20}"
+
         def holds(n: int, low: int = low) -> bool:
             return level(n) > low and other(n) < low + 20
 
@@ -206,9 +225,19 @@ def questions(bench: Bench) -> Found:
         tables["count"].append((f"entities?type=Reading&{both}&limit=100&count=true", holds))
         tables["filterable"].append((f'entities?type=Reading&q=code=="C{code:03}"&limit=100&count=true', lambda n, code=code: n % CODES == code))
         x, y = _town.place(far)
-        tables["near"].append((f"entities?type=Reading&georel=near;maxDistance==1000&geometry=Point&coordinates=[{x},{y}]&limit=100", lambda n, at=(x, y): metres(at, _town.place(n)) <= 1000))
+        tables["near"].append(
+            (
+                f"entities?type=Reading&georel=near;maxDistance==1000&geometry=Point&coordinates=[{x},{y}]&limit=100",
+                lambda n, at=(x, y): metres(at, _town.place(n)) <= 1000,
+            )
+        )
         ring = f"[[[{x},{y}],[{x + 0.012:.6f},{y}],[{x + 0.012:.6f},{y + 0.012:.6f}],[{x},{y + 0.012:.6f}],[{x},{y}]]]"
-        tables["within"].append((f"entities?type=Reading&georel=within&geometry=Polygon&coordinates={ring}&limit=100", lambda n, x=x, y=y: x <= _town.place(n)[0] <= x + 0.012 and y <= _town.place(n)[1] <= y + 0.012))
+        tables["within"].append(
+            (
+                f"entities?type=Reading&georel=within&geometry=Polygon&coordinates={ring}&limit=100",
+                lambda n, x=x, y=y: x <= _town.place(n)[0] <= x + 0.012 and y <= _town.place(n)[1] <= y + 0.012,
+            )
+        )
     found: dict[str, Measured] = {}
     right = True
     for name, asked in tables.items():

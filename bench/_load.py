@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
             self.need = -1
             self.load.answered(self, self.status, answer)
 
-    def connection_lost(self, reason: Exception | None) -> None:
+    def connection_lost(self, _reason: Exception | None) -> None:
         """The server closed: what was on its way failed."""
         if self.number >= 0:
             self.load.answered(self, 0, b"", usable=False)

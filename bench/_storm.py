@@ -53,7 +53,11 @@ def storm(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any
         for n in range(SUBSCRIPTIONS):
             said = {"type": "Subscription", "entities": [{"type": "Bin", "id": f"urn:bench:Bin:{n}"}], "notification": {"endpoint": {"uri": receivers.url}}}
             subscriptions.create(conn, town.id, f"client:{town.client}", said, contexts.CORE)
-    load(bench.port, [http(town, "POST", "entityOperations/upsert", [{"id": f"urn:bench:Bin:{n}", "type": "Bin", "level": 0} for n in range(SUBSCRIPTIONS)])], connections=1)
+    load(
+        bench.port,
+        [http(town, "POST", "entityOperations/upsert", [{"id": f"urn:bench:Bin:{n}", "type": "Bin", "level": 0} for n in range(SUBSCRIPTIONS)])],
+        connections=1,
+    )
     sent = [http(town, "PATCH", f"entities/urn:bench:Bin:{n % SUBSCRIPTIONS}/attrs/level", {"value": n + 1}) for n in range(count)]
     with _town.pinned(sys.executable, "-c", WORKER) as worker:
         time.sleep(3)

@@ -110,13 +110,23 @@ class Measured:
     @property
     def said(self) -> dict[str, Any]:
         """For the report."""
-        return {"p50_ms": round(self.percentile(0.5), 2), "p95_ms": round(self.percentile(0.95), 2), "p99_ms": round(self.percentile(0.99), 2), "requests": self.count}
+        return {
+            "p50_ms": round(self.percentile(0.5), 2),
+            "p95_ms": round(self.percentile(0.95), 2),
+            "p99_ms": round(self.percentile(0.99), 2),
+            "requests": self.count,
+        }
+
+
+def on_core(number: int) -> list[str]:
+    """What to put before a command that is to run on one core."""
+    return ["taskset", "-c", str(number % (os.cpu_count() or 1))]
 
 
 def load_process() -> subprocess.Popen[bytes]:
     """A process of `_load.py` on the other core."""
     return subprocess.Popen(
-        [sys.executable, str(HERE / "_load.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE % (os.cpu_count() or 1)})
+        [*on_core(LOAD_CORE), sys.executable, str(HERE / "_load.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )  # fmt: skip
 
 
@@ -132,8 +142,8 @@ def load(port: int, requests: Sequence[bytes], connections: int = 10, rate: floa
 def pinned(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process on the core of the servers."""
     process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=None if os.environ.get("BENCH_LOUD") else subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+        [*on_core(SERVER_CORE), *command], env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=None if os.environ.get("BENCH_LOUD") else subprocess.DEVNULL,
     )  # fmt: skip
     try:
         yield process
@@ -144,7 +154,7 @@ def pinned(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes
 
 @contextmanager
 def server(*arguments: str, **environment: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """uvicorn with an application, on the core of the servers, once it answers. (port, process)"""
+    """Uvicorn with an application, on the core of the servers, once it answers. (port, process)"""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

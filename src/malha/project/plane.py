@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from malha.context.broker import express, pool
 from malha.context.broker import plane as broker
-from malha.context.broker import pool
 from malha.context.federation import plane as federation
 from malha.context.federation import wire
 from malha.context.live import hub
@@ -56,11 +56,13 @@ def routes() -> list[BaseRoute]:
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     """Streams end when the process is asked to (the server waits for them), connections close with it."""
     before = _end_streams_on(signal.SIGTERM, signal.SIGINT)
+    await express.open_lane()
     try:
         yield
     finally:
         hub.stop_all()
         await wire.close()
+        await express.close_lane()
         pool.close()
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -86,14 +88,17 @@ def _end_streams_on(*numbers: signal.Signals) -> dict[signal.Signals, Any]:
 class TenantPath:
     """Take the tenant's step off the path: `/<slug>/ngsi-ld/…` reaches the same routes with `scope["malha.slug"]`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, straight: Callable[[Scope], ASGIApp | None]) -> None:
+        self.app, self.straight = app, straight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             slug, _, rest = scope["path"].removeprefix("/").partition("/")
             if slug not in PREFIXES and rest.partition("/")[0] in PREFIXES:
                 scope = {**scope, "path": f"/{rest}", "root_path": f"/{slug}", "malha.slug": slug}
+            if (straight := self.straight(scope)) is not None:
+                await straight(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
 
@@ -106,4 +111,5 @@ def belongs_to_plane(path: str) -> bool:
 def application() -> ASGIApp:
     """The plane as an ASGI callable."""
     reach.provide_categories(models.types_of_theme)
-    return TenantPath(Starlette(routes=routes(), lifespan=lifespan, exception_handlers={404: broker.not_found, 405: broker.not_allowed}))
+    app = Starlette(routes=routes(), lifespan=lifespan, exception_handlers={404: broker.not_found, 405: broker.not_allowed})
+    return TenantPath(app, broker.straight(federation.around))

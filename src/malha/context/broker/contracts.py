@@ -79,6 +79,12 @@ class TooManyRequests(BrokerError):
     slug, status, etsi = "too-many-requests", 429, "TooManyRequests"
 
 
+class Busy(BrokerError):
+    """More wait than can be served soon; `seconds` says when to come back."""
+
+    slug, status, etsi = "busy", 503, "InternalError"
+
+
 class ResourceMissing(BrokerError):
     """Nothing of that name is there for this reader."""
 

@@ -15,7 +15,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import auth, pool, reading, tenants
-from malha.context.broker.contracts import ERRORS, ETSI_BY_SLUG, Asked, BadRequestData, BrokerError, Failures, NotPermitted, TooComplex, TooManyRequests, Unfit
+from malha.context.broker.contracts import (
+    ERRORS,
+    ETSI_BY_SLUG,
+    Asked,
+    BadRequestData,
+    BrokerError,
+    Busy,
+    Failures,
+    NotPermitted,
+    TooComplex,
+    TooManyRequests,
+    Unfit,
+)
 from malha.context.broker.quota import Quota
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access import reach
@@ -24,7 +36,7 @@ from malha.foundation.agreements import service as agreements
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
-from malha.kernel.errors import MalhaError
+from malha.kernel.errors import MalhaError, Unavailable
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.contracts import ContextNotAvailable, ContextToFetch, UnusableContext
@@ -72,8 +84,8 @@ def problem(error: MalhaError, request: Request) -> Response:
     if isinstance(error, Unfit):
         body["findings"] = faults(error, tongue)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
-    if isinstance(error, TooManyRequests):
-        headers["Retry-After"] = str(error.params["seconds"])
+    if isinstance(error, TooManyRequests | Busy | Unavailable):
+        headers["Retry-After"] = str(error.params.get("seconds", 1))
     return Response(msgspec.json.encode(body), status_code=error.status, media_type="application/problem+json", headers=headers)
 
 
@@ -138,9 +150,9 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     limited = bool(request.scope.get("malha.limited"))
     who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method, limited=limited)
     assert who.tenant_id is not None
-    if wait := _quota().wait_seconds(who.tenant_id):
+    if not request.scope.get("malha.counted") and (wait := _quota().wait_seconds(who.tenant_id)):
         raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=math.ceil(wait))
-    request.scope["malha.principal"] = who
+    request.scope["malha.principal"], request.scope["malha.counted"] = who, True
     reach.narrow(None if reach.only_types(who.reach) else who.reach)
     if tenant is not None:
         tenant[:] = [who.tenant_id]

@@ -11,12 +11,14 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import attributes, changes, checking, door, linked, projection, reading, rendering
+from malha.context.broker import attributes, changes, checking, door, express, linked, projection, reading, rendering
 from malha.context.broker.changes import Changed
 from malha.context.broker.contracts import AlreadyExists, Asked, BadRequestData, InvalidRequest, MethodNotAllowed, ResourceMissing
+from malha.context.store import express as express_store
 from malha.context.store import service as store
-from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, StoredEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, StoredEntity, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.context.store.table import usable_uri
+from malha.foundation.access.contracts import Capability
 from malha.foundation.language import service as language
 from malha.kernel.text import msg
 from malha.kernel.time import now
@@ -24,13 +26,16 @@ from malha.vocabulary.contexts import service as contexts
 
 _REPLACE = WriteOptions(mode=WriteMode.REPLACE)
 _ATTRIBUTES = WriteOptions(mode=WriteMode.ATTRIBUTES)
-type Work = Callable[[psycopg.Connection[Any], Asked, StoredEntity], Response]
+#: what a request makes of an entity, from its state alone
+type Plan = Callable[[Asked, StoredEntity], tuple[EntityDocument, Changed]]
 
 
 async def retrieve(request: Request) -> Response:
     """GET /entities/{id}"""
     uri = uri_of(request)
     projection.check_parameters(request, projection.RETRIEVE)
+    if (response := await _retrieve_at_once(request, uri)) is not None:
+        return response
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[list[StoredEntity], rendering.Wanted, linked.Joined]:
         want = rendering.wanted(request, who.context)
@@ -39,6 +44,21 @@ async def retrieve(request: Request) -> Response:
 
     (found,), want, joined = await door.read(request, work)
     return written(found, want, joined)
+
+
+async def _retrieve_at_once(request: Request, uri: str) -> Response | None:
+    """`retrieve` on the express lane; None where that road does not lead there."""
+    here = express.lane()
+    if here is None or "join" in request.query_params or (who := express.asked(here, request, Capability.DATA_READ)) is None:
+        return None
+    row = await express.named(here, who, uri)
+    try:
+        stored = None if row is None else express_store.stored(here.memory, row)
+    except express.NotAtHand:
+        return None
+    want = rendering.wanted(request, who.context)
+    return written(door.shown(who, _within(who, uri, stored, request)), want, linked.Joined())
+
 
 
 def written(found: StoredEntity, want: rendering.Wanted, joined: linked.Joined) -> Response:
@@ -68,9 +88,17 @@ def _name(request: Request, who: Asked) -> str:
 
 def _found(conn: psycopg.Connection[Any], who: Asked, uri: str, request: Request | None = None, *, lock: bool = False) -> StoredEntity:
     """The entity, when the principal reaches it and it is of the types that the request names."""
-    entity = store.retrieve(conn, who.tenant_id, uri, lock=lock)
+    return _within(who, uri, store.retrieve(conn, who.tenant_id, uri, lock=lock), request)
+
+
+def _within(who: Asked, uri: str, entity: StoredEntity | None, request: Request | None) -> StoredEntity:
+    """The entity when the principal reaches it and it is of the types that the request names. Raises EntityNotFound."""
     wish = request.query_params.get("type", "") if request else ""
-    if not door.within_reach(who, entity.types) or (wish and not store.type_holds(store.rename_in_types(wish, who.context.expand), entity.types)):
+    if (
+        entity is None
+        or not door.within_reach(who, entity.types)
+        or (wish and not store.type_holds(store.rename_in_types(wish, who.context.expand), entity.types))
+    ):
         raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
     return entity
 
@@ -88,19 +116,38 @@ async def create(request: Request) -> Response:
     payload = reading.entity_body(await reading.body_of(request))
     source = reading.source_of(request, media, payload)
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[str, str]:
+    def sound(conn: psycopg.Connection[Any], who: Asked) -> tuple[EntityDocument, str]:
         doc = reading.document(payload, who.context, tenant_id=who.tenant_id)
         door.require_reach(who, doc.types)
         check_expiry(doc)
         doc = checking.completed(conn, who, doc)
-        warning = checking.checked(conn, who, doc)
+        return doc, checking.checked(conn, who, doc)
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[str, str]:
+        doc, warning = sound(conn, who)
         if store.exists(conn, who.tenant_id, doc.uri) or not _stored(store.upsert_documents(conn, who.tenant_id, [doc])).created:
             raise AlreadyExists(msg("Já existe uma entidade “{uri}”."), uri=doc.uri)
         return doc.uri, warning
 
-    uri, warning = await door.write(request, source, work)
+    uri, warning = await _create_at_once(request, source, sound) or await door.write(request, source, work)
     headers = {"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/entities/{quote(uri, safe=':')}"}
     return Response(status_code=201, headers=headers | ({"NGSILD-Warning": warning} if warning else {}))
+
+
+async def _create_at_once(
+    request: Request, source: Any, sound: Callable[[psycopg.Connection[Any], Asked], tuple[EntityDocument, str]]
+) -> tuple[str, str] | None:  # fmt: skip
+    """(URI, warning) of the entity made on the express lane; None where nothing was made and the usual road says why."""
+    here = express.lane()
+    if here is None or here.memory is None or (who := express.asked(here, request, Capability.DATA_WRITE, source)) is None:
+        return None
+    try:
+        doc, warning = sound(here.memory, who)
+        params = express_store.make(here.memory, who.tenant_id, doc)
+    except (express.NotAtHand, UnusableEntity):
+        return None
+    made = await here.fetch(express_store.MADE, params)
+    return (doc.uri, warning) if made and made[0] is not None else None
 
 
 def check_expiry(doc: EntityDocument) -> None:
@@ -109,8 +156,8 @@ def check_expiry(doc: EntityDocument) -> None:
         raise BadRequestData(msg("O expiresAt da entidade já passou."))
 
 
-async def _edit(request: Request, edit: Callable[[dict[str, Any]], Work]) -> Response:
-    uri = uri_of(request)
+async def _fragment_of(request: Request, uri: str) -> tuple[dict[str, Any], Any]:
+    """The body of an edit and its @context as sent. Raises BadRequestData for one that says nothing, or is about another entity."""
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
     if not isinstance(payload, dict):
@@ -120,38 +167,73 @@ async def _edit(request: Request, edit: Callable[[dict[str, Any]], Work]) -> Res
         raise BadRequestData(msg("O pedido não diz o que muda."))
     if payload.get("id", uri) != uri:
         raise BadRequestData(msg("O “id” do corpo não é o do endereço."))
-    run = edit(payload)
+    return payload, source
+
+
+async def _edit(request: Request, edit: Callable[[dict[str, Any]], Plan]) -> Response:
+    uri = _uri(request)
+    payload, source = await _fragment_of(request, uri)
+    plan = edit(payload)
+    if (response := await _edit_at_once(request, source, uri, plan)) is not None:
+        return response
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        return run(conn, who, _found(conn, who, uri, None if request.method == "PUT" and "attr" not in request.path_params else request, lock=True))
+        entity = _found(conn, who, uri, request, lock=True)
+        doc, changed = plan(who, entity)
+        return _partly(_write(conn, who, entity, doc, changed), changed, who)
 
     return await door.write(request, source, work)
 
 
-def _write(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity, doc: EntityDocument, changed: Changed) -> Response:
-    """Store what changes of an entity, checked by its model as it will be. 204, with a warning where the model has one."""
+async def _edit_at_once(request: Request, source: Any, uri: str, plan: Plan) -> Response | None:
+    """An edit on the express lane: read, work out, and write where nobody changed the same meanwhile; None where that road does not lead there."""
+    here = express.lane()
+    if here is None or here.memory is None or (who := express.asked(here, request, Capability.DATA_WRITE, source)) is None:
+        return None
+    row = await express.named(here, who, uri)
+    if row is None:
+        return None
+    try:
+        entity = _within(who, uri, express_store.stored(here.memory, row), request)
+        doc, changed = plan(who, entity)
+        response = _partly(_checked(here.memory, who, entity, doc, changed), changed, who)
+        params = express_store.edit(here.memory, who.tenant_id, row, dataclass_replace(doc, attributes=changed.attributes), _ATTRIBUTES)
+    except (express.NotAtHand, UnusableEntity):
+        return None
+    if not params:
+        return None if params is None else response
+    done = await here.fetch(express_store.EDITED, params)
+    return response if done and done[0] else None
+
+
+def _checked(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity, doc: EntityDocument, changed: Changed) -> Response:
+    """204 for an entity that its model lets through as it will be, with a warning where the model has one."""
     after = {**entity.attributes, **changed.attributes}
     warning = checking.checked(conn, who, dataclass_replace(doc, attributes={n: a for n, a in after.items() if a is not None}))
-    change = dataclass_replace(doc, attributes=changed.attributes)
-    if changed.attributes or doc.scopes or doc.expires_at or doc.gone or doc.types != entity.types:
-        _stored(store.upsert_documents(conn, who.tenant_id, [change], _ATTRIBUTES))
     return Response(status_code=204, headers={"NGSILD-Warning": warning} if warning else {})
+
+
+def _write(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity, doc: EntityDocument, changed: Changed) -> Response:
+    """Store what changes of an entity, checked by its model as it will be."""
+    response = _checked(conn, who, entity, doc, changed)
+    if changed.attributes or doc.scopes or doc.expires_at or doc.gone or doc.types != entity.types:
+        _stored(store.upsert_documents(conn, who.tenant_id, [dataclass_replace(doc, attributes=changed.attributes)], _ATTRIBUTES))
+    return response
 
 
 async def replace(request: Request) -> Response:
     """PUT /entities/{id}: the whole entity; createdAt stays."""
+    uri = _uri(request)
+    payload, source = await _fragment_of(request, uri)
 
-    def edit(payload: dict[str, Any]) -> Work:
-        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
-            doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity)
-            doc = checking.completed(conn, who, doc)
-            warning = checking.checked(conn, who, doc)
-            _stored(store.upsert_documents(conn, who.tenant_id, [doc], _REPLACE))
-            return Response(status_code=204, headers={"NGSILD-Warning": warning} if warning else {})
+    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
+        entity = _found(conn, who, uri, lock=True)
+        doc = checking.completed(conn, who, reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity))
+        warning = checking.checked(conn, who, doc)
+        _stored(store.upsert_documents(conn, who.tenant_id, [doc], _REPLACE))
+        return Response(status_code=204, headers={"NGSILD-Warning": warning} if warning else {})
 
-        return run
-
-    return await _edit(request, edit)
+    return await door.write(request, source, work)
 
 
 async def merge(request: Request) -> Response:
@@ -160,13 +242,13 @@ async def merge(request: Request) -> Response:
     if observed_at:
         attributes.instant("observedAt", observed_at)
 
-    def edit(payload: dict[str, Any]) -> Work:
-        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
+    def edit(payload: dict[str, Any]) -> Plan:
+        def plan(who: Asked, entity: StoredEntity) -> tuple[EntityDocument, Changed]:
             said = in_language(payload, entity, who, lang) if lang else payload
             doc = reading.document(said, who.context, tenant_id=who.tenant_id, kept=entity, nulls=True, deep=True)
-            return _write(conn, who, entity, doc, changes.merge(entity.attributes, doc.attributes, observed_at=observed_at))
+            return doc, changes.merge(entity.attributes, doc.attributes, observed_at=observed_at)
 
-        return run
+        return plan
 
     return await _edit(request, edit)
 
@@ -188,15 +270,15 @@ async def append(request: Request) -> Response:
         raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
     keep = "noOverwrite" in options
 
-    def edit(payload: dict[str, Any]) -> Work:
-        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
+    def edit(payload: dict[str, Any]) -> Plan:
+        def plan(who: Asked, entity: StoredEntity) -> tuple[EntityDocument, Changed]:
             doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity)
             changed = changes.append(entity.attributes, doc.attributes, overwrite=not keep)
             if doc.scopes and entity.scopes and keep:
                 doc = dataclass_replace(doc, scopes=())
-            return _partly(_write(conn, who, entity, doc, changed), changed, who)
+            return doc, changed
 
-        return run
+        return plan
 
     return await _edit(request, edit)
 
@@ -204,16 +286,16 @@ async def append(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """PATCH /entities/{id}/attrs: replace attributes whole, add new ones, take away those without value."""
 
-    def edit(payload: dict[str, Any]) -> Work:
-        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
+    def edit(payload: dict[str, Any]) -> Plan:
+        def plan(who: Asked, entity: StoredEntity) -> tuple[EntityDocument, Changed]:
             doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity, nulls=True)
             changed = changes.update(entity.attributes, doc.attributes)
             if (doc.scopes or "scope" in doc.gone) and not entity.scopes:
                 doc = dataclass_replace(doc, scopes=(), gone=doc.gone - {"scope"})
                 changed.left["scope"] = changes.MISSING
-            return _partly(_write(conn, who, entity, doc, changed), changed, who)
+            return doc, changed
 
-        return run
+        return plan
 
     return await _edit(request, edit)
 
@@ -232,8 +314,8 @@ def _partly(otherwise: Response, changed: Changed, who: Asked) -> Response:
 async def change_attribute(request: Request) -> Response:
     """PATCH /entities/{id}/attrs/{attr}: change members of one attribute (§5.6.4)."""
 
-    def edit(payload: dict[str, Any]) -> Work:
-        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
+    def edit(payload: dict[str, Any]) -> Plan:
+        def plan(who: Asked, entity: StoredEntity) -> tuple[EntityDocument, Changed]:
             name = _attribute(request, who)
             dataset = _dataset(payload.get("datasetId"))
             current = _instance(entity, name, dataset)
@@ -244,10 +326,9 @@ async def change_attribute(request: Request) -> Response:
                 del after[dataset]
             else:
                 after[dataset] = changes.partial(current, read)
-            doc = EntityDocument(entity.uri, entity.types, {})
-            return _write(conn, who, entity, doc, Changed({name: changes.whole(after)}))
+            return EntityDocument(entity.uri, entity.types, {}), Changed({name: changes.whole(after)})
 
-        return run
+        return plan
 
     return await _edit(request, edit)
 
@@ -271,8 +352,8 @@ def _fragment(payload: Mapping[str, Any], current: Mapping[str, Any]) -> dict[st
 async def replace_attribute(request: Request) -> Response:
     """PUT /entities/{id}/attrs/{attr}: replace one attribute that is there."""
 
-    def edit(payload: dict[str, Any]) -> Work:
-        def run(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity) -> Response:
+    def edit(payload: dict[str, Any]) -> Plan:
+        def plan(who: Asked, entity: StoredEntity) -> tuple[EntityDocument, Changed]:
             name = _attribute(request, who)
             body = {key: value for key, value in payload.items() if key != "@context"}
             dataset = _dataset(body.get("datasetId"))
@@ -281,9 +362,9 @@ async def replace_attribute(request: Request) -> Response:
                 str(request.path_params["attr"]), body, attributes.kinds_of(entity.types[0], who.tenant_id).get(name)
             )
             after = changes.instances(entity.attributes[name]) | changes.instances(read)
-            return _write(conn, who, entity, EntityDocument(entity.uri, entity.types, {}), Changed({name: changes.whole(after)}))
+            return EntityDocument(entity.uri, entity.types, {}), Changed({name: changes.whole(after)})
 
-        return run
+        return plan
 
     return await _edit(request, edit)
 

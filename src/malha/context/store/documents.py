@@ -30,7 +30,7 @@ def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequen
     """Write entities; see `service.upsert_documents`. The same URI twice is applied in order."""
     total = WriteOutcome()
     for part in _rounds(docs):
-        outcome = _Round(conn, tenant_id, options).write(part)
+        outcome = Round(conn, tenant_id, options).write(part)
         total = WriteOutcome(
             total.created + outcome.created, total.updated + outcome.updated, total.unchanged + outcome.unchanged,
             total.observations + outcome.observations, total.refused + outcome.refused,
@@ -52,7 +52,7 @@ def _rounds(docs: Sequence[EntityDocument]) -> Iterable[list[EntityDocument]]:
         yield part
 
 
-class _Round:
+class Round:
     """One pass over entities that are all different."""
 
     def __init__(self, conn: psycopg.Connection[Any], tenant_id: int, options: WriteOptions) -> None:
@@ -73,7 +73,7 @@ class _Round:
         old: list[Change] = []
         for doc in good:
             current = self.current.get(doc.uri)
-            change = self._change(doc, current)
+            change = self.change(doc, current)
             if current is None:
                 new.append(change or Change(doc.uri, "{}", [self.types[t] for t in doc.types]))
             elif change is not None:
@@ -117,7 +117,13 @@ class _Round:
         self.units = names.numbers(self.conn, "unit", {str(i["unitCode"]) for _, i in found if i.get("unitCode")})
         self.datasets = names.numbers(self.conn, "attribute_dataset", {str(i["datasetId"]) for _, i in found if i.get("datasetId")})
 
-    def _change(self, doc: EntityDocument, current: Current | None) -> Change | None:
+    def read(self, doc: EntityDocument) -> None:
+        """Prepare for one document. Raises UnusableEntity."""
+        _check_document(doc)
+        self._name([doc])
+
+    def change(self, doc: EntityDocument, current: Current | None) -> Change | None:
+        """What the entity becomes, None where nothing of it changes; rows of history are gathered."""
         before = state.whole(current.extra[0], current.extra[1]) if current else {}
         self.stamp = format_instant(self.moment) if current else ""
         after: dict[str, Any] = {}
@@ -282,13 +288,18 @@ class _Round:
         for doc in docs:
             if doc.uri in touched:
                 by_type.setdefault(doc.types[0], []).append(doc)
-        instants: dict[str, list[datetime]] = {}
+        instants: dict[str, list[str]] = {}
         for uri, row in (*self.rows, *self.late):
-            instants.setdefault(uri, []).append(datetime.fromisoformat(row.observed_at))
+            instants.setdefault(uri, []).append(row.observed_at)
         for type_, group in by_type.items():
-            moments = [moment for doc in group for moment in instants.get(doc.uri, ())] or [self.moment]
             attributes = sorted({name for doc in group for name in doc.attributes})
-            announce.changed(self.conn, self.tenant_id, type_, [ids[doc.uri] for doc in group], attributes, min(moments), max(moments), self.options)
+            first, last = self.period([moment for doc in group for moment in instants.get(doc.uri, ())])
+            announce.changed(self.conn, self.tenant_id, type_, [ids[doc.uri] for doc in group], attributes, first, last, self.options)
+
+    def period(self, instants: Sequence[str]) -> tuple[datetime, datetime]:
+        """From when to when these instants (ISO 8601) are; the moment of writing where there are none."""
+        moments = [datetime.fromisoformat(instant) for instant in instants] or [self.moment]
+        return min(moments), max(moments)
 
 
 def instances(attribute: object) -> list[dict[str, Any]]:

@@ -54,6 +54,11 @@ def retrieve(conn: psycopg.Connection[Any], tenant_id: int, uri: str, *, lock: b
     return found[0]
 
 
+def entity_of_row(conn: psycopg.Connection[Any], row: Sequence[Any]) -> StoredEntity:
+    """The entity in a row of COLUMNS, for a reader without limits."""
+    return _entities(conn, [tuple(row)])[0]
+
+
 def exists(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> bool:
     """Whether the entity is there."""
     return state.execute(conn, f"SELECT 1 FROM entities e WHERE e.tenant_id = %s AND e.uri = %s AND {ALIVE}", [tenant_id, uri]).fetchone() is not None

@@ -214,13 +214,17 @@ def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, r
     """Append rows of history."""
     if not rows:
         return
-    execute(conn, OBSERVE, {
-        "tenant": tenant_id, "run": run_id, "types": array_of([r.type_id for r in rows]), "entities": array_of([r.entity_id for r in rows]),
-        "attrs": array_of([r.attr_id for r in rows]), "datasets": array_of([r.dataset_id for r in rows]), "instants": array_of([r.observed_at for r in rows]),
-        "kinds": array_of([int(r.kind) for r in rows]), "nums": array_of([r.num for r in rows], repr), "txts": array_of_text([r.txt for r in rows]),
-        "units": array_of([r.unit_id for r in rows]), "rows": array_of([r.row_no for r in rows]), "ops": array_of([int(r.op) for r in rows]),
-        "untimed": array_of([r.untimed for r in rows]),
-    })  # fmt: skip
+    execute(conn, OBSERVE, {"tenant": tenant_id, "run": run_id, "entities": array_of([r.entity_id for r in rows])} | history_columns(rows))
+
+
+def history_columns(rows: Sequence[Observation]) -> dict[str, str]:
+    """Rows of history by column, each an array as text."""
+    return {
+        "types": array_of([r.type_id for r in rows]), "attrs": array_of([r.attr_id for r in rows]), "datasets": array_of([r.dataset_id for r in rows]),
+        "instants": array_of([r.observed_at for r in rows]), "kinds": array_of([int(r.kind) for r in rows]), "nums": array_of([r.num for r in rows], repr),
+        "txts": array_of_text([r.txt for r in rows]), "units": array_of([r.unit_id for r in rows]), "rows": array_of([r.row_no for r in rows]),
+        "ops": array_of([int(r.op) for r in rows]), "untimed": array_of([r.untimed for r in rows]),
+    }  # fmt: skip
 
 
 def known(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> dict[int, tuple[Any, ...]]:

@@ -1,0 +1,147 @@
+"""The express lane: requests that need one or two statements of the database run in the event loop itself, without a thread.
+
+Who asks, the words and the rules of the tenant come from memory; where memory has no answer (NotAtHand) the request takes the usual
+road, which asks the database and so fills it. Source of the figures: docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
+from weakref import WeakKeyDictionary
+
+import psycopg
+from starlette.requests import Request
+
+from malha.context.broker import door, pool
+from malha.context.broker.contracts import Asked, Busy
+from malha.context.store import express as store
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.kernel.text import msg
+from malha.vocabulary.contexts.contracts import ContextToFetch
+
+SIZE = 8
+#: requests that may wait for a connection before others are told to come back
+WAITING = 500
+WAIT_SECONDS = 10.0
+_IDLE = psycopg.pq.TransactionStatus.IDLE
+
+
+class NotAtHand(Exception):
+    """Memory has no answer; the database has to be asked."""
+
+
+class _Memory:
+    """Stands where a connection is expected, for work that finds everything remembered."""
+
+    def __init__(self, info: SimpleNamespace) -> None:
+        self.info = info
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotAtHand(name)
+
+
+class Lane:
+    """A few connections of one event loop."""
+
+    def __init__(self) -> None:
+        self.idle: list[psycopg.AsyncCursor[Any]] = []
+        self.room = asyncio.Semaphore(SIZE)
+        self.waiting = 0
+        self.dsn = database.dsn(Role.APP)
+        self.memory: psycopg.Connection[Any] | None = None
+
+    async def fetch(self, statement: str, params: Any) -> tuple[Any, ...] | None:
+        """The first row of one statement, which is a transaction of its own. Raises Busy, and what the database says."""
+        if self.room.locked():
+            await self._wait()
+        else:
+            await self.room.acquire()
+        try:
+            cursor = self.idle.pop() if self.idle else (await self._connect()).cursor()
+            try:
+                await cursor.execute(statement, params)
+                return await cursor.fetchone()
+            finally:
+                if cursor.connection.closed or cursor.connection.pgconn.transaction_status != _IDLE:
+                    await cursor.connection.close()
+                else:
+                    self.idle.append(cursor)
+        finally:
+            self.room.release()
+
+    async def _wait(self) -> None:
+        """Wait for room, unless so many do already that it would not come soon."""
+        if self.waiting >= WAITING:
+            raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1)
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self.room.acquire()
+        except TimeoutError as reason:
+            raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1) from reason
+        finally:
+            self.waiting -= 1
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        conn = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, prepare_threshold=1)
+        await conn.execute(f"SET statement_timeout = '{pool.STATEMENT_SECONDS}s'")
+        return conn
+
+    async def open(self) -> None:
+        """Make the first connection, whose names are those of all."""
+        conn = await self._connect()
+        info = SimpleNamespace(host=conn.info.host, port=conn.info.port, dbname=conn.info.dbname)
+        self.memory = cast("psycopg.Connection[Any]", _Memory(info))
+        self.idle.append(conn.cursor())
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for cursor in self.idle:
+            await cursor.connection.close()
+        self.idle.clear()
+
+
+_lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, Lane] = WeakKeyDictionary()
+
+
+async def open_lane() -> None:
+    """Open the lane of this event loop, at the start of the plane. Without a database it stays closed."""
+    lane = Lane()
+    try:
+        await lane.open()
+    except psycopg.OperationalError:
+        return
+    _lanes[asyncio.get_running_loop()] = lane
+
+
+async def close_lane() -> None:
+    """Close the lane of this event loop."""
+    lane = _lanes.pop(asyncio.get_running_loop(), None)
+    if lane is not None:
+        await lane.close()
+
+
+def lane() -> Lane | None:
+    """The lane of this event loop, None where it has none."""
+    return _lanes.get(asyncio.get_running_loop())
+
+
+def asked(here: Lane, request: Request, capability: Capability, source: Any = None) -> Asked | None:
+    """Who asks, with a right that is required, where memory tells and nothing limits what they see; else None."""
+    assert here.memory is not None
+    try:
+        who = door.asked(here.memory, request, source)
+    except (NotAtHand, ContextToFetch):
+        return None
+    who.principal.require(capability)
+    return who if reach.current() is None else None
+
+
+async def named(here: Lane, who: Asked, uri: str) -> store.Row | None:
+    """The row of an entity, None where there is none."""
+    return await here.fetch(store.NAMED, (who.tenant_id, uri))
