@@ -49,7 +49,7 @@ async def retrieve(request: Request) -> Response:
 async def _retrieve_at_once(request: Request, uri: str) -> Response | None:
     """`retrieve` on the express lane; None where that road does not lead there."""
     here = express.lane()
-    if here is None or "join" in request.query_params or (who := express.asked(here, request, Capability.DATA_READ)) is None:
+    if here is None or here.memory is None or "join" in request.query_params or (who := express.asked(here, request, Capability.DATA_READ)) is None:
         return None
     row = await express.named(here, who, uri)
     try:
@@ -129,7 +129,8 @@ async def create(request: Request) -> Response:
             raise AlreadyExists(msg("Já existe uma entidade “{uri}”."), uri=doc.uri)
         return doc.uri, warning
 
-    uri, warning = await _create_at_once(request, source, sound) or await door.write(request, source, work)
+    made = await _create_at_once(request, source, sound)
+    uri, warning = made if made is not None else await door.write(request, source, work)
     headers = {"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/entities/{quote(uri, safe=':')}"}
     return Response(status_code=201, headers=headers | ({"NGSILD-Warning": warning} if warning else {}))
 

@@ -31,7 +31,7 @@ def client():
 
         def of(tenant, **token):
             one = TestClient(made.app, base_url="http://localhost", headers={"Authorization": f"Bearer {issue(tenant.id, **token)}"})
-            one.base_url = f"http://localhost/{tenant.slug}/ngsi-ld/v1/"
+            one.base_url, one.portal = f"http://localhost/{tenant.slug}/ngsi-ld/v1/", made.portal
             return one
 
         made.of, made.issue = of, issue

@@ -1,0 +1,199 @@
+"""The express lane answers as the usual road does, and writes the same."""
+
+import asyncio
+
+import httpx
+import pytest
+from django.conf import settings
+
+from malha.context.broker import auth, express, pool
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.tokens import service as tokens
+from malha.project import plane
+
+THING = {
+    "id": "urn:x:Thing:1", "type": "Thing", "name": "Praça", "level": {"type": "Property", "value": 1, "observedAt": "2026-11-20T10:00:00Z", "unitCode": "CEL"},
+    "both": [{"type": "Property", "value": 1, "datasetId": "urn:x:a"}, {"type": "Property", "value": 2, "datasetId": "urn:x:b"}],
+    "place": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.6, 41.1]}},
+}  # fmt: skip
+AT = "entities/urn:x:Thing:1"
+#: verb, path, body
+WALK = [
+    ("POST", "entities", THING),
+    ("POST", "entities", THING),
+    ("GET", AT, None),
+    ("GET", AT + "?options=keyValues", None),
+    ("GET", AT + "?attrs=level", None),
+    ("GET", AT + "?attrs=nothing", None),
+    ("GET", AT + "?type=Other", None),
+    ("GET", AT + "?join=inline", None),
+    ("GET", AT + "?unknown=1", None),
+    ("GET", "entities/urn:x:Thing:2", None),
+    ("GET", "entities/no-uri", None),
+    ("PATCH", AT + "/attrs/level", {"value": 2, "observedAt": "2026-11-20T11:00:00Z"}),
+    ("PATCH", AT + "/attrs/level", {"value": 2, "observedAt": "2026-11-20T11:00:00Z"}),
+    ("PATCH", AT + "/attrs/level", {"value": 9, "observedAt": "2026-11-20T09:00:00Z"}),
+    ("PATCH", AT + "/attrs/both", {"value": 7, "datasetId": "urn:x:b"}),
+    ("PATCH", AT + "/attrs/nothing", {"value": 2}),
+    ("PATCH", AT + "/attrs/level", {"type": "Relationship", "object": "urn:x"}),
+    ("PATCH", AT + "/attrs/place", {"value": {"type": "Point", "coordinates": [-8.7, 41.2]}}),
+    ("PATCH", AT + "/attrs", {"level": {"type": "Property", "value": 3}, "other": {"type": "Property", "value": 4}}),
+    ("POST", AT + "/attrs", {"more": {"type": "Property", "value": 5}}),
+    ("POST", AT + "/attrs?options=noOverwrite", {"more": {"type": "Property", "value": 6}, "name": "Rua"}),
+    ("PATCH", AT, {"level": {"value": 8}, "name": "Largo"}),
+    ("PATCH", AT + "/attrs", {"other": "urn:ngsi-ld:null"}),
+    ("POST", "entities", {"id": "urn:x:Thing:3", "type": "Thing", "bad": {"type": "Property"}}),
+    ("POST", "entities", {"id": "urn:x:Thing:4", "type": "Thing", "scope": "/a/b"}),
+    ("GET", "entities/urn:x:Thing:4", None),
+    ("GET", AT, None),
+]
+
+
+def run(tenant, work, **token):
+    """Run `work(client)` on a plane whose lane is open."""
+    auth.forget()
+    with database.connect(autocommit=True) as conn:
+        key = tokens.issue(
+            conn, settings.SECRET_KEY, subject="client:test", tenants=[tenant.id], capabilities=(Capability.DATA_READ, Capability.DATA_WRITE), **token
+        )
+
+    async def inside():
+        await express.open_lane()
+        try:
+            transport = httpx.ASGITransport(plane.application(), raise_app_exceptions=False)
+            async with httpx.AsyncClient(
+                transport=transport, base_url=f"http://localhost/{tenant.slug}/ngsi-ld/v1/", headers={"Authorization": f"Bearer {key}"}, timeout=30
+            ) as client:  # fmt: skip
+                return await work(client)
+        finally:
+            await express.close_lane()
+
+    try:
+        return asyncio.run(inside())
+    finally:
+        pool.close()
+
+
+def kept(tenant):
+    """What a walk left behind: documents without stamps, history, events."""
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        stamps = "'createdAt', 'modifiedAt'"
+        docs = conn.execute(f"SELECT uri, doc - ARRAY[{stamps}], name_key, scopes FROM entities ORDER BY uri").fetchall()
+        history = conn.execute(
+            "SELECT a.name, h.kind, h.num, h.txt, h.op, h.dataset_id <> 0, h.unit_id IS NOT NULL, h.received_at = h.observed_at FROM observation_hot h JOIN attribute a ON a.id = h.attr_id "
+            "ORDER BY h.seq"
+        ).fetchall()
+        events = conn.execute("SELECT payload - 'ids' - 'observed_from' - 'observed_to', jsonb_array_length(payload -> 'ids') FROM outbox WHERE tenant_id = %s ORDER BY seq", [tenant.id]).fetchall()  # fmt: skip
+    return [(uri, without_stamps(doc), key, scopes) for uri, doc, key, scopes in docs], sorted(history, key=str), events
+
+
+def without_stamps(thing):
+    if isinstance(thing, dict):
+        return {key: without_stamps(value) for key, value in thing.items() if key not in {"createdAt", "modifiedAt"}}
+    return [without_stamps(each) for each in thing] if isinstance(thing, list) else thing
+
+
+async def walk(client):
+    await client.get("entities/urn:x:Thing:0")  # the first request fills the memory
+    answers = []
+    for verb, path, body in WALK:
+        answer = await client.request(verb, path, json=body)
+        answers.append((verb, path, answer.status_code, answer.headers.get("content-type"), answer.headers.get("location"), answer.text))
+    return answers
+
+
+def test_both_roads_answer_and_write_the_same(new_tenant, monkeypatch):
+    usual, quick, taken = new_tenant(), new_tenant(), []
+    with monkeypatch.context() as patched:
+        patched.setattr(express, "lane", lambda: None)
+        expected = run(usual, walk)
+    fetch = express.Lane.fetch
+
+    async def counted(lane, statement, params):
+        taken.append(statement)
+        return await fetch(lane, statement, params)
+
+    monkeypatch.setattr(express.Lane, "fetch", counted)
+    found = run(quick, walk)
+    assert [tuple(str(part).replace(quick.slug, usual.slug) for part in one) for one in found] == [tuple(map(str, one)) for one in expected]
+    assert kept(quick) == kept(usual)
+    made, edited = (sum(f"entity_{what}(" in one for one in taken) for what in ("made", "edited"))
+    assert made, "creates took the usual road"
+    assert edited >= 3, "edits took the usual road"
+
+
+def test_nobody_is_overwritten(new_tenant):
+    tenant = new_tenant()
+
+    async def work(client):
+        body = {
+            "id": "urn:x:Thing:1",
+            "type": "Thing",
+            **{f"a{n}": {"type": "Property", "value": 0} for n in range(10)},
+            "sum": {"type": "Property", "value": {"x": 0}},
+        }
+        assert (await client.post("entities", json=body)).status_code == 201
+        answers = await asyncio.gather(
+            *(client.patch(f"{AT}/attrs/a{n % 10}", json={"value": n}) for n in range(40)),
+            *(client.patch(AT, json={"sum": {"value": {f"m{n}": n}}}) for n in range(20)),
+        )
+        assert {answer.status_code for answer in answers} == {204}
+        return (await client.get(AT + "?options=keyValues")).json()
+
+    found = run(tenant, work)
+    assert set(found["sum"]) == {"x", *(f"m{n}" for n in range(20))}
+    assert all(found[f"a{n}"] % 10 == n for n in range(10))
+
+
+def test_a_tenant_sees_and_changes_its_own_only(new_tenant):
+    mine, theirs = new_tenant(), new_tenant()
+
+    async def make(client):
+        return (await client.post("entities", json=THING)).status_code
+
+    async def look(client):
+        await client.get(AT)
+        seen = (await client.get(AT)).status_code
+        changed = (await client.patch(AT + "/attrs/level", json={"value": 66})).status_code
+        other = (await client.get(f"http://localhost/{theirs.slug}/ngsi-ld/v1/{AT}")).status_code
+        return seen, changed, other
+
+    assert run(theirs, make) == 201
+    assert run(mine, look) == (404, 404, 403)
+
+
+def test_types_beyond_reach_are_refused(new_tenant):
+    tenant = new_tenant()
+
+    async def work(client):
+        await client.get(AT)
+        return [
+            (await client.post("entities", json=THING)).status_code,
+            (await client.post("entities", json=THING | {"type": "Other"})).status_code,
+            (await client.get(AT)).status_code,
+        ]
+
+    assert run(tenant, work, types=["Other"]) == [403, 201, 200]
+
+
+def test_beyond_so_many_who_wait_others_are_told_to_come_back(new_tenant, monkeypatch):
+    monkeypatch.setattr(express, "WAITING", 3)
+    tenant = new_tenant()
+
+    async def work(client):
+        await client.post("entities", json=THING)
+        await client.get(AT)
+        answers = await asyncio.gather(*(client.get(AT) for _ in range(60)))
+        return [(answer.status_code, answer.headers.get("retry-after")) for answer in answers]
+
+    found = run(tenant, work)
+    assert set(found) == {(200, None), (503, "1")}
+
+
+@pytest.mark.parametrize("verb", ["GET", "PATCH"])
+def test_without_a_token_nobody_passes(new_tenant, verb):
+    async def work(client):
+        return (await client.request(verb, f"{AT}/attrs/level" if verb == "PATCH" else AT, json={"value": 1}, headers={"Authorization": ""})).status_code
+
+    assert run(new_tenant(), work) == 401
