@@ -60,7 +60,6 @@ async def _retrieve_at_once(request: Request, uri: str) -> Response | None:
     return written(door.shown(who, _within(who, uri, stored, request)), want, linked.Joined())
 
 
-
 def written(found: StoredEntity, want: rendering.Wanted, joined: linked.Joined) -> Response:
     """The answer that is one entity. Raises ResourceMissing when it has nothing of what is wanted."""
     if (want.attrs and not want.attrs & set(found.attributes)) or ((want.pick or want.omit) and not rendering.entity(found, want)):
@@ -172,7 +171,7 @@ async def _fragment_of(request: Request, uri: str) -> tuple[dict[str, Any], Any]
 
 
 async def _edit(request: Request, edit: Callable[[dict[str, Any]], Plan]) -> Response:
-    uri = _uri(request)
+    uri = uri_of(request)
     payload, source = await _fragment_of(request, uri)
     plan = edit(payload)
     if (response := await _edit_at_once(request, source, uri, plan)) is not None:
@@ -224,7 +223,7 @@ def _write(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity, doc:
 
 async def replace(request: Request) -> Response:
     """PUT /entities/{id}: the whole entity; createdAt stays."""
-    uri = _uri(request)
+    uri = uri_of(request)
     payload, source = await _fragment_of(request, uri)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
