@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from malha.foundation.access import offers
 from malha.foundation.access.contracts import Capability
-from malha.foundation.administration import contracts as administration
 from malha.foundation.settings import service as settings
 from malha.ui import navigation
 
@@ -27,8 +27,10 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         navigation.register_tenants(tenant_links)
-        administration.provide_types(entity_types)
-        administration.provide_places(places, area_of_places)
+        offers.provide_types(entity_types)
+        offers.provide_places(places, area_of_places)
+        offers.provide_themes(themes)
+        offers.provide_datasets(datasets)
         self._register_categories()
         navigation.register_ribbon(fictitious)
         navigation.register_operator(settings.current().operator_name, settings.current().operator_url)
@@ -112,6 +114,28 @@ def entity_types(tenant_id: int, language: str) -> list[tuple[str, str]]:
     counts = {name: count for name, count, _changed in store.types(database.current(), tenant_id)}
     filled = [(name, f"{labels.get(name, name)} ({formats.number(count, language=language)})") for name, count in counts.items()]
     return sorted(filled, key=lambda one: sort_key(one[1])) + sorted(((n, t) for n, t in labels.items() if n not in counts), key=lambda one: sort_key(one[1]))
+
+
+def themes(tenant_id: int, language: str) -> list[tuple[str, str]]:
+    """The themes of the data models of which a tenant has data."""
+    from malha.context.store import service as store
+    from malha.foundation.database import django as database
+    from malha.kernel.text import sort_key
+    from malha.vocabulary.codelists import service as codelists
+    from malha.vocabulary.models import service as models
+
+    known = {code.value: code for code in codelists.get("theme").codes}
+    used = {model.theme for name in store.type_names(database.current(), tenant_id) if (model := models.find(name, tenant_id)) and model.theme}
+    named = [(key, known[key].in_language(language) if key in known else key) for key in used]
+    return sorted(named, key=lambda one: sort_key(one[1]))
+
+
+def datasets(tenant_id: int) -> list[tuple[str, str]]:
+    """What a tenant prepares for the open portal, or has there."""
+    from malha.foundation.tenancy import service as tenancy
+    from malha.share.opendata import service as opendata
+
+    return [(row.slug, row.title_pt or row.slug) for row in opendata.drafts(tenancy.by_id(tenant_id))]
 
 
 def places(tenant_id: int) -> list[tuple[str, str]]:

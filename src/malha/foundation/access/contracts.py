@@ -87,7 +87,8 @@ class Principal:
     """Who acts: a person (`person_id`), a machine (`client_id`), or nobody (the public).
 
     `capabilities` are those in `tenant_id`; `types`, when not None, are the only entity types within reach, and
-    `reach`, when not None, the only parts of the tenant's data.
+    `reach`, when not None, the only parts of the tenant's data. `datasets`, when not None, are the slugs of the only
+    open datasets that they may prepare, publish or withdraw.
     """
 
     tenant_id: int | None
@@ -97,6 +98,7 @@ class Principal:
     name: str = ""
     types: frozenset[str] | None = None
     reach: tuple[Reach, ...] | None = None
+    datasets: frozenset[str] | None = None
 
     def may(self, capability: Capability) -> bool:
         """Whether this principal has `capability` here."""

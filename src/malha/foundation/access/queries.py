@@ -105,6 +105,12 @@ def reach_of(roles: list[Held], tenant_id: int | None) -> tuple[Reach, ...] | No
     return tuple(part for part in parts if part is not None)
 
 
+def datasets_of(roles: list[Held]) -> frozenset[str] | None:
+    """The datasets that these roles are limited to in publishing; None when one of those that publish has no limit."""
+    scopes = [one.scope.get("datasets") for one in roles if Capability.DATASETS_PREPARE in rules.ROLES[RoleName(one.role)]]
+    return frozenset(str(slug) for scope in scopes for slug in scope or ()) if scopes and all(scopes) else None
+
+
 def ends_at(roles: list[Held]) -> datetime | None:
     """When the first of these roles ends by itself; None when none does."""
     return min((one.until for one in roles if one.until is not None), default=None)

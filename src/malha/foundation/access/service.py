@@ -44,6 +44,7 @@ def _principal(request: HttpRequest) -> Principal:
         name=str(person),
         types=reach.types_of(parts),
         reach=parts,
+        datasets=queries.datasets_of(roles),
     )
 
 

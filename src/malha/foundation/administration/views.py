@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability
+from malha.foundation.access.offers import area_of, places_of, types_of
 from malha.foundation.access.views import requires
 from malha.foundation.administration import words
-from malha.foundation.administration.contracts import area_of, places_of, types_of
 from malha.foundation.administration.forms import GRAINS, AgreementForm, DelegationForm, IdentityForm
 from malha.foundation.agreements import service as agreement_service
 from malha.foundation.agreements.contracts import Agreement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from allauth.account import forms as account
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from malha.foundation.access import offers
 from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.identity.rules import INVITABLE, MACHINE_CAPABILITIES
 from malha.kernel.time import now
@@ -181,8 +183,45 @@ def _role_choices() -> list[tuple[str, str]]:
     return [(role.value, f"{ROLE_WORDS[role][0]}: {ROLE_WORDS[role][1]}") for role in INVITABLE]
 
 
-class InviteForm(forms.Form):
+LIMITS = ("categories", "places", "datasets")
+
+
+class LimitsForm(forms.Form):
+    """What part of the tenant somebody reaches: nothing chosen is all of it. A choice that the tenant has nothing of is not offered."""
+
+    categories = forms.MultipleChoiceField(label=_("Só estes assuntos"), required=False, widget=forms.CheckboxSelectMultiple)
+    places = forms.MultipleChoiceField(label=_("Só nestes lugares"), required=False, widget=forms.CheckboxSelectMultiple)
+    datasets = forms.MultipleChoiceField(
+        label=_("Só estes conjuntos de dados abertos"), required=False, widget=forms.CheckboxSelectMultiple,
+        help_text=_("Os que pode preparar, publicar e retirar. Não muda o que vê."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, tenant_id: int, language: str, scope: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tenant_id = tenant_id
+        offered = {"categories": offers.themes_of(tenant_id, language), "places": offers.places_of(tenant_id), "datasets": offers.datasets_of(tenant_id)}
+        for name, choices in offered.items():
+            field = self.fields[name]
+            assert isinstance(field, forms.MultipleChoiceField)
+            field.choices = choices
+            held = list((scope or {}).get(name, ()))
+            field.initial = [code for code, label in choices if code in held or label in held]  # places are kept by their names
+            if not choices:
+                del self.fields[name]
+
+    def scope(self) -> dict[str, Any]:
+        """What was chosen, as the scope of a role."""
+        said = self.cleaned_data
+        names = dict(offers.places_of(self.tenant_id))
+        codes = said.get("places") or []
+        chosen = {"categories": said.get("categories"), "datasets": said.get("datasets"), "places": [names[code] for code in codes]}
+        return {name: value for name, value in {**chosen, "area": offers.area_of(self.tenant_id, codes)}.items() if value}
+
+
+class InviteForm(LimitsForm):
     """Whom to invite and as what."""
+
+    field_order = ("email", "name", "role", "until")
 
     email = forms.EmailField(label=_("Endereço de correio eletrónico"))
     name = forms.CharField(label=_("Nome"), max_length=150, required=False)
@@ -195,6 +234,8 @@ class InviteForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """A supplier's role ends; no role ends before it begins."""
         said = super().clean() or {}
+        if said.get("role") == RoleName.TENANT_MANAGER and any(said.get(name) for name in LIMITS):
+            self.add_error("role", _("Quem gere o serviço vê tudo: retire os limites, ou escolha outra função."))
         until = said.get("until")
         if said.get("role") == RoleName.SUPPLIER and not until:
             self.add_error("until", _("Diga até quando o fornecedor entra."))
@@ -203,8 +244,10 @@ class InviteForm(forms.Form):
         return said
 
 
-class MachineForm(forms.Form):
+class MachineForm(LimitsForm):
     """A program that enters with credentials of its own."""
+
+    field_order = ("name", "capabilities", "types", "attributes")
 
     name = forms.CharField(label=_("Nome da ligação"), max_length=100, help_text=_("Quem ou o que se liga: “Sensores do rio”, “Sistema de frota”."))
     capabilities = forms.MultipleChoiceField(
@@ -220,6 +263,15 @@ class MachineForm(forms.Form):
     attributes = forms.CharField(
         label=_("Só estes atributos"), required=False, help_text=_("Separados por vírgulas, por exemplo temperature, location. Vazio: todos.")
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("datasets", None)  # programs publish nothing
+
+    def scope(self) -> dict[str, Any]:
+        """As of a role, with the attributes."""
+        attributes = self.cleaned_data["attributes"]
+        return super().scope() | ({"attributes": attributes} if attributes else {})
 
     def clean_attributes(self) -> list[str]:
         """Names of attributes; none for all."""

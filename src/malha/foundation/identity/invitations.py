@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
@@ -36,11 +38,12 @@ def address(tenant: Tenant, path: str = "") -> str:
 
 
 def invite(
-    tenant: Tenant, *, email: str, role: RoleName, name: str = "", until: datetime | None = None, by: PersonCard | None = None
+    tenant: Tenant, *, email: str, role: RoleName, name: str = "", until: datetime | None = None,
+    scope: Mapping[str, Any] | None = None, by: PersonCard | None = None,
 ) -> tuple[InvitationCard, str]:  # fmt: skip
     """Invite an address; the mail goes out at once. Returns the invitation and its link. In the tenant's scope.
 
-    `until` is when the role itself ends.
+    `until` is when the role itself ends, `scope` what it is limited to (`access.grant`).
 
     An open invitation of the same address is replaced. Raises AlreadyMember when the person has that role.
     """
@@ -51,7 +54,7 @@ def invite(
     secret = rules.new_secret()
     row = Invitation.objects.create(
         tenant_id=tenant.id, email=email, name=name, role=role, secret_hash=rules.hash_secret(secret), invited_by=by.id if by else None,
-        expires_at=now() + rules.INVITATION_LASTS, role_until=until,
+        expires_at=now() + rules.INVITATION_LASTS, role_until=until, scope=dict(scope or {}),
     )  # fmt: skip
     audit.record(tenant.id, f"person:{by.id}" if by else "system", "identity.invite", f"invitation:{row.pk}", {"role": role})
     return told(row), _send(tenant, row, secret, by)
@@ -100,7 +103,8 @@ def accept(tenant_id: int, secret: str, person: Person) -> InvitationCard:
     closed = Invitation.objects.filter(pk=known.id, accepted_at=None).update(accepted_at=now(), accepted_by=person.pk)
     if not closed:
         raise InvitationSpent(msg("Este convite já foi usado. Se foi por si, entre com o seu endereço."))
-    access.grant(person.pk, tenant_id, RoleName(known.role), until=known.role_until, by=f"invitation:{known.id}")
+    scope = Invitation.objects.values_list("scope", flat=True).get(pk=known.id)
+    access.grant(person.pk, tenant_id, RoleName(known.role), scope, until=known.role_until, by=f"invitation:{known.id}")
     return known
 
 

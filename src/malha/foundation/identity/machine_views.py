@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -43,7 +44,7 @@ def machines(request: HttpRequest) -> HttpResponse:
 def create(request: HttpRequest) -> HttpResponse:
     """A new connection; its secret is shown on the answer and never again."""
     tenant = _tenant(request)
-    form = MachineForm(request.POST or None)
+    form = MachineForm(request.POST or None, tenant_id=tenant.id, language=get_language() or "pt-pt")
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         asked = [Capability(name) for name in said["capabilities"]]
@@ -51,9 +52,8 @@ def create(request: HttpRequest) -> HttpResponse:
         if lacking:
             form.add_error("capabilities", _("Só pode dar o que também pode fazer."))
         else:
-            scope = {"attributes": said["attributes"]} if said["attributes"] else {}
             machine, secret = service.create_machine(
-                tenant.id, name=said["name"], capabilities=asked, types=said["types"], created_by=request.user.pk, scope=scope
+                tenant.id, name=said["name"], capabilities=asked, types=said["types"], created_by=request.user.pk, scope=form.scope()
             )
             return _show_secret(request, tenant, machine, secret)
     return render(request, "identity/machine_create.html", {"form": form})

@@ -84,6 +84,8 @@ class Invitation(models.Model):
     secret_hash = models.CharField(max_length=64, unique=True)
     #: when the role itself ends (suppliers come for a while); null is without end
     role_until = models.DateTimeField(null=True)
+    #: what the role is limited to (as the scope of a role)
+    scope = models.JSONField(default=dict, blank=True, db_default={})
     invited_by = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, time
+from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from malha.foundation.access import offers
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.access.views import requires
 from malha.foundation.identity import invitations, service
 from malha.foundation.identity.contracts import AlreadyMember, InvitationSpent, PersonCard
-from malha.foundation.identity.forms import ROLE_WORDS, InviteForm
+from malha.foundation.identity.forms import ROLE_WORDS, InviteForm, LimitsForm
 from malha.foundation.identity.models import Person
 from malha.foundation.identity.rules import INVITABLE
 from malha.foundation.identity.views import role_label
@@ -33,9 +36,17 @@ class Row:
     """One person of the tenant with every role they have in it."""
 
     person: Person
+    tenant_id: int
     roles: list[str] = field(default_factory=list)
     until: datetime | None = None
     protected: bool = False
+    scope: dict[str, Any] = field(default_factory=dict)
+
+    def limits(self) -> str:
+        """What the roles are limited to, in words; empty where nothing is."""
+        themes = dict(offers.themes_of(self.tenant_id, get_language() or "pt-pt")) if self.scope.get("categories") else {}
+        named = [themes.get(one, one) for one in self.scope.get("categories", ())]
+        return ", ".join([*named, *self.scope.get("places", ()), *self.scope.get("datasets", ())])
 
     def labels(self) -> str:
         """The roles in words."""
@@ -52,9 +63,10 @@ def rows(tenant_id: int) -> list[Row]:
     """The people of the tenant, by name."""
     found: dict[int, Row] = {}
     for one in access.members(tenant_id):
-        row = found.setdefault(one.person_id, Row(one.person))
+        row = found.setdefault(one.person_id, Row(one.person, tenant_id))
         row.roles.append(one.role)
         row.until = one.valid_until or row.until
+        row.scope = one.scope or row.scope
     protecting = [Authenticator.Type.WEBAUTHN, Authenticator.Type.TOTP]
     for person_id in Authenticator.objects.filter(user_id__in=found, type__in=protecting).values_list("user_id", flat=True):
         found[person_id].protected = True
@@ -77,12 +89,14 @@ def people(request: HttpRequest) -> HttpResponse:
 def invite(request: HttpRequest) -> HttpResponse:
     """Invite somebody."""
     tenant = _tenant(request)
-    form = InviteForm(request.POST or None, initial={"role": request.GET.get("role", RoleName.ANALYST)})
+    language, asked = get_language() or "pt-pt", request.GET.get("role", RoleName.ANALYST)
+    form = InviteForm(request.POST or None, initial={"role": asked}, tenant_id=tenant.id, language=language)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
             until = datetime.combine(said["until"], time.max, tenant.zone) if said["until"] else None
-            card, _link = invitations.invite(tenant, email=said["email"], role=RoleName(said["role"]), name=said["name"], until=until, by=_card(request))
+            role, scope = RoleName(said["role"]), form.scope()
+            card, _link = invitations.invite(tenant, email=said["email"], role=role, name=said["name"], until=until, scope=scope, by=_card(request))
         except AlreadyMember as refused:
             form.add_error("email", _(refused.message).format(**refused.params))
         else:
@@ -126,9 +140,11 @@ def person(request: HttpRequest, person_id: int) -> HttpResponse:
     only_manager = RoleName.TENANT_MANAGER in row.roles and sum(RoleName.TENANT_MANAGER in one.roles for one in known) == 1
     if request.method == "POST":
         _change(request, tenant, row, only_manager=only_manager)
-        return HttpResponseRedirect(request.path if request.POST.get("action") == "roles" else reverse("identity:people"))
+        return HttpResponseRedirect(request.path if request.POST.get("action") in {"roles", "limits"} else reverse("identity:people"))
     roles = [{"value": role.value, "label": ROLE_WORDS[role][0], "text": ROLE_WORDS[role][1], "held": role in row.roles} for role in INVITABLE]
-    return render(request, "identity/person.html", {"row": row, "roles": roles, "only_manager": only_manager})
+    limits = LimitsForm(tenant_id=tenant.id, language=get_language() or "pt-pt", scope=row.scope)
+    values = {"row": row, "roles": roles, "only_manager": only_manager, "limits": limits, "manages": RoleName.TENANT_MANAGER in row.roles}
+    return render(request, "identity/person.html", values)
 
 
 def _change(request: HttpRequest, tenant: Tenant, row: Row, *, only_manager: bool) -> None:
@@ -140,6 +156,8 @@ def _change(request: HttpRequest, tenant: Tenant, row: Row, *, only_manager: boo
         )
         mail.send(row.person.email, _("O segundo passo da sua conta foi reposto"), text.format(tenant=tenant.name))
         messages.success(request, _("{person} já pode entrar com um código por correio.").format(person=row.person))
+    elif action == "limits":
+        _limit(request, tenant, row, by)
     elif action in {"roles", "remove"}:
         wanted = {role for role in INVITABLE if role in request.POST.getlist("roles")} if action == "roles" else set[RoleName]()
         if only_manager and RoleName.TENANT_MANAGER not in wanted:
@@ -152,10 +170,26 @@ def _change(request: HttpRequest, tenant: Tenant, row: Row, *, only_manager: boo
         messages.success(request, _("Funções guardadas.") if action == "roles" else _("{person} deixou de entrar aqui.").format(person=row.person))
 
 
+def _limit(request: HttpRequest, tenant: Tenant, row: Row, by: str) -> None:
+    """Let all roles of a person reach what was chosen, and nothing else."""
+    form = LimitsForm(request.POST, tenant_id=tenant.id, language=get_language() or "pt-pt")
+    if not form.is_valid():
+        messages.error(request, _("Escolha de entre o que está na lista."))
+        return
+    scope = form.scope()
+    if scope and RoleName.TENANT_MANAGER in row.roles:
+        messages.error(request, _("Quem gere o serviço vê tudo: retire os limites, ou escolha outra função."))
+        return
+    for role in row.roles:
+        access.grant(row.person.pk, tenant.id, RoleName(role), scope, until=row.until, by=by)
+    service.revoke_tokens(row.person.pk)
+    messages.success(request, _("Limites guardados.") if scope else _("Sem limites: vê tudo o que a função permite."))
+
+
 def _set_roles(tenant: Tenant, row: Row, wanted: set[RoleName], by: str) -> None:
     held = {RoleName(role) for role in row.roles}
     for role in held - wanted:
         access.revoke(row.person.pk, tenant.id, role, by=by)
     for role in wanted - held:
-        access.grant(row.person.pk, tenant.id, role, until=row.until, by=by)
+        access.grant(row.person.pk, tenant.id, role, None if role is RoleName.TENANT_MANAGER else row.scope, until=row.until, by=by)
     service.revoke_tokens(row.person.pk)

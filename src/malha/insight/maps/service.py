@@ -49,7 +49,7 @@ def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
 def layers(conn: psycopg.Connection, tenant_id: int, *, declared_only: bool = False) -> list[tuple[Layer, int]]:
     """The layers with how many things lie on each: those of packs first, then one for each other type with a place."""
     placed = _counts(conn, tenant_id)
-    declared = [layer for layer in queries.layers(conn, tenant_id) if layer.enabled]
+    declared = [layer for layer in queries.layers(conn, tenant_id) if layer.enabled and reach.allows(layer.type, "location")]
     found = [(layer, placed.get(layer.type, 0)) for layer in declared]
     if declared_only:
         return found

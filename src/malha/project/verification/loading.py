@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def history(road: Road, step: Step) -> None:
     from malha.vocabulary.models.contracts import Aggregation
 
     owner, rows = road.known["tenant"], rows_of(road.inputs.table)
-    line = max({row["line_id"] for row in rows}, key=lambda one: sum(row["line_id"] == one for row in rows))
+    line = Counter(row["line_id"] for row in rows).most_common(1)[0][0]
     days = {
         datetime.strptime(row["operational_day"], "%Y%m%d").replace(tzinfo=owner.zone): int(row["total_trip_count"]) for row in rows if row["line_id"] == line
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -24,9 +25,18 @@ from malha.share.opendata.views import tenant_of
 
 def _found(request: HttpRequest, dataset_id: int) -> Dataset:
     try:
-        return service.find(tenant_of(request), dataset_id)
+        row = service.find(tenant_of(request), dataset_id)
     except UnknownDataset as error:
         raise Http404(str(error)) from error
+    if not _theirs(request, row):
+        raise PermissionDenied
+    return row
+
+
+def _theirs(request: HttpRequest, row: Dataset) -> bool:
+    """Whether the person may publish this one: roles may be limited to some."""
+    only = access.principal(request).datasets
+    return only is None or row.slug in only
 
 
 def _actor(request: HttpRequest) -> str:
@@ -51,7 +61,8 @@ def index(request: HttpRequest) -> HttpResponse:
     """Every dataset that is, was or will be open, and the types that could be."""
     tenant = tenant_of(request)
     types = [{"name": name, "count": count} for name, count, _changed in store.types(database.current(), tenant.id)]
-    return render(request, "opendata/publishing.html", {"drafts": service.drafts(tenant), "types": types})
+    drafts = [row for row in service.drafts(tenant) if _theirs(request, row)]
+    return render(request, "opendata/publishing.html", {"drafts": drafts, "types": types if access.principal(request).datasets is None else []})
 
 
 @require_POST
@@ -61,6 +72,8 @@ def begin(request: HttpRequest) -> HttpResponse:
     entity_type = request.POST.get("type", "").strip()
     if not entity_type:
         raise Http404
+    if access.principal(request).datasets is not None:
+        raise PermissionDenied
     row = service.begin(tenant_of(request), entity_type, person_id=access.principal(request).person_id)
     return redirect("opendata_publish:content", row.pk)
 
