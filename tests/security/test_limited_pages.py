@@ -111,6 +111,15 @@ def test_what_lies_beyond_is_not_there(town):
     assert "Escola do Oeste" not in shown(river, town, "hoje/registos/")
 
 
+def test_values_over_time_leave_within_the_area(town):
+    """The export is walked after the page was answered, and keeps to the reach all the same."""
+    _, west = member(town, RoleName.ANALYST, {"area": WEST})
+    asked = west.get(f"/{town.slug}/dados/exportar/serie.csv?type=AirQualityObserved&attribute=pm10&dias=1")
+    said = b"".join(asked.streaming_content).decode()
+    assert "urn:t:AirQualityObserved:oeste" in said
+    assert "leste" not in said
+
+
 def test_one_reader_is_not_shown_what_was_worked_out_for_another(town):
     """Boards are remembered: by tenant for those who see all, and apart for each reach."""
     everything, west = enter(town, {}), enter(town, {"area": WEST})

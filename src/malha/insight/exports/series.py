@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from malha.foundation.access import reach
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Point, SeriesQuery
@@ -61,7 +62,8 @@ def export(tenant: Tenant, wanted: SeriesExport, *, chart: bool = False) -> Expo
         notes=("Dados fictícios de demonstração",) if tenant.is_demo else (),
     )
     drawn = _chart(tenant, wanted, known, f"{label} ({unit})" if unit else label) if chart else ()
-    return Export(columns, statement, lambda: _batches(tenant.id, wanted), chart=drawn, whole_url=wanted.whole_url)
+    within = reach.current()  # batches are walked after the page was answered
+    return Export(columns, statement, lambda: _batches(tenant.id, wanted, within), chart=drawn, whole_url=wanted.whole_url)
 
 
 def property_of(tenant: Tenant, wanted: SeriesExport) -> ModelProperty | None:
@@ -107,9 +109,12 @@ def _stretches(tenant_id: int, wanted: SeriesExport) -> Iterator[tuple[datetime,
     yield begin, wanted.end
 
 
-def _batches(tenant_id: int, wanted: SeriesExport) -> Iterator[list[Row]]:
-    for start, end in _stretches(tenant_id, wanted):
-        found = temporal.series(tenant_id, replace(_query(wanted, Grain.RAW, by_thing=True), start=start, end=end))
+def _batches(tenant_id: int, wanted: SeriesExport, within: reach.Parts | None) -> Iterator[list[Row]]:
+    with reach.limited(within):
+        stretches = list(_stretches(tenant_id, wanted))
+    for start, end in stretches:
+        with reach.limited(within):
+            found = temporal.series(tenant_id, replace(_query(wanted, Grain.RAW, by_thing=True), start=start, end=end))
         rows: list[Row] = [(one.uri, at, value) for one in found for at, value, _ in one.points]
         yield sorted(rows, key=lambda row: (row[1], row[0]))
 

@@ -140,7 +140,7 @@ def file(request: HttpRequest, ending: str) -> HttpResponseBase:
 
 
 @require_safe
-@requires(Capability.DATA_EXPORT)
+@requires(Capability.DATA_EXPORT, limited=True)
 def values(request: HttpRequest, ending: str) -> HttpResponseBase:
     """The values of one attribute over a period: `type`, `attribute`, `id` (none: all of the type), `dias`, or `de` and `ate`."""
     tenant, principal, chosen = _tenant(request), access.principal(request), _format(ending)
