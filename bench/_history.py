@@ -13,13 +13,21 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import _compaction
+import _peers
+import django
 import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from pyarrow import parquet
+
+from malha.history.engines import answering
 
 SENSORS = 1000
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -27,7 +35,7 @@ END = START + timedelta(days=365)
 MONTH = (datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC))
 TYPE, ATTRIBUTE = "WeatherObserved", "temperature"
 SLICE = 1_000_000
-HOT_ROWS = 300_000
+INSTANT = pa.timestamp("us", "UTC")
 type Figures = dict[str, dict[str, Any]]
 
 
@@ -35,21 +43,43 @@ def generate(folder: Path, rows: int) -> tuple[Path, Path]:
     """The file to load, in order of arrival, and the same sorted as the limit reads it."""
     given, ideal = folder / "chegada.parquet", folder / "ideal.parquet"
     step = 365 * 86_400_000_000 * SENSORS // rows
+    names = pa.array([f"urn:ensaio:WeatherObserved:{n:04}" for n in range(SENSORS)])
+    kinds = {"attribute": pa.array([ATTRIBUTE]), "unit": pa.array(["CEL"])}
+    schema = pa.schema([("entity", pa.dictionary(pa.int16(), pa.string())), *((name, pa.dictionary(pa.int8(), pa.string())) for name in kinds), ("observedAt", INSTANT), ("value", pa.float64())])  # fmt: skip
+    with parquet.ParquetWriter(given, schema, compression="zstd") as file:
+        for sensors, instants, values in _arrivals(rows, step):
+            zeros = pa.array(np.zeros(len(sensors), np.int8))
+            columns = [pa.DictionaryArray.from_arrays(pa.array(sensors), names), *(pa.DictionaryArray.from_arrays(zeros, kind) for kind in kinds.values())]
+            file.write_table(pa.table([*columns, pa.array(instants).cast(INSTANT), pa.array(values)], schema=schema), row_group_size=200_000)
     with duckdb.connect() as maker:
-        maker.execute("SET TimeZone = 'UTC'; SET memory_limit = '3GB'; SET preserve_insertion_order = true")
-        maker.execute("SELECT setseed(0.42)")
+        maker.execute("SET TimeZone = 'UTC'; SET memory_limit = '3GB'")
+        number = "right(entity, 4)::SMALLINT AS entity_no"
         maker.execute(
-            f"""CREATE TEMP VIEW made AS SELECT 'urn:ensaio:WeatherObserved:' || lpad(s::VARCHAR, 4, '0') AS entity, s AS entity_no,
-                make_timestamptz({int(START.timestamp() * 1e6)} + i * {step} + (hash(s, i) % 20000000)::BIGINT) AS "observedAt",
-                round(15 + 6 * sin(6.2832 * i * {step} / 86400e6 + s) - 7 * cos(6.2832 * i * {step} / 31536e9) + (hash(i, s) % 1000)::BIGINT / 250 - 2, 2) AS value,
-                CASE WHEN hash(i, s, 1) % 50 = 0 THEN 6 * 3600000000 ELSE 0 END AS late
-            FROM range({SENSORS}) AS a(s), range({rows // SENSORS}) AS b(i) WHERE hash(s, i, 2) % 100 <> 0"""
+            f"COPY (SELECT {number}, \"observedAt\" AS moment, value FROM '{given}' ORDER BY 1, 2) TO '{ideal}' (COMPRESSION zstd, PARQUET_VERSION v2)"
         )
-        maker.execute(
-            f"COPY (SELECT entity, '{ATTRIBUTE}' AS attribute, \"observedAt\", value, 'CEL' AS unit FROM made ORDER BY epoch_us(\"observedAt\") + late) TO '{given}' (COMPRESSION zstd, ROW_GROUP_SIZE 200000)"
-        )
-        maker.execute(f"COPY (SELECT entity_no, \"observedAt\" AS moment, value FROM made ORDER BY 1, 2) TO '{ideal}' (COMPRESSION zstd, PARQUET_VERSION v2)")
     return given, ideal
+
+
+def _arrivals(rows: int, step: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+    """(sensor, instant, value) in order of arrival, about a million at a time: late rows wait for their turn."""
+    chance, each, start = np.random.default_rng(42), rows // SENSORS, int(START.timestamp() * 1e6)
+    sensor = np.arange(SENSORS, dtype=np.int16)
+    waiting = tuple(np.zeros(0, kind) for kind in (np.int64, np.int16, np.int64, np.float64))
+    for first in range(0, each, 1000):
+        turns = np.arange(first, min(each, first + 1000))[:, None]
+        size = (len(turns), SENSORS)
+        at = turns * step + chance.integers(0, 20, size) * 1_000_000
+        day, year = np.sin(6.2832 * (turns * step / 86400e6) + sensor), np.cos(6.2832 * turns * step / 31536e9)
+        value = np.round(15 + 6 * day - 7 * year + chance.integers(0, 1000, size) / 250 - 2, 2)
+        luck = chance.integers(0, 10_000, size)
+        kept = luck >= 100
+        arrival = at + np.where(luck < 300, 6 * 3_600_000_000, 0)
+        fresh = (arrival[kept], np.broadcast_to(sensor, size)[kept], at[kept] + start, value[kept])
+        every = tuple(np.concatenate(pair) for pair in zip(waiting, fresh, strict=True))
+        now = every[0] < (first + 1000) * step if first + 1000 < each else np.ones(len(every[0]), bool)
+        order = np.argsort(every[0][now], kind="stable")
+        yield tuple(part[now][order] for part in every[1:])
+        waiting = tuple(part[~now] for part in every)
 
 
 def tenant(name: str) -> int:
@@ -106,45 +136,15 @@ def loads(folder: Path, given: Path) -> tuple[Figures, int]:
     bare = table.num_rows / seconds
     os.sched_setaffinity(0, set(range(os.cpu_count() or 1)))
     return {
-        "bulk_validated_per_s": {"value": min(rates.values()), **{f"from_{name}": round(rate) for name, rate in rates.items()}},
+        "bulk_validated_per_s": {
+            "value": min(rates.values()), "limit": bare, "ratio_to_limit": round(min(rates.values()) / bare, 3), **{f"from_{name}": round(rate) for name, rate in rates.items()},
+        },
         "bulk_arrow_per_s": {"value": arrow, "limit": bare, "ratio_to_limit": round(arrow / bare, 3)},
-    }, main
-
-
-def compaction() -> Figures:
-    """Hot rows of one tenant into the lake, beside a bare INSERT … SELECT of the same from PostgreSQL."""
-    from malha.foundation.database import service as database
-    from malha.foundation.database.contracts import Role
-    from malha.history.engines import service as engines
-    from malha.history.lake import catalogue
-    from malha.history.lake import service as lake
-
-    one = tenant("hot")
-    lake.compact(one)
-    with database.connect(Role.APP, autocommit=True) as conn, database.tenant_transaction(conn, [one]):
-        conn.execute("INSERT INTO attribute (name, iri) VALUES ('temperature', 'https://exemplo.pt/temperature') ON CONFLICT DO NOTHING")
-        conn.execute(
-            f"""INSERT INTO observation_hot (tenant_id, entity_id, observed_at, num, type_id, attr_id, kind)
-                SELECT %s, n %% 1000, timestamptz '2026-01-01' + n / 1000 * interval '5 min', round((20 + random())::numeric, 2), t.id, a.id, 0
-                FROM generate_series(1, {HOT_ROWS}) AS n, entity_type t, attribute a WHERE t.name = '{TYPE}' AND a.name = 'temperature'""",
-            [one],
-        )
-    with catalogue.writing() as writer:
-        engines.attach_hot(writer)
-        query = (catalogue.SQL / "hot_tail.sql").read_text(encoding="utf-8").format(tenant_id=one, xid=0, seq=0, limit=10 * HOT_ROWS)
-        writer.execute(f"CREATE TABLE lake.main.bare AS SELECT * FROM lake.{engines.tenant_schema(one)}.observation LIMIT 0")
-        columns = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
-        seconds, _ = timed(lambda: writer.execute(f"INSERT INTO lake.main.bare SELECT {columns}, 202601 FROM postgres_query('hot', ?)", [query]))
-        writer.execute("DROP TABLE lake.main.bare")
-    bare = HOT_ROWS / seconds
-    moved = lake.compact(one)
-    rate = moved.rows / moved.seconds
-    return {"compaction_rows_per_s": {"value": rate, "limit": bare, "ratio_to_limit": round(rate / bare, 3), "tenants": 1}}
+    }, main  # fmt: skip
 
 
 def questions(main: int) -> dict[str, tuple[Callable[[], Any], str]]:
     """Each question as Malha is asked it, and as raw DuckDB over the sorted file."""
-    from malha.history.engines import answering
     from malha.history.engines.specification import Comparison as Is
     from malha.history.engines.specification import Filter, Function, Measure, Question, Table, Width
     from malha.history.temporal import service as temporal
@@ -156,7 +156,7 @@ def questions(main: int) -> dict[str, tuple[Callable[[], Any], str]]:
     stats = tuple(Measure(each, "num", each.value) for each in (Function.AVERAGE, Function.MINIMUM, Function.MAXIMUM, Function.COUNT))
     ids = {value.uri: value for value in temporal.last_values(main, TYPE, ATTRIBUTE, at=END)}
     one = entity_number(main, uri)
-    points_end = START + (END - START) * min(1.0, 10_000 / max(1, count_of(engine, main, one)))
+    until = points_end(main)
     hours = "epoch_us(moment) // 3600000000"
     month = f"moment >= '{MONTH[0].isoformat()}' AND moment < '{MONTH[1].isoformat()}'"
     week = (END - timedelta(days=7), END)
@@ -187,8 +187,8 @@ def questions(main: int) -> dict[str, tuple[Callable[[], Any], str]]:
             f"SELECT arg_max(value, moment) FROM ideal WHERE moment >= '{(END - timedelta(days=30)).isoformat()}' GROUP BY entity_no ORDER BY entity_no",
         ),
         "entity_10k": (
-            lambda: asked(Question(Table.OBSERVATION, measures=stats, start=START, end=points_end, filters=of, entities=(one,))),
-            f"SELECT avg(value), min(value), max(value), count(value) FROM ideal WHERE entity_no = 500 AND moment < '{points_end.isoformat()}'",
+            lambda: asked(Question(Table.OBSERVATION, measures=stats, start=START, end=until, filters=of, entities=(one,))),
+            f"SELECT avg(value), min(value), max(value), count(value) FROM ideal WHERE entity_no = 500 AND moment < '{until.isoformat()}'",
         ),
         "top_10": (
             lambda: asked(Question(Table.DAY, by=("entity_id",), measures=(Measure(Function.MAXIMUM, "maximum", "top"),), start=MONTH[0], end=MONTH[1], filters=of, order=("top", "entity_id"), descending=True, limit=10)),
@@ -211,6 +211,12 @@ def questions(main: int) -> dict[str, tuple[Callable[[], Any], str]]:
             f"SELECT quantile_cont(value, 0.95) FROM ideal WHERE {month}",
         ),
     }  # fmt: skip
+
+
+def points_end(main: int) -> datetime:
+    """Until when one sensor has said ten thousand values."""
+    one = entity_number(main, "urn:ensaio:WeatherObserved:0500")
+    return START + (END - START) * min(1.0, 10_000 / max(1, count_of(answering.Duck(), main, one)))
 
 
 def entity_number(main: int, uri: str) -> int:
@@ -293,17 +299,33 @@ def disk(main: int, ideal: Path) -> Figures:
     }  # fmt: skip
 
 
-def measure(rows: int, runs: int) -> dict[str, Any]:
+def measure(rows: int, runs: int, hot_rows: int, tenants: int) -> dict[str, Any]:
     """Everything, in the order in which a platform lives."""
-    folder = Path(os.environ["MALHA_DATA"])
+    folder, begun = Path(os.environ["MALHA_DATA"]), time.monotonic()
+
+    def said(what: str) -> None:
+        sys.stderr.write(f"history: {what} after {time.monotonic() - begun:.0f} s, load {os.getloadavg()[0]:.1f}\n")
+
     given, ideal = generate(folder, rows)
+    said("made")
     figures, main = loads(folder, given)
-    figures |= compaction()
+    said("loaded")
     figures |= disk(main, ideal)
     asked, correct = compare(main, ideal, runs)
+    figures |= asked
+    said("asked")
+    end = points_end(main)
+    peers, missing, right = _peers.measure(ideal, MONTH, end)
+    for name, times in peers.items():
+        for question, value in times.items():
+            figures[question].setdefault("peers", {})[name] = value
+    said("peers asked")
+    figures |= _compaction.measure(hot_rows, tenants)
+    said("compacted")
     for figure in figures.values():
         figure["value"] = round(figure["value"], 2)
-    return {"rows": parquet.read_metadata(ideal).num_rows, "correct": correct, "figures": figures | asked}
+    found = parquet.read_metadata(ideal).num_rows
+    return {"rows": found, "correct": correct and right, "figures": figures, "left_out": missing, "load_average": round(os.getloadavg()[1], 1)}
 
 
 def main() -> None:
@@ -311,6 +333,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--hot-rows", type=int, default=2_000_000)
+    parser.add_argument("--tenants", type=int, default=308)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
         Path(folder).chmod(0o755)
@@ -320,7 +344,8 @@ def main() -> None:
 
         with supervisor.running_database():
             supervisor.migrate()
-            result = measure(asked.rows, asked.runs)
+            django.setup()
+            result = measure(asked.rows, asked.runs, asked.hot_rows, asked.tenants)
     sys.stdout.write(json.dumps(result) + "\n")
 
 

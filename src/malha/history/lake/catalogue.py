@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,9 +34,11 @@ def writing() -> Iterator[Connection]:
     with still() as session:
         lake = engines.writer()
         try:
-            made, parts, unsorted = session.execute(_text("state")).fetchone() or (False, False, False)
+            made, parts, unsorted, indexed = session.execute(_text("state")).fetchone() or (False, False, False, False)
             if not made:
                 _prepare(lake, session)
+            if not indexed:  # the catalogue comes without any, and is asked by table a hundred times in a compaction
+                session.execute(_text("indexes"))
             _upgrade(lake, session, parts=parts or not made, unsorted=unsorted or not made)
             yield lake
         finally:
@@ -123,16 +126,32 @@ def has_schema(lake: Connection, schema: str) -> bool:
     return bool(lake.execute("SELECT 1 FROM duckdb_schemas() WHERE database_name = 'lake' AND schema_name = ?", [schema]).fetchone())
 
 
+def held(schemas: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many rows the files of each table of these schemas hold; tables without any are not there. (To ask an empty table costs more than a full one.)"""
+    found: dict[str, dict[str, int]] = {schema: {} for schema in schemas}
+    with database.connect(Role.LAKE_WRITER, autocommit=True) as session:
+        for schema, table, rows in session.execute(_text("held"), [list(schemas)]).fetchall():
+            found[schema][table] = rows
+    return found
+
+
 def watermark(lake: Connection, tenant_id: int) -> Watermark:
     """Up to where the lake holds what the tenant's hot rows say, as of the lake transaction that asks."""
-    row = lake.execute("SELECT xid, seq FROM lake.main.watermark WHERE tenant_id = ? ORDER BY xid DESC, seq DESC LIMIT 1", [tenant_id]).fetchone()
-    return Watermark(row[0], row[1]) if row else Watermark()
+    return watermarks(lake, [tenant_id]).get(tenant_id, Watermark())
 
 
-def set_watermark(lake: Connection, tenant_id: int, reached: Watermark, rows: int) -> None:
-    """Move the watermark inside the lake transaction that holds the rows."""
-    lake.execute("DELETE FROM lake.main.watermark WHERE tenant_id = ?", [tenant_id])
-    lake.execute("INSERT INTO lake.main.watermark VALUES (?, ?, ?, ?, now())", [tenant_id, reached.xid, reached.seq, rows])
+def watermarks(lake: Connection, tenant_ids: Sequence[int]) -> dict[int, Watermark]:
+    """The same for many tenants; those that have none are not there."""
+    numbers = ", ".join(str(int(id_)) for id_ in tenant_ids)
+    rows = lake.execute(f"SELECT tenant_id, xid, seq FROM lake.main.watermark WHERE tenant_id IN ({numbers}) ORDER BY xid, seq").fetchall()
+    return {tenant: Watermark(xid, seq) for tenant, xid, seq in rows}
+
+
+def set_watermark(lake: Connection, reached: Mapping[int, tuple[Watermark, int]]) -> None:
+    """Move the watermarks of tenants (with the rows that were moved) inside the lake transaction that holds the rows."""
+    lake.execute(f"DELETE FROM lake.main.watermark WHERE tenant_id IN ({', '.join(str(int(id_)) for id_ in reached)})")
+    values = ", ".join(f"({int(id_)}, {mark.xid}, {mark.seq}, {int(rows)}, now())" for id_, (mark, rows) in reached.items())
+    lake.execute(f"INSERT INTO lake.main.watermark VALUES {values}")
 
 
 def _tables(schema: str) -> list[str]:
@@ -142,11 +161,11 @@ def _tables(schema: str) -> list[str]:
 @cache
 def _wanted() -> list[tuple[str, str, str]]:
     """Every (table, column, type) that a tenant has in this version, read off the statements that make them."""
-    with engines.connect() as plain:
-        for statement in _tables("wanted"):
-            if "CREATE" in statement:
-                plain.execute(statement.replace("lake.wanted", "memory.wanted"))
-        return plain.execute("SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'wanted'").fetchall()
+    found = list[tuple[str, str, str]]()
+    for statement in _tables("wanted"):
+        if made := re.search(r"CREATE TABLE lake\.wanted\.(\w+)\s*\((.*)\)", statement, re.DOTALL):
+            found += [(made[1], *column.split(maxsplit=1)) for column in made[2].split(",")]  # type: ignore[misc] -- a name and its type
+    return [(table, column, kind.strip()) for table, column, kind in found]
 
 
 def _prepare(lake: Connection, session: psycopg.Connection) -> None:

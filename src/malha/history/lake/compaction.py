@@ -95,11 +95,14 @@ def count_batch(lake: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
-    """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were."""
-    corrected = _replace_older(lake, schema)
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None = None) -> int:
+    """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were.
+
+    `held` says how many rows each table had before (`catalogue.held`): those that had none are not looked at.
+    """
+    corrected = _replace_older(lake, schema) if held is None or held.get("observation") else 0
     _insert(lake, schema)
-    rollups.refresh(lake, schema, zone, "batch")
+    rollups.refresh(lake, schema, zone, "batch", None if held is None else {name: rows + count_batch(lake) for name, rows in held.items()})
     return corrected
 
 
@@ -177,4 +180,4 @@ def _replace_older(lake: Connection, schema: str) -> int:
 
 
 def _months(lake: Connection) -> list[tuple[datetime, datetime]]:
-    return lake.execute("SELECT min(observed_at), max(observed_at) FROM batch GROUP BY date_trunc('month', observed_at) ORDER BY 1").fetchall()
+    return lake.execute(f"SELECT min(observed_at), max(observed_at) FROM batch GROUP BY {rollups.month_of('observed_at')} ORDER BY 1").fetchall()

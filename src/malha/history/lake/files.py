@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -29,6 +30,7 @@ from malha.history.engines import storage
 
 #: a clock that was set back while files were written still finds them
 CLOCK_SECONDS = 600
+WRITTEN_AT_ONCE = 8
 #: files that some snapshot still reads, with where they lie below the lake and what the catalogue says of them
 CATALOGUED = """
 SELECT f.data_file_id, s.schema_name, t.table_name, s.path || t.path || f.path, f.file_size_bytes, coalesce(p.snapshot_time, to_timestamp(0)), f.record_count, false, f.end_snapshot IS NULL
@@ -93,12 +95,13 @@ def settle(schema: str, since: float) -> int:
     place = storage.folder()
     if place is None or not (place / schema).is_dir():
         return 0
-    count = 0
+    count, waiting = 0, list[Path]()
     for folder, _, names in os.walk(place / schema):
         fresh = [Path(folder, name) for name in names if name.endswith(".parquet") and Path(folder, name).stat().st_mtime >= since - CLOCK_SECONDS]
-        for path in [*fresh, Path(folder)] if fresh else []:
-            _write_through(path)
+        waiting += [*fresh, Path(folder)] if fresh else []
         count += len(fresh)
+    with ThreadPoolExecutor(WRITTEN_AT_ONCE) as several:  # a disk takes many at once in the time of one
+        list(several.map(_write_through, waiting))
     return count
 
 

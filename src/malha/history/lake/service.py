@@ -21,7 +21,7 @@ from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction, files
-from malha.history.lake.contracts import BULK_SCHEMA, Compacted, UnknownEntities
+from malha.history.lake.contracts import BULK_SCHEMA, Compacted, UnknownEntities, Watermark
 from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
 
@@ -31,7 +31,7 @@ BATCH_ROWS = 500_000
 SHARE_ROWS = 2_500_000
 ATTEMPTS = 5
 #: tenants that share a commit, and how long the lake is held while others wait
-TENANTS_A_COMMIT, HOLD_SECONDS = 40, 60
+TENANTS_A_COMMIT, HOLD_SECONDS = 10, 60
 
 
 def compact(tenant_id: int) -> Compacted:
@@ -49,11 +49,12 @@ def compact_many(tenant_ids: Sequence[int]) -> Compacted:
 
     What goes wrong with one tenant holds up no other; it is raised at the end.
     """
-    started, moved, waiting = time.monotonic(), Compacted(0, 0, 0), list(tenant_ids)
+    started, moved, waiting = time.monotonic(), Compacted(), list(tenant_ids)
     failed: list[duckdb.Error] = []
     while waiting:
         with catalogue.writing() as lake:
             engines.attach_hot(lake)
+            lake.execute("SET threads = 1")  # many small steps: a second thread waits more than it helps, and others have the core
             catalogue.ensure_tenants(lake, waiting)
             zones, until = catalogue.zones_of(waiting), time.monotonic() + HOLD_SECONDS
             while waiting and (time.monotonic() < until or len(waiting) == 1):
@@ -154,21 +155,27 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
     """One lake commit of these tenants, up to `BATCH_ROWS`. Returns what moved, and who has more; where it fails each is tried alone."""
 
     def write() -> tuple[Compacted, list[int]]:
-        moved = Compacted(0, 0, 0)
+        moved, reached, again = Compacted(), dict[int, tuple[Watermark, int]](), list[int]()
+        marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
         for at, tenant in enumerate(tenants):
-            one = _move(lake, tenant, zones[tenant])
+            one, mark = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)])
             moved += one
+            if one.rows:
+                reached[tenant] = (mark, one.rows)
             if moved.rows >= BATCH_ROWS:
-                return moved, list(tenants[at + (one.rows < BATCH_ROWS) :])
-        return moved, []
+                again = list(tenants[at + (one.rows < BATCH_ROWS) :])
+                break
+        if reached:
+            catalogue.set_watermark(lake, reached)
+        return moved, again
 
     try:
         moved, again = commit(lake, [engines.tenant_schema(tenant) for tenant in tenants], write)
     except duckdb.Error as reason:
         if len(tenants) == 1:
             failed.append(reason)
-            return Compacted(0, 0, 0), []
-        moved, again = Compacted(0, 0, 0), []
+            return Compacted(), []
+        moved, again = Compacted(), []
         for tenant in tenants:
             one, more = _compact_some(lake, [tenant], zones, failed)
             moved, again = moved + one, again + more
@@ -176,18 +183,17 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(lake: Connection, tenant_id: int, zone: ZoneInfo) -> Compacted:
-    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction."""
+def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Mapping[str, int]) -> tuple[Compacted, Watermark]:
+    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, and how far that is."""
     schema = engines.tenant_schema(tenant_id)
-    count, reached = compaction.read_hot_tail(lake, tenant_id, catalogue.watermark(lake, tenant_id), BATCH_ROWS)
+    count, reached = compaction.read_hot_tail(lake, tenant_id, after, BATCH_ROWS)
     if not count:
-        return Compacted(0, 0, 0)
+        return Compacted(), after
     if compaction.keep_newest(lake, "tail"):
         compaction.note_replaced(lake, schema, "tail")
-    changed = compaction.write_batch(lake, schema, zone)
+    changed = compaction.write_batch(lake, schema, zone, held)
     compaction.name_entities(lake, schema, tenant_id, "batch")
-    catalogue.set_watermark(lake, tenant_id, reached, count)
-    return Compacted(count, changed, 0)
+    return Compacted(count, changed), reached
 
 
 def commit[T](lake: Connection, schemas: Sequence[str], write: Callable[[], T]) -> T:

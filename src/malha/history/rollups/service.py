@@ -6,6 +6,7 @@ hours of `DENSE` values or more: sparser ones are as quickly read from the obser
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -84,8 +85,11 @@ def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
         add_days(lake, schema, zone, span[0], span[1], "summed_series")
 
 
-def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None:
-    """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in."""
+def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, held: Mapping[str, int] | None = None) -> None:
+    """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in.
+
+    `held` says how many rows each table may have at most (None: not known); what was not there before needs no taking out.
+    """
     for first, last in _months(lake, touched):
         lake.execute(
             f"""CREATE OR REPLACE TEMP TABLE touched_hours AS SELECT DISTINCT attribute, entity_id, dataset_id, {hour_of("observed_at")} AS bucket
@@ -93,13 +97,18 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None
             {"first": first, "last": last},
         )
         span = _Span(_hour(first), _hour(last) + HOUR)
-        _delete(lake, f"lake.{schema}.rollup_quarter", "touched_hours", span, hour_of("x.bucket"))
-        _delete(lake, f"lake.{schema}.rollup_hour", "touched_hours", span)
-        _sum_values(lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span)
+        for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
+            if held is None or held.get(name):
+                _delete(lake, f"lake.{schema}.{name}", "touched_hours", span, bucket)
+        few = held is not None and held.get("observation", 0) <= SUMMED_ROWS
+        _sum_values(
+            lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span, few=few
+        )
         days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
-        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days))
+        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days), held)
         months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
-        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone))
+        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone), held)
+        held = None  # what was written for this month is there when the next one shares a day with it
 
 
 def add_hours(lake: Connection, schema: str, rows: pa.Table) -> None:
@@ -138,15 +147,19 @@ ALWAYS = _Span(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 type _Periods = list[tuple[datetime, datetime]]
 
 
-def _sum_values(lake: Connection, schema: str, source: str, span: _Span) -> None:
-    """Sum the values of `source` (a FROM clause with the alias x) by the hour, and by quarters where they are dense; some series at a time."""
+def _sum_values(lake: Connection, schema: str, source: str, span: _Span, *, few: bool = False) -> None:
+    """Sum the values of `source` (a FROM clause with the alias x) by the hour, and by quarters where they are dense; some series at a time, unless they are few."""
     given = {"first": span.start, "last": span.end}
     where = "WHERE x.num IS NOT NULL AND x.observed_at >= $first AND x.observed_at < $last"
-    row = lake.execute(f"SELECT count(*) FROM {source} {where}", given).fetchone()
-    slices = -(-row[0] // SUMMED_ROWS) if row else 0
-    for part in range(slices):
-        mine = f" AND hash(x.entity_id) % {slices} = {part}" if slices > 1 else ""
+    for mine in [""] if few else _slices(lake, f"{source} {where}", given, "x"):
         _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {where}{mine}", given).to_arrow_table())
+
+
+def _slices(lake: Connection, source: str, given: Mapping[str, datetime], alias: str) -> list[str]:
+    """Conditions to add, each of at most about `SUMMED_ROWS` rows of whole series."""
+    row = lake.execute(f"SELECT count(*) FROM {source}", given).fetchone()
+    parts = -(-row[0] // SUMMED_ROWS) if row else 0
+    return [f" AND hash({alias}.entity_id) % {parts} = {part}" if parts > 1 else "" for part in range(parts)]
 
 
 def _add(lake: Connection, schema: str, values: pa.Table) -> None:
@@ -166,7 +179,7 @@ def _keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:
         lake.unregister("fresh_sums")
 
 
-def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods) -> None:
+def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods, held: Mapping[str, int] | None) -> None:
     """Sum again the coarse buckets of `touched_hours`."""
     span = _Span(periods[0][0], periods[-1][1])
     lake.register("given_periods", _table(periods, "starts", "ends"))
@@ -175,21 +188,19 @@ def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: 
            FROM touched_hours AS h JOIN given_periods AS d ON h.bucket >= d.starts AND h.bucket < d.ends"""
     )
     lake.unregister("given_periods")
-    _delete(lake, f"lake.{schema}.{table}", "touched_coarse", span)
+    if held is None or held.get(table):
+        _delete(lake, f"lake.{schema}.{table}", "touched_coarse", span)
     _know(lake, fine)
     only = f"SEMI JOIN touched_coarse AS t ON {_SERIES} AND d.starts = t.bucket".replace("x.", "h.")
-    _sum_buckets(lake, schema, source, table, only, span)
+    _sum_buckets(lake, schema, source, table, only, span, few=held is not None and held.get(source, 0) <= SUMMED_ROWS)
 
 
-def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span) -> None:
+def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span, *, few: bool = False) -> None:
     """Sum fine buckets by coarser ones. `local_buckets` says in which coarse bucket each fine one lies."""
     fine = f"lake.{schema}.{source} AS h JOIN local_buckets AS d ON h.bucket = d.bucket {only_touched} WHERE h.bucket >= $first AND h.bucket < $last"
     given = {"first": span.start, "last": span.end}
-    row = lake.execute(f"SELECT count(*) FROM {fine}", given).fetchone()
-    slices = -(-row[0] // SUMMED_ROWS) if row else 0
     shown = ", ".join(f"h.{name}" for name in summing.SUMS.split(", "))
-    for part in range(slices):
-        mine = f" AND hash(h.entity_id) % {slices} = {part}" if slices > 1 else ""
+    for mine in [""] if few else _slices(lake, fine, given, "h"):
         _keep(lake, schema, table, summing.of_sums(lake.execute(f"SELECT {shown}, d.starts FROM {fine}{mine}", given).to_arrow_table()))
 
 
@@ -229,7 +240,7 @@ def _days_of(months: _Periods, zone: ZoneInfo) -> _Periods:
 
 def _months(lake: Connection, touched: str) -> _Periods:
     """First and last instant of `touched` in each month that it reaches: far apart late rows do not read the years between."""
-    return lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {touched} GROUP BY date_trunc('month', observed_at) ORDER BY 1").fetchall()
+    return lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {touched} GROUP BY {month_of('observed_at')} ORDER BY 1").fetchall()
 
 
 def _hour(instant: datetime) -> datetime:
