@@ -147,7 +147,7 @@ def phone(browser: Browser, server: str) -> Iterator[Page]:
 
 @pytest.fixture
 def sign_in(server: str) -> Callable[..., Any]:
-    """`sign_in(page, tenant)` makes a manager and is them; `role=` another role, `person=` somebody known (their card)."""
+    """`sign_in(page, tenant)` makes a manager and is them; `role=` another role, `person=` somebody known (their card), `base=` another server."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
     from django.contrib.sessions.backends.db import SessionStore
 
@@ -155,7 +155,7 @@ def sign_in(server: str) -> Callable[..., Any]:
     from malha.foundation.access.contracts import RoleName
     from malha.foundation.identity import service as identity
 
-    def enter(page: Page, tenant: Any = None, *, role: str = RoleName.TENANT_MANAGER, person: Any = None, name: str = "Ana Ensaio") -> Any:
+    def enter(page: Page, tenant: Any = None, *, role: str = RoleName.TENANT_MANAGER, person: Any = None, name: str = "Ana Ensaio", base: str = "") -> Any:
         known = person or identity.create_person(f"ana-{uuid4().hex[:10]}@exemplo.pt", name=name)
         if person is None and tenant is not None:
             access.grant(known.id, tenant.id, RoleName(role))
@@ -165,7 +165,7 @@ def sign_in(server: str) -> Callable[..., Any]:
         session[BACKEND_SESSION_KEY] = "malha.foundation.identity.backends.PersonBackend"
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.save()
-        page.context.add_cookies([{"name": "malha_session", "value": session.session_key, "url": server, "httpOnly": True}])
+        page.context.add_cookies([{"name": "malha_session", "value": session.session_key, "url": base or server, "httpOnly": True}])
         return known
 
     return enter

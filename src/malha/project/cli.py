@@ -33,6 +33,7 @@ COMMANDS = {
     "backup": ("malha.project.commands.backup", "Cópias de segurança: fazer, listar, ensaiar"),
     "restore": ("malha.project.commands.restore", "Repõe uma cópia de segurança, ao lado do que existe"),
     "database": ("malha.project.commands.database", "Cópias da base de dados"),
+    "federate": ("malha.project.commands.federate", "Junta esta instalação com outra: ver o que sai e o que vem, juntar, terminar"),
     "hub": ("malha.project.commands.hub", "Dados para as ferramentas: dar e tirar o acesso por SQL de um município"),
 }
 

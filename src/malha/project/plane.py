@@ -29,7 +29,7 @@ from malha.share.sensorthings import plane as sensorthings
 from malha.vocabulary.models import service as models
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings"})
+PREFIXES = frozenset({"ngsi-ld", "federation", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings"})
 
 
 async def health(_request: Request) -> PlainTextResponse:

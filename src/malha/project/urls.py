@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.history.erasure.urls")),
     path("", include("malha.history.retention.urls")),
     path("", include("malha.context.subscriptions.urls")),
+    path("", include("malha.context.federation.urls")),
     path("", include("malha.insight.today.urls")),
     path("", include("malha.insight.metrics.urls")),
     path("", include("malha.insight.maps.urls")),

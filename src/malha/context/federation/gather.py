@@ -18,7 +18,7 @@ from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Wanted
-from malha.context.federation import answers, discovering, forms, inside, merging, outcomes, service, speaking, wire
+from malha.context.federation import answers, credentials, discovering, forms, inside, merging, outcomes, service, speaking, wire
 from malha.context.federation.answers import Told, Warning_
 from malha.context.federation.contracts import PROXIED, Answer, LoopDetected
 from malha.context.federation.matching import Share, Source
@@ -53,11 +53,15 @@ class Session:
     async def ask(self, source: Source, speech: Speech, method: str, path: str, params: dict[str, str], payload: Any = None) -> Answer:
         """One request to a source, noted."""
         if source.registration.agreement_id is not None:
-            return await inside.ask(self.who, source, method, path, params)
+            return await pool.run(partial(inside.ask, self.who, source, speech, method, path, params, payload))
         headers, body = speech.for_writing(payload) if payload is not None else (speech.for_reading(), b"")
-        answer = await wire.current().ask(
-            source, method, speaking.address(source, path, params), headers, body, self.slug, patient=method != "GET" and not path.endswith("/query")
-        )
+        address = speaking.address(source, path, params)
+        patient = method != "GET" and not path.endswith("/query")
+        token = await credentials.bearer(source.registration.headers, self.slug)
+        answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
+        if answer.status == 401 and token:
+            token = await credentials.bearer(source.registration.headers, self.slug, fresh=True)
+            answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
         if (answer.status or answer.seconds) and outcomes.gathered.note(source, answer):
             await pool.run(outcomes.gathered.write)
         return answer
@@ -190,8 +194,14 @@ def _parts(session: Session, told: Sequence[Told]) -> list[Part]:
         found, bad = answers.readable(each.entities, each.speech, session.who.tenant_id)
         if bad:
             session.warnings.append(answers.invalid(each.source))
-        out += [Part(_cut(entity, each.share), each.source.mode, each.share.attributes) for entity in found]
+        out += _answered(each, found)
     return out
+
+
+def _answered(told: Told, found: Sequence[StoredEntity]) -> list[Part]:
+    """Those entities that the source is registered for, each with its attributes only."""
+    mine = (entity for entity in found if told.source.of_entity(entity.uri, entity.types) is not None)
+    return [Part(_cut(entity, told.share), told.source.mode, told.share.attributes) for entity in mine]
 
 
 def _cut(entity: StoredEntity, share: Share) -> StoredEntity:
@@ -363,7 +373,7 @@ def _whole(session: Session, _uri: str, pieces: Sequence[tuple[Told | None, Any]
         read, bad = answers.readable([raw], told.speech, session.who.tenant_id)
         if bad:
             session.warnings.append(answers.invalid(told.source))
-        parts += [Part(_cut(entity, told.share), told.source.mode, told.share.attributes) for entity in read]
+        parts += _answered(told, read)
     return merging.merged(parts) if parts else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
-from malha.context.federation import batches, gather, listing, operations
+from malha.context.federation import batches, gather, handshake, listing, operations
 from malha.context.federation.distribute import Road, distributed
 from malha.context.federation.spread import Verb, purge, written
 
@@ -22,6 +22,9 @@ def routes() -> list[BaseRoute]:
         Route(base + "/{id:path}", guarded(operations.change), methods=["PATCH"]),
         Route(base + "/{id:path}", guarded(operations.delete), methods=["DELETE"]),
         Route(f"{ROOT}/info/sourceIdentity", guarded(operations.identity), methods=["GET"]),
+        Route("/federation/offer", guarded(handshake.offer, limited=True), methods=["GET"]),
+        Route("/federation/join", guarded(handshake.join, limited=True), methods=["POST"]),
+        Route("/federation/join", guarded(handshake.part, limited=True), methods=["DELETE"]),
     ]
 
 

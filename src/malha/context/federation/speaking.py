@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from malha.context.broker import reading as broker
 from malha.context.broker.contracts import Asked
-from malha.context.federation import reading
+from malha.context.federation import credentials, reading
 from malha.context.federation.matching import Source
 from malha.context.store.contracts import MEMBER
 from malha.vocabulary.contexts import service as contexts
@@ -63,7 +63,7 @@ def to(source: Source, request: Request, who: Asked, alias: str) -> Speech:
     context = contexts.of_tenant(who.tenant_id, wished) if wished else who.context
     link = wished or address_of(context.source)
     said = {name: request.headers.get(name, "") if value == REQUEST else value for name, value in source.registration.headers.items()}
-    headers = {name: value for name, value in said.items() if value and name.lower() not in reading.OURS}
+    headers = {name: value for name, value in said.items() if value and name.lower() not in reading.OURS and not name.startswith(credentials.PREFIX)}
     headers["Accept"] = source.pairs.get("accept", broker.JSON)
     tenant = source.registration.document.get("tenant")
     if tenant:

@@ -72,19 +72,11 @@ class Wire:
     async def ask(
         self, source: Source, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, *, patient: bool = False
     ) -> Answer:  # fmt: skip
-        """One request. Never raises for what a source does. `patient` asks one that is resting, too (writes, trials)."""
+        """One request to a source. `patient` asks one that is resting, too (writes)."""
         until, failures = self.resting.get(source.key, (0.0, 0))
-        start = time.monotonic()
-        if start < until and not patient:
+        if time.monotonic() < until and not patient:
             return Answer(0, warning=SILENT, reason=_RESTING)
-        try:
-            answer = await self._asked(source, method, address, headers, body, tenant, start)
-        except MalhaError as refused:
-            answer = Answer(0, warning=REFUSED, reason=str(refused))
-        except (TimeoutError, httpcore.TimeoutException):
-            answer = Answer(0, warning=SILENT, reason=msg("a fonte não respondeu a tempo"), seconds=time.monotonic() - start)
-        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError):
-            answer = Answer(0, warning=SILENT, reason=msg("não se consegue ligar à fonte"), seconds=time.monotonic() - start)
+        answer = await self.once(method, address, headers, body, tenant, source.timeout_seconds)
         if answer.status == 0 and answer.warning == SILENT:
             rest = source.cooldown_seconds or min(LONGEST_REST_SECONDS, REST_SECONDS * 2**failures)
             self.resting[source.key] = (time.monotonic() + rest, min(failures + 1, 16))
@@ -92,26 +84,38 @@ class Wire:
             self.resting.pop(source.key, None)
         return answer
 
-    async def _asked(self, source: Source, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, start: float) -> Answer:
+    async def once(self, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, timeout_seconds: float) -> Answer:
+        """One request. Never raises for what the other side does."""
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._once(method, address, headers, body, tenant, start)
+        except MalhaError as refused:
+            return Answer(0, warning=REFUSED, reason=str(refused))
+        except (TimeoutError, httpcore.TimeoutException):
+            return Answer(0, warning=SILENT, reason=msg("a fonte não respondeu a tempo"), seconds=time.monotonic() - start)
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError):
+            return Answer(0, warning=SILENT, reason=msg("não se consegue ligar à fonte"), seconds=time.monotonic() - start)
+
+    async def _once(self, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, start: float) -> Answer:
         parts = urlsplit(address)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         sent = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         sent += [(b"Host", parts.netloc.encode()), (b"User-Agent", b"Malha")]
         if method != "GET" and (body or method != "DELETE"):
             sent.append((b"Content-Length", str(len(body)).encode()))
-        async with asyncio.timeout(source.timeout_seconds):
-            await self.gate.addresses(str(parts.hostname), port, tenant)  # a pooled connection may have been opened for a tenant that was allowed more
-            _tenant.set(tenant)
-            async with self.pool.stream(method, address, headers=sent, content=body or None) as answer:
-                found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
-                parts_: list[bytes] = []
-                size = 0
-                async for part in answer.aiter_stream():
-                    size += len(part)
-                    if size > ANSWER_BYTES:
-                        return Answer(0, headers=found, warning=INVALID, reason=msg("a resposta da fonte é grande demais"), seconds=time.monotonic() - start)
-                    parts_.append(part)
-                return Answer(int(answer.status), b"".join(parts_), found, seconds=time.monotonic() - start)
+        # a pooled connection may have been opened for a tenant that was allowed more
+        await self.gate.addresses(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), tenant)
+        _tenant.set(tenant)
+        async with self.pool.stream(method, address, headers=sent, content=body or None) as answer:
+            found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+            pieces: list[bytes] = []
+            size = 0
+            async for piece in answer.aiter_stream():
+                size += len(piece)
+                if size > ANSWER_BYTES:
+                    return Answer(0, headers=found, warning=INVALID, reason=msg("a resposta da fonte é grande demais"), seconds=time.monotonic() - start)
+                pieces.append(piece)
+            return Answer(int(answer.status), b"".join(pieces), found, seconds=time.monotonic() - start)
 
     async def close(self) -> None:
         """Close every connection."""

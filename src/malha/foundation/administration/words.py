@@ -23,6 +23,7 @@ ACTIONS: dict[str, str | Promise] = {
     "federation.register": gettext_lazy("Registou uma fonte de dados de outra instalação"),
     "federation.change": gettext_lazy("Mudou o registo de uma fonte"),
     "federation.end": gettext_lazy("Terminou o registo de uma fonte"),
+    "federation.invite": gettext_lazy("Convidou outra instalação"),
     "federation.join": gettext_lazy("Ligou-se a outra instalação"),
     "federation.leave": gettext_lazy("Terminou a ligação a outra instalação"),
     "alarm.": gettext_lazy("Tratou um alarme"),

@@ -117,3 +117,10 @@ def as_geojson(connection: psycopg.Connection, found: Sequence[Boundary], *, tol
         properties = {"level": boundary.level.value, "code": boundary.code, "name": boundary.name, "municipality": boundary.municipality}
         features.append({"type": "Feature", "id": boundary.id, "properties": properties, "geometry": mapping(drawn)})
     return {"type": "FeatureCollection", "features": features}
+
+
+def area_of_municipality(connection: psycopg.Connection, tenant_id: int | None, dico: str) -> dict[str, object]:
+    """The territory of a municipality as a GeoJSON (Multi)Polygon, simplified to some ten metres. Raises UnknownBoundary where it was not imported."""
+    found = boundaries.find(connection, tenant_id, Level.MUNICIPALITY, dico)
+    shape = boundaries.shapes(connection, [found])[0]
+    return dict(mapping(shape.simplify(0.0001)))

@@ -1,0 +1,176 @@
+"""*Federação*: invite another installation, join one that invited us, see since when each side was last heard, end it in one click."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from malha.context.federation import joining, links, registry, service
+from malha.context.federation.contracts import FederationError
+from malha.context.federation.links import Invitation, Offer, Terms
+from malha.foundation.access.contracts import Capability
+from malha.foundation.access.views import requires
+from malha.foundation.agreements import service as agreements
+from malha.foundation.audit import service as audit
+from malha.foundation.database import django as database
+from malha.foundation.language import service as language
+from malha.foundation.tenancy import country
+from malha.foundation.tenancy.contracts import Tenant
+from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.models import service as models
+
+
+def _tenant(request: HttpRequest) -> Tenant:
+    tenant = getattr(request, "tenant", None)
+    if not isinstance(tenant, Tenant):
+        raise Http404
+    return tenant
+
+
+def _actor(request: HttpRequest) -> tuple[int | None, str]:
+    return request.user.pk, f"person:{request.user.pk}"
+
+
+def _refusal(error: FederationError) -> str:
+    return language.explain(error, get_language() or "pt-pt")
+
+
+@requires(Capability.CLIENTS_MANAGE)
+def index(request: HttpRequest) -> HttpResponse:
+    """Every link, with how it fares, and the agreements that may be shown with our own data."""
+    tenant, conn = _tenant(request), database.current()
+    shown = {one.agreement_id: one.uri for one, _state in service.every(conn, tenant.id) if one.agreement_id is not None}
+    rows = [{"agreement": one, "uri": shown.get(one.id, "")} for one in agreements.granted(conn, tenant.id)]
+    return render(request, "federation/index.html", {"health": joining.health(conn, tenant), "agreements": rows, "licences": links.LICENCES})
+
+
+def _label(name: str, tenant_id: int) -> str:
+    model = models.find(name, tenant_id)
+    return model.label.in_language(get_language() or "pt-pt") if model else name
+
+
+def _choices(offer: Offer, tenant_id: int) -> dict[str, Any]:
+    """An offer as the pages show it: types with counts, attributes with the types that have them, refusals with reasons."""
+    tongue = get_language() or "pt-pt"
+    return {
+        "types": [{"name": one.type, "label": _label(one.type, tenant_id), "count": one.count, "attributes": len(one.attributes)} for one in offer.types],
+        "attributes": [{"name": name, "types": ", ".join(_label(each, tenant_id) for each in of)} for name, of in offer.attributes().items()],
+        "refused": [{"what": what, "reason": language.translate(reason, tongue).format(**more)} for what, reason, more in offer.refused],
+    }
+
+
+def _chosen(request: HttpRequest, offer: Offer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The types and attributes that were ticked among those that may leave."""
+    types = tuple(one.type for one in offer.types if one.type in request.POST.getlist("vai"))
+    attributes = tuple(name for name in offer.attributes() if name in request.POST.getlist("atributo"))
+    return types, attributes
+
+
+def _licence(request: HttpRequest) -> str:
+    said = request.POST.get("licenca", "")
+    return said if said in links.LICENCES else "interno"
+
+
+@requires(Capability.CLIENTS_MANAGE)
+def invite(request: HttpRequest) -> HttpResponse:
+    """Invite another installation: what it may read, in which territory, under which licence."""
+    tenant, conn = _tenant(request), database.current()
+    offer = links.offer(conn, tenant.id)
+    context = {
+        "offer": _choices(offer, tenant.id), "licences": links.LICENCES, "towns": sorted(country.municipalities().values(), key=lambda one: one.name),
+        "text": "", "error": "", "name": request.POST.get("nome", ""),
+    }  # fmt: skip
+    if request.method == "POST":
+        person, by = _actor(request)
+        types, attributes = _chosen(request, offer)
+        try:
+            area, place = joining.area_of(conn, tenant.id, _town(request))
+            name = request.POST.get("nome", "").strip() or place or _("outra instalação")
+            gives = Terms(types, attributes, area, place, _licence(request))
+            context["text"] = joining.invite(conn, tenant, name, gives, person_id=person, by=by)
+        except FederationError as error:
+            context["error"] = _refusal(error)
+    return render(request, "federation/invite.html", context, status=422 if context["error"] else 200)
+
+
+def _town(request: HttpRequest) -> str:
+    dico = request.POST.get("concelho", "")
+    return dico if dico in country.municipalities() else ""
+
+
+@requires(Capability.CLIENTS_MANAGE)
+def join(request: HttpRequest) -> HttpResponseBase:
+    """Join: paste the invitation, choose what leaves and what comes, confirm."""
+    tenant = _tenant(request)
+    if request.method != "POST":
+        return render(request, "federation/join.html", {"step": 1})
+    try:
+        one = links.invitation(request.POST.get("convite", ""))
+        if request.POST.get("passo") == "juntar":
+            return _join(request, tenant, one)
+        return _choose(request, tenant, one)
+    except FederationError as error:
+        return render(request, "federation/join.html", {"step": 1, "error": _refusal(error), "invitation": request.POST.get("convite", "")}, status=422)
+
+
+def _choose(request: HttpRequest, tenant: Tenant, one: Invitation) -> HttpResponse:
+    comes, facts = joining.look(tenant, one)
+    goes = links.offer(database.current(), tenant.id)
+    licence = links.LICENCES.get(str(facts["licence"]), str(facts["licence"]))
+    context = {
+        "step": 2, "invitation": one.text(), "facts": facts, "comes": _choices(comes, tenant.id), "goes": _choices(goes, tenant.id), "licences": links.LICENCES,
+        "licence": language.translate(licence, get_language() or "pt-pt"),
+    }  # fmt: skip
+    return render(request, "federation/join.html", context)
+
+
+def _join(request: HttpRequest, tenant: Tenant, one: Invitation) -> HttpResponseBase:
+    conn = database.current()
+    person, by = _actor(request)
+    types, attributes = _chosen(request, links.offer(conn, tenant.id))
+    joining.join(conn, tenant, one, Terms(types, attributes, licence=_licence(request)), request.POST.getlist("vem"), person_id=person, by=by)
+    messages.success(request, _("As duas instalações estão juntas: o que escolheu já se vê dos dois lados."))
+    return HttpResponseRedirect(reverse("federation:index"))
+
+
+@requires(Capability.CLIENTS_MANAGE)
+@require_POST
+def end(request: HttpRequest, link_id: int) -> HttpResponseBase:
+    """End a link in one click."""
+    person, by = _actor(request)
+    try:
+        told = joining.end(database.current(), _tenant(request), link_id, person_id=person, by=by)
+    except FederationError as error:
+        raise Http404(str(error)) from error
+    if told:
+        messages.success(request, _("Terminou. Nada mais sai nem vem por esta ligação."))
+    else:
+        messages.warning(request, _("Terminou deste lado: nada mais sai nem vem. A outra instalação não respondeu, e vai dar por isso quando perguntar."))
+    return HttpResponseRedirect(reverse("federation:index"))
+
+
+@requires(Capability.CLIENTS_MANAGE)
+@require_POST
+def show_agreement(request: HttpRequest, agreement_id: int) -> HttpResponseBase:
+    """Show the data of an agreement together with our own, or no more."""
+    tenant, conn = _tenant(request), database.current()
+    found = next((one for one in agreements.granted(conn, tenant.id) if one.id == agreement_id), None)
+    if found is None:
+        raise Http404
+    _person, by = _actor(request)
+    kept = next((one.uri for one, _state in service.every(conn, tenant.id) if one.agreement_id == agreement_id), "")
+    if kept:
+        service.delete(conn, tenant.id, kept)
+        audit.record_on(conn, tenant.id, by, "federation.end", kept, {})
+    else:
+        uri = service.create(conn, tenant.id, links.of_agreement(found), contexts.CORE, agreement_id=found.id, giver_id=found.tenant_id)
+        audit.record_on(conn, tenant.id, by, "federation.register", uri, {"agreement": found.id})
+    registry.forget()
+    return HttpResponseRedirect(reverse("federation:index"))
