@@ -235,7 +235,7 @@ def questions(bench: Bench) -> Found:
         tables["within"].append(
             (
                 f"entities?type=Reading&georel=within&geometry=Polygon&coordinates={ring}&limit=100",
-                lambda n, x=x, y=y: x <= _town.place(n)[0] <= x + 0.012 and y <= _town.place(n)[1] <= y + 0.012,
+                lambda n, x=x, y=y: x < _town.place(n)[0] < x + 0.012 and y < _town.place(n)[1] < y + 0.012,
             )
         )
     found: dict[str, Measured] = {}

@@ -249,9 +249,7 @@ def _refined(conn: psycopg.Connection[Any], question: EntityQuery, condition: _C
     while True:
         statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text} AND e.id > %s ORDER BY e.id LIMIT %s"
         rows = state.execute(conn, statement, [*condition.params, after, CHUNK]).fetchall()
-        for entity in _entities(conn, rows):
-            if not shapes.all_hold(entity, exact):
-                continue
+        for entity in shapes.all_holding(_entities(conn, rows), exact):
             shown = limits.seen(entity, condition.within)
             if shown is None:
                 continue
@@ -270,7 +268,7 @@ def _refined_in_order(conn: psycopg.Connection[Any], question: EntityQuery, cond
     rows = state.execute(conn, statement, [*condition.params, *order.params, ORDERED_LIMIT + 1]).fetchall()
     if len(rows) > ORDERED_LIMIT:
         raise UnusableQuery(msg("São entidades a mais para ordenar; restrinja a pergunta."))
-    found = [seen for one in _entities(conn, rows) if shapes.all_hold(one, exact) and (seen := limits.seen(one, condition.within)) is not None]
+    found = [seen for one in shapes.all_holding(_entities(conn, rows), exact) if (seen := limits.seen(one, condition.within)) is not None]
     return EntityPage(found[question.offset : question.offset + question.limit], len(found) if question.count else None)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyproj
 import shapely
 from shapely.errors import ShapelyError
@@ -79,6 +80,17 @@ class GeoFilter:
         test: Callable[[BaseGeometry, BaseGeometry], Any] = getattr(shapely, relation.relation)
         return bool(test(shape, self.geometry))
 
+    def hold_at(self, lons: Sequence[float], lats: Sequence[float]) -> Sequence[bool] | None:
+        """Which of these points stand in the relation, all in one go; None where each has to be looked at as a shape."""
+        relation, x, y = self.relation, np.asarray(lons, float), np.asarray(lats, float)
+        if relation.relation == "near" and self.geometry.geom_type == "Point":
+            metres = _ellipsoid().inv(x, y, np.full(len(x), self.geometry.x), np.full(len(x), self.geometry.y))[2]
+            most, least = relation.max_distance_m, relation.min_distance_m
+            kept: Sequence[bool] = ((metres <= (math.inf if most is None else most)) & (metres >= (0.0 if least is None else least))).tolist()
+            return kept
+        test = {"within": shapely.contains_xy, "intersects": shapely.intersects_xy}.get(relation.relation)
+        return test(self.geometry, x, y).tolist() if test is not None else None
+
 
 def filters(query: EntityQuery) -> list[GeoFilter]:
     """The exact questions about places of a query; its bbox is none, the index answers it whole."""
@@ -93,9 +105,34 @@ def filters(query: EntityQuery) -> list[GeoFilter]:
     return found
 
 
-def all_hold(entity: StoredEntity, exact: list[GeoFilter]) -> bool:
+def all_hold(entity: StoredEntity, exact: Sequence[GeoFilter]) -> bool:
     """Whether the entity stands in every relation."""
     return all((shape := shape_of(entity.attributes, one.relation.attribute)) is not None and one.holds(shape) for one in exact)
+
+
+def all_holding(entities: Sequence[StoredEntity], exact: Sequence[GeoFilter]) -> list[StoredEntity]:
+    """Those of the entities that stand in every relation, in their order."""
+    left = list(entities)
+    for one in exact:
+        points = [_point_of(entity.attributes, one.relation.attribute) for entity in left]
+        placed = [point for point in points if point is not None]
+        known = one.hold_at([x for x, _ in placed], [y for _, y in placed]) if placed else []
+        if known is None:
+            left = [entity for entity in left if all_hold(entity, [one])]
+            continue
+        answers = iter(known)
+        left = [entity for entity, point in zip(left, points, strict=True) if (next(answers) if point is not None else all_hold(entity, [one]))]
+    return left
+
+
+def _point_of(attributes: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    """(longitude, latitude) of a GeoProperty that is one point; None for all else."""
+    member = attributes.get(name)
+    value = member.get("value") if isinstance(member, dict) else None
+    if not isinstance(value, dict) or value.get("type") != "Point":
+        return None
+    at = value.get("coordinates")
+    return (at[0], at[1]) if isinstance(at, list) and len(at) >= 2 else None
 
 
 def shape_of(entity: dict[str, Any], attribute: str) -> BaseGeometry | None:
