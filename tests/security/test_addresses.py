@@ -49,7 +49,7 @@ OPEN = {
     "ui:": "help, language and frame: hold no tenant's rows (searches and indexes show what the reader may open)",
 }
 #: routes of the plane that anybody may read
-OPEN_ROUTES = {"/health": "says that the process answers"}
+OPEN_ROUTES = {"/health": "says that the process answers", "/openapi.json": "says what there is to ask, nothing of what there is"}
 
 SAMPLES = {"int": "1", "slug": "nada", "str": "nada", "path": "nada", "uuid": "00000000-0000-0000-0000-000000000000"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -24,12 +24,13 @@ from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
 from malha.ingest.devices import plane as devices
+from malha.project import openapi
 from malha.share.datahub import plane as datahub
 from malha.share.sensorthings import plane as sensorthings
 from malha.vocabulary.models import service as models
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "federation", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings"})
+PREFIXES = frozenset({"ngsi-ld", "federation", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings", "openapi.json"})
 
 
 async def health(_request: Request) -> PlainTextResponse:
@@ -39,7 +40,7 @@ async def health(_request: Request) -> PlainTextResponse:
 
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
-    return [
+    every: list[BaseRoute] = [
         Route("/health", health),
         *temporal.routes(),
         *subscriptions.routes(),
@@ -50,6 +51,7 @@ def routes() -> list[BaseRoute]:
         *datahub.routes(),
         *sensorthings.routes(),
     ]
+    return [openapi.route(every), *every]
 
 
 @asynccontextmanager

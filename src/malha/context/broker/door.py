@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, partial, wraps
 from typing import Any
 
 import msgspec
@@ -97,6 +97,7 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
     before it is handed over. `averages` says that it also answers to a reader who may have averages only.
     """
 
+    @wraps(handler)
     async def answer(request: Request) -> Response:
         if request.method in _WITH_BODY and "content-length" not in request.headers:
             return Response(status_code=411)  # bare, and before anything else is looked at (§6.3.4)
@@ -110,6 +111,10 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
             response = problem(error, request)
         except psycopg.errors.QueryCanceled:
             response = problem(TooComplex(msg("A pergunta demora demasiado; restrinja-a por tipo, lugar ou atributo.")), request)
+        except (psycopg.DataError, UnicodeEncodeError):  # NUL, a lone surrogate, a number beyond what is stored
+            response = problem(
+                BadRequestData(msg("O pedido tem um valor que não existe: um carácter nulo ou incompleto, ou um número demasiado grande.")), request
+            )
         except psycopg.Error:
             logger.exception("The database refused a request to %s", request.url.path)
             response = problem(MalhaError(msg("Algo correu mal deste lado; nada do pedido ficou guardado.")), request)

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import duckdb
@@ -44,6 +45,7 @@ def problem(error: MalhaError, detail: str, _request: Request) -> Response:
 def guarded(handler: Handler, form: Problem = problem) -> Handler:
     """The handler with known errors told in the feed's form, and whoever has no key told how to show one."""
 
+    @wraps(handler)
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
