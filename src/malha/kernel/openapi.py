@@ -55,5 +55,5 @@ def path_of(route: str) -> str:
 
 def of_path(route: str) -> list[Parameter]:
     """The parameters in a route's own path."""
-    kinds = {"int": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "float": {"type": "number"}}
+    kinds: dict[str, Mapping[str, Any]] = {"int": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "float": {"type": "number"}}
     return [Parameter(name, schema=kinds.get(kind or "", {"type": "string", "minLength": 1}), where="path") for name, kind in _STEP.findall(route)]

@@ -35,7 +35,10 @@ class ProjectConfig(AppConfig):
         navigation.register_ribbon(fictitious)
         navigation.register_operator(settings.current().operator_name, settings.current().operator_url)
         self._register_search()
-        navigation.register("dados", _("Ligações"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
+        navigation.register(
+            "dados", _("Ligações"), "connections:index", may(Capability.CLIENTS_MANAGE), text=_("Tudo o que fala com estes dados, e como corre."), order=89
+        )
+        navigation.register("dados", _("Programas"), "identity:machines", may(Capability.CLIENTS_MANAGE), text=_("Programas que leem ou escrevem."), order=90)
         navigation.register(
             "dados", _("Subscrições"), "subscriptions:list", may(Capability.CLIENTS_MANAGE), text=_("Quem é avisado do que muda, e se recebe."), order=91
         )

@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "malha.ingest.guide",
     "malha.share.datahub",
     "malha.share.sensorthings",
+    "malha.share.connections",
     "malha.ingest.tables",
     "malha.share.opendata",
     "malha.share.received",

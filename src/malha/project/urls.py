@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.vocabulary.territory.urls")),
     path("", include("malha.insight.exports.urls")),
     path("", include("malha.share.datahub.urls")),
+    path("", include("malha.share.connections.urls")),
     path("", include("malha.share.opendata.urls")),
     path("", include("malha.share.received.urls")),
     path("", include("malha.ingest.guide.urls")),

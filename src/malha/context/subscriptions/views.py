@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from malha.context.subscriptions import service
+from malha.context.subscriptions import failures, service
 from malha.context.subscriptions.contracts import State, Subscription
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
@@ -28,7 +28,6 @@ RENEWED_FOR = timedelta(days=365)
 #: a receiver that has not taken anything for so long deserves a look
 LONG = timedelta(hours=1)
 PAGE = 100
-_STATUS = re.compile(r"HTTP (\d{3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,13 @@ def subscription(request: HttpRequest, subscription_id: int) -> HttpResponse:
     """One subscription: what it asks for, its counters, its last deliveries."""
     row = _row(request, subscription_id)
     recent = [
-        {"at": parse_instant(str(one["at"])), "ok": one["ok"], "ms": one.get("ms"), "entities": one.get("entities"), "error": words(str(one.get("error", "")))}
+        {
+            "at": parse_instant(str(one["at"])),
+            "ok": one["ok"],
+            "ms": one.get("ms"),
+            "entities": one.get("entities"),
+            "error": failures.words(str(one.get("error", ""))),
+        }
         for one in row.state.recent
     ]
     return render(request, "subscriptions/one.html", {"row": row, "recent": recent, "conditions": _conditions(row.kept.document)})
@@ -121,7 +126,7 @@ def _shown(kept: Subscription, state: State, machines: Mapping[str, str]) -> Row
     name = said.get("subscriptionName") or said.get("description") or kept.uri
     return Row(
         id=kept.id, uri=kept.uri, name=str(name), client=machines.get(kept.subject) or _("uma pessoa"), what=_what(said), address=address,
-        status=service.status(kept), long=state.failing_since is not None and state.failing_since < now() - LONG, error=words(state.error), kept=kept, state=state,
+        status=service.status(kept), long=state.failing_since is not None and state.failing_since < now() - LONG, error=failures.words(state.error), kept=kept, state=state,
     )  # fmt: skip
 
 
@@ -139,15 +144,3 @@ def _conditions(said: Mapping[str, Any]) -> list[tuple[str, str]]:
         (_("No máximo uma em cada (segundos)"), str(said.get("throttling", ""))),
     ]  # fmt: skip
     return [(label, text) for label, text in found if text]
-
-
-def words(error: str) -> str:
-    """A failure in words that say what happened."""
-    status = _STATUS.fullmatch(error)
-    if status:
-        return _("o recetor respondeu com o erro {status}").format(status=status[1])
-    if error.startswith(("ConnectError", "ConnectTimeout", "OSError")):
-        return _("não se consegue ligar ao recetor: está desligado, ou o endereço já não serve")
-    if error.startswith(("RemoteProtocolError", "ReadError", "WriteError", "LocalProtocolError")):
-        return _("o recetor fechou a ligação a meio")
-    return _(error) if error else ""

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, tuple_row
 
 from malha.foundation.access import queries as access
 from malha.foundation.access import reach
@@ -62,6 +62,14 @@ def of_person(conn: psycopg.Connection[Any], tenant_id: int, person_id: int) -> 
         return cursor.execute(
             f"SELECT {_COLUMNS} FROM hub_key WHERE tenant_id = %s AND person_id = %s AND revoked_at IS NULL ORDER BY tool, id", [tenant_id, person_id]
         ).fetchall()
+
+
+def of_tenant(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[Key, str, int]]:
+    """The keys of a tenant that nobody has revoked: (key, whose, that person's id)."""
+    text = f"""SELECT {", ".join(f"k.{name.strip()}" for name in _COLUMNS.split(","))}, p.name, k.person_id FROM hub_key k JOIN person p ON p.id = k.person_id
+        WHERE k.tenant_id = %s AND k.revoked_at IS NULL ORDER BY k.id"""
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        return [(Key(*row[:-2]), row[-2], row[-1]) for row in cursor.execute(text, [tenant_id])]
 
 
 def revoke(conn: psycopg.Connection[Any], tenant_id: int, person_id: int, key_id: int) -> bool:

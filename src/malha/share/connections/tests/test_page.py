@@ -1,0 +1,67 @@
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from malha.foundation.access import service as access
+from malha.foundation.access.contracts import Capability, RoleName
+from malha.foundation.database import django as django_database
+from malha.foundation.database import service as database
+from malha.foundation.identity import service as identity
+from malha.foundation.identity.models import Person
+from malha.ingest.devices import queries
+from malha.ingest.devices import service as devices
+from malha.ingest.devices.contracts import DoorKind
+from malha.share.datahub import keys
+
+
+@pytest.fixture
+def town(new_tenant):
+    """A town with a program, an analyst's key and a door that says what is wrong."""
+    tenant = new_tenant()
+    person = identity.create_person(f"{uuid4().hex[:12]}@exemplo.pt", name="Rita")
+    access.grant(person.id, tenant.id, RoleName.ANALYST)
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        door, _key = devices.open_door(conn, tenant.id, DoorKind.MQTT, "Estações", {"host": "exemplo.pt", "topic": "a"})
+        queries.change_door(conn, tenant.id, door.id, last_error="o servidor recusou a senha")
+        keys.create(conn, tenant.id, person.id, "excel")
+    with django_database.scope(tenant.id):
+        identity.create_machine(tenant.id, name="Frota", capabilities=[Capability.DATA_READ], types=["Vehicle"], created_by=None)
+    return tenant
+
+
+def browser(tenant, role):
+    person = identity.create_person(f"{uuid4().hex[:12]}@exemplo.pt", name="Gestora")
+    access.grant(person.id, tenant.id, role)
+    made = Client(headers={"host": "localhost"})
+    made.force_login(Person.objects.get(pk=person.id))
+    return made
+
+
+def test_it_works(town):
+    manager = browser(town, RoleName.TENANT_MANAGER)
+    page = manager.get(f"/{town.slug}/dados/ligacoes/todas/").content.decode()
+    assert page.index("Estações") < page.index("Frota")  # what is in trouble comes first
+    for words in ("o servidor recusou a senha", "chave de Rita", "1 ligação está a falhar", "3 ligações", "Vehicle"):
+        assert words in page
+    only = manager.get(f"/{town.slug}/dados/ligacoes/todas/?tipo=chave&procurar=RITA").content.decode()
+    assert "excel" in only
+    assert "Frota" not in only
+    manager.cookies["malha_language"] = "en"
+    english = manager.get(f"/{town.slug}/dados/ligacoes/todas/").content.decode()
+    assert "Who speaks with this data" in english
+    assert "3 connections" in english
+
+
+def test_a_manager_ends_a_key_of_another_person(town):
+    manager = browser(town, RoleName.TENANT_MANAGER)
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        ((key, _whose, _person),) = keys.of_tenant(conn, town.id)
+    assert manager.post(f"/{town.slug}/dados/ligacoes/chave/{key.id}/terminar/").status_code == 302
+    assert manager.post(f"/{town.slug}/dados/ligacoes/chave/{key.id}/terminar/").status_code == 404
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        assert keys.of_tenant(conn, town.id) == []
+
+
+def test_who_may_not_manage_connections_sees_none(town):
+    assert browser(town, RoleName.ANALYST).get(f"/{town.slug}/dados/ligacoes/todas/").status_code == 403
