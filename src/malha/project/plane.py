@@ -30,7 +30,9 @@ from malha.share.sensorthings import plane as sensorthings
 from malha.vocabulary.models import service as models
 
 #: first step of every path that the plane answers, after the tenant's own step
-PREFIXES = frozenset({"ngsi-ld", "federation", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings", "openapi.json"})
+PREFIXES = frozenset(
+    {"ngsi-ld", "federation", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings", "openapi.json"}
+)
 
 
 async def health(_request: Request) -> PlainTextResponse:
