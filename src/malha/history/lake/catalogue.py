@@ -164,8 +164,10 @@ def _wanted() -> list[tuple[str, str, str]]:
     found = list[tuple[str, str, str]]()
     for statement in _tables("wanted"):
         if made := re.search(r"CREATE TABLE lake\.wanted\.(\w+)\s*\((.*)\)", statement, re.DOTALL):
-            found += [(made[1], *column.split(maxsplit=1)) for column in made[2].split(",")]  # type: ignore[misc] -- a name and its type
-    return [(table, column, kind.strip()) for table, column, kind in found]
+            for column in made[2].split(","):
+                name, kind = column.split(maxsplit=1)
+                found.append((made[1], name, kind.strip()))
+    return found
 
 
 def _prepare(lake: Connection, session: psycopg.Connection) -> None:
