@@ -59,7 +59,7 @@ def test_it_works(page, server, town, sign_in, shoot, assert_accessible):
     press(page, "button", "Revogar de vez python")
     expect(page.get_by_text("A chave de Rita Analista deixou de servir.")).to_be_visible()
     expect(page.get_by_role("rowheader", name="python")).to_have_count(0)
-    page.locator("#procurar").fill("porto")
+    page.locator("#filtro-procurar").fill("porto")
     press(page, "button", "Mostrar")
     expect(page.get_by_role("rowheader")).to_have_count(1)
     page.goto(f"{server}/{town.slug}/dados/ligacoes/todas/?problemas=1")

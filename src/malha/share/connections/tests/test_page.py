@@ -47,6 +47,7 @@ def test_it_works(town):
     only = manager.get(f"/{town.slug}/dados/ligacoes/todas/?tipo=chave&procurar=RITA").content.decode()
     assert "excel" in only
     assert "Frota" not in only
+    Person.objects.filter(pk=manager.session["_auth_user_id"]).update(language="en")
     manager.cookies["malha_language"] = "en"
     english = manager.get(f"/{town.slug}/dados/ligacoes/todas/").content.decode()
     assert "Who speaks with this data" in english
