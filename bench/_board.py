@@ -28,6 +28,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 TOWN = "vila-de-malha"
 SENSORS, PER_SECOND, LISTENERS = 300, 50, 5
 READY_SECONDS = 300
+SETTLE_SECONDS = 20  # a town that was made this minute still has its events to work off
 
 
 @contextmanager
@@ -191,6 +192,7 @@ def main() -> None:
         pass
     with platform(8872) as (process, folder, ready_demo):
         cookie, secret = enter(folder)
+        time.sleep(SETTLE_SECONDS)
         slowest, complete, painted = home(8872, cookie, asked.loads)
         delays = post_to_map(8872, cookie, secret, asked.seconds)
         time.sleep(asked.idle)

@@ -58,14 +58,15 @@ def fingerprint(conn: psycopg.Connection, tenant_id: int, entity_type: str) -> t
     return row[0], row[1], row[2]
 
 
-def fingerprints(conn: psycopg.Connection, tenant_id: int, entity_types: Sequence[str]) -> tuple[int, datetime | None, datetime]:
-    """As `fingerprint`, of several types at once."""
-    row: Any = conn.execute(
-        """SELECT count(*), max(modified_at), clock_timestamp() FROM entities
-           WHERE tenant_id = %s AND type_id = ANY (ARRAY(SELECT id FROM entity_type WHERE name = ANY (%s)))""",
+def fingerprints(conn: psycopg.Connection, tenant_id: int, entity_types: Sequence[str]) -> tuple[dict[str, tuple[int, datetime]], datetime]:
+    """How many things there are of each of these types that has any, and when the last one changed; the hour of the database."""
+    now: Any = conn.execute("SELECT clock_timestamp()").fetchone()
+    found = conn.execute(
+        """SELECT t.name, count(*), max(e.modified_at) FROM entities e JOIN entity_type t ON t.id = e.type_id
+           WHERE e.tenant_id = %s AND e.type_id = ANY (ARRAY(SELECT id FROM entity_type WHERE name = ANY (%s))) GROUP BY t.name""",
         [tenant_id, list(entity_types)],
-    ).fetchone()
-    return row[0], row[1], row[2]
+    ).fetchall()
+    return {row[0]: (row[1], row[2]) for row in found}, now[0]
 
 
 def features(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +24,10 @@ from malha.vocabulary.models import service as models
 EVERYWHERE = (-180.0, -90.0, 180.0, 90.0)
 #: more things than this come as tiles
 MOST_FEATURES = 5000
+#: whole layers kept in this process, each of at most `MOST_FEATURES` things
+KEPT_LAYERS = 64
+_kept: OrderedDict[tuple[object, ...], tuple[tuple[int, datetime], list[dict[str, Any]]]] = OrderedDict()
+_lock = threading.Lock()
 #: changes are asked for again this far back, because a transaction is dated by its start and seen at its end
 OVERLAP = timedelta(seconds=10)
 
@@ -108,11 +114,11 @@ def together(
     `record_url` is the address of a record with `{type}` and `{uri}` in it.
     """
     wanted = [layer for layer in _named(conn, tenant_id, keys) if layer.key in set(keys)]
-    count, changed, now = queries.fingerprints(conn, tenant_id, sorted({layer.type for layer in wanted}))
-    etag = _etag(wanted, count, changed)
+    marks, now = queries.fingerprints(conn, tenant_id, sorted({layer.type for layer in wanted}))
+    etag = _etag(wanted, sum(count for count, _ in marks.values()), max((changed for _, changed in marks.values()), default=None))
     if since is None and known == etag:
         return None
-    found = {layer.key: _features(conn, tenant_id, layer, record_url.replace("{type}", layer.type), since) for layer in wanted}
+    found = {layer.key: _remembered(conn, tenant_id, layer, record_url.replace("{type}", layer.type), since, marks.get(layer.type)) for layer in wanted}
     return Together(found, now, _whole(since), etag)
 
 
@@ -123,6 +129,28 @@ def _etag(wanted: Sequence[Layer], count: int, changed: datetime | None) -> str:
 def _whole(since: datetime | None) -> bool:
     """Whether an answer holds all: what somebody limited may see is always told whole, since things move in and out of it."""
     return since is None or reach.current() is not None
+
+
+def _remembered(
+    conn: psycopg.Connection, tenant_id: int, layer: Layer, record_url: str, since: datetime | None, mark: tuple[int, datetime] | None
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The things of a layer; the whole of it is kept as long as nothing of its type changes. What is limited is never kept."""
+    if mark is None:
+        return []
+    if since is not None or reach.current() is not None:
+        return _features(conn, tenant_id, layer, record_url, since)
+    key = (conn.info.dbname, tenant_id, repr(layer), record_url)
+    with _lock:
+        known = _kept.get(key)
+    if known is not None and known[0] == mark:
+        return known[1]
+    found = _features(conn, tenant_id, layer, record_url, None)
+    with _lock:
+        _kept[key] = (mark, found)
+        _kept.move_to_end(key)
+        while len(_kept) > KEPT_LAYERS:
+            _kept.popitem(last=False)
+    return found
 
 
 def _named(conn: psycopg.Connection, tenant_id: int, keys: Sequence[str]) -> list[Layer]:

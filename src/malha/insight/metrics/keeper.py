@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 
@@ -25,12 +26,15 @@ EVERY_SECONDS = 5
 #: while somebody looks, values are worked out again after this; else just before they would be too old to be shown
 WATCHED_SECONDS, UNWATCHED_SECONDS = 15, 70
 LOOKING_SECONDS = 600
+NICENESS = 10
 #: an installation of so few tenants keeps all their boards from its start
 FEW_TENANTS = 5
 
 
 def run(stop: threading.Event) -> None:
-    """Keep boards until told to stop."""
+    """Keep boards until told to stop, behind whatever else wants the processor."""
+    with contextlib.suppress(OSError, AttributeError):  # a thread has a priority of its own on Linux only
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     _look_after_few()
     while not stop.wait(EVERY_SECONDS):
         try:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from malha.foundation.access import reach
+from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Series, SeriesQuery
@@ -67,7 +68,9 @@ def evaluate(conn: psycopg.Connection, tenant: Tenant, metric: Metric, at: datet
     same a day before.
     """
     now = at or moment(tenant)
-    freshest = queries.freshest(conn, tenant.id, metric.type, metric.attribute) if reach.current() is None else None
+    parts = reach.parts((metric.type,), grain=Finest.HOUR) or ()
+    # of an area nobody looks for the newest value: what speaks elsewhere is not theirs to know of
+    freshest = None if any(part.area for part in parts) else queries.freshest(conn, tenant.id, metric.type, metric.attribute)
     evaluator = _now if metric.window is Window.NOW else _window
     return evaluator(tenant, metric, now, freshest)
 
