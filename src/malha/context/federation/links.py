@@ -181,8 +181,8 @@ def find(conn: psycopg.Connection[Any], tenant_id: int, *, id_: int = 0, client_
 
 
 def _link(row: Sequence[Any]) -> Link:
-    first, last = row[:7], row[10:13]
-    return Link(*first, sealing.unseal(row[7]), terms(row[8]), terms(row[9]), *last)
+    kept = sealing.unseal(row[7])
+    return Link(row[0], row[1], row[2], row[3], row[4], row[5], row[6], kept, terms(row[8]), terms(row[9]), row[10], row[11], row[12])
 
 
 def _cursor(conn: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:

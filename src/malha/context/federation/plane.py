@@ -5,22 +5,28 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
-from malha.context.federation import batches, gather, handshake, listing, operations
+from malha.context.federation import batches, gather, handshake, listing, operations, subscribing
 from malha.context.federation.distribute import Road, distributed
 from malha.context.federation.spread import Verb, purge, written
+from malha.context.subscriptions import operations as subscriptions
 
 ROOT = "/ngsi-ld/v1"
 
 
 def routes() -> list[BaseRoute]:
     """Every operation, each guarded."""
-    base = f"{ROOT}/csourceRegistrations"
+    base, told = f"{ROOT}/csourceRegistrations", f"{ROOT}/csourceSubscriptions"
     return [
         *(Route(base + end, guarded(operations.create), methods=["POST"]) for end in ("", "/")),
         *(Route(base + end, guarded(operations.query), methods=["GET"]) for end in ("", "/")),
         Route(base + "/{id:path}", guarded(operations.retrieve), methods=["GET"]),
         Route(base + "/{id:path}", guarded(operations.change), methods=["PATCH"]),
         Route(base + "/{id:path}", guarded(operations.delete), methods=["DELETE"]),
+        *(Route(told + end, guarded(subscribing.create), methods=["POST"]) for end in ("", "/")),
+        *(Route(told + end, guarded(subscriptions.query), methods=["GET"]) for end in ("", "/")),
+        Route(told + "/{id:path}", guarded(subscriptions.retrieve), methods=["GET"]),
+        Route(told + "/{id:path}", guarded(subscriptions.change), methods=["PATCH"]),
+        Route(told + "/{id:path}", guarded(subscriptions.delete), methods=["DELETE"]),
         Route(f"{ROOT}/info/sourceIdentity", guarded(operations.identity), methods=["GET"]),
         Route("/federation/offer", guarded(handshake.offer, limited=True), methods=["GET"]),
         Route("/federation/join", guarded(handshake.join, limited=True), methods=["POST"]),

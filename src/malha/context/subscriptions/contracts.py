@@ -24,6 +24,10 @@ from malha.foundation.access.contracts import Principal
 type Lane = tuple[int, int]
 
 
+#: what a subscription is about
+ENTITIES, REGISTRATIONS = "entities", "registrations"
+
+
 class Trigger(StrEnum):
     """What sets a notification off (§5.2.12)."""
 
@@ -56,6 +60,7 @@ class Subscription:
     since: datetime
     created_at: datetime
     modified_at: datetime
+    about: str = ENTITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """One notification that waits: the changes that it tells of."""
+    """One notification that waits: the changes that it tells of, or what is `told` of registrations."""
 
     tenant_id: int
     id: int
     subscription_id: int
     changes: tuple[int, ...]
     attempts: int = 0
+    told: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Post:
         self.outcomes = Outcomes(self.news.set)
         self.lanes: dict[Lane, Waiting] = {}
         self.changes: OrderedDict[int, Change] = OrderedDict()
+        self.told: dict[Lane, int] = {}
         self.bytes = 0
         self.slots = Slots()
         self.stopping = False
@@ -88,6 +89,15 @@ class Post:
                 waiting.queue.append(one)
                 waiting.last_id = one.id
             self._go(waiting)
+
+    def wake(self, lanes: Sequence[Lane]) -> None:
+        """Something is told of registrations: read it, after what was delivered of it already."""
+        self.told = {lane: id_ for lane, id_ in self.told.items() if lane in lanes}
+        for lane in lanes:
+            waiting = self._lane(lane)
+            if waiting.task is None and not waiting.queue and not waiting.more:
+                waiting.more, waiting.last_id = True, self.told.get(lane, 0)
+                self._go(waiting)
 
     def reloaded(self, tenant_id: int) -> None:
         """The tenant's subscriptions changed: those that were paused may go on."""
@@ -165,12 +175,17 @@ class Post:
                 self.outcomes.failed(waiting.lane, moment, msg("A ligação já não pode ler estes dados."), None, notification_id=one.id, dropped=True)
             self._finish(waiting, taken, done=False)
             return
-        message = await self._message(rule, changes, reader, taken[0].id, moment)
+        told = taken[0].told
+        if told is not None:
+            taken = [taken[0]]
+            message: Message | None = notice.of_registrations(rule, told, reader, taken[0].id, moment)
+        else:
+            message = await self._message(rule, changes, reader, taken[0].id, moment)
         if message is None:
             self._finish(waiting, taken)
             return
         delivery = await self.deliver(message, reader)
-        self._settle(waiting, taken, rule, delivery, len(changes), moment)
+        self._settle(waiting, taken, rule, delivery, len(told["data"]) if told is not None else len(changes), moment)
 
     async def _changes(self, lane: Lane, taken: Sequence[Queued]) -> list[Change]:
         seqs = [seq for one in taken for seq in one.changes]
@@ -223,6 +238,8 @@ class Post:
         for one in taken:
             if waiting.queue and waiting.queue[0].id == one.id:
                 waiting.queue.popleft()
+            if one.told is not None:
+                self.told[waiting.lane] = one.id
             if done:
                 self.outcomes.done(waiting.lane, one.id)
 

@@ -31,8 +31,10 @@ type Offer = Callable[[Sequence[Queued], Mapping[int, Change]], None]
 class Matcher:
     """One for the installation. `offer` gets what was queued after its commit, `reloaded` the tenants whose subscriptions changed."""
 
-    def __init__(self, offer: Offer, reloaded: Callable[[int], None], lost: Callable[[Lane, int], None]) -> None:
-        self.offer, self.reloaded, self.lost = offer, reloaded, lost
+    def __init__(
+        self, offer: Offer, reloaded: Callable[[int], None], lost: Callable[[Lane, int], None], wake: Callable[[Sequence[Lane]], None] | None = None
+    ) -> None:
+        self.offer, self.reloaded, self.lost, self.wake = offer, reloaded, lost, wake
         self.indexes: dict[int, Index] = {}
         self.position = START
         self.looked_at = self.trimmed_at = 0.0
@@ -103,6 +105,8 @@ class Matcher:
         if moment - self.looked_at >= RELOAD_SECONDS:
             self.looked_at = moment
             self.refresh(conn)
+            if self.wake is not None and (told := queries.told(conn)):
+                self.wake(told)
         if moment - self.trimmed_at >= TRIM_SECONDS:
             self.trimmed_at = moment
             self.trim(conn)

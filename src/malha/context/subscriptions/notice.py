@@ -59,6 +59,22 @@ def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Li
     return _message(rule, [(entity, change) for entity, change in data if _within_reach(entity, reader)], reader, linked, what, at, context)
 
 
+def of_registrations(rule: Rule, told: Mapping[str, Any], reader: Reader, what: object, at: datetime) -> Message:
+    """The notification of registrations that came, changed or went (§5.3.2), in the words in which it was told."""
+    endpoint = rule.subscription.document["notification"]["endpoint"]
+    media = endpoint.get("accept", JSON)
+    media = JSON if media == GEO_JSON else media
+    headers = {one["key"]: one["value"] for one in endpoint.get("receiverInfo", ())}
+    body: dict[str, Any] = {
+        "id": identifier(rule.subscription, what), "type": "ContextSourceNotification", "subscriptionId": rule.subscription.uri, "notifiedAt": format_instant(at),
+        "triggerReason": told["triggerReason"], "data": told["data"],
+    }  # fmt: skip
+    source = rule.subscription.document.get("jsonldContext") or rule.subscription.context or contexts.CORE_URL
+    if media == JSON_LD:
+        body["@context"] = source
+    return _addressed(endpoint, body, media, headers, "" if media == JSON_LD else _link(source), reader)
+
+
 def of_entities(rule: Rule, entities: Sequence[StoredEntity], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The periodic notification: entities as they are (timeInterval)."""
     return _message(rule, [(entity, None) for entity in entities if _within_reach(entity, reader)], reader, linked, what, at, context)

@@ -13,7 +13,7 @@ from malha.context.broker import door, pool, reading, rendering
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.rendering import Wanted
 from malha.context.subscriptions import service, writing
-from malha.context.subscriptions.contracts import MethodNotAllowed, RefusedEndpoint
+from malha.context.subscriptions.contracts import ENTITIES, REGISTRATIONS, MethodNotAllowed, RefusedEndpoint
 from malha.context.subscriptions.reading import is_uri
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
@@ -72,18 +72,28 @@ def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> 
         raise RefusedEndpoint(refused.message, **refused.params) from refused
 
 
+def _about(request: Request) -> str:
+    """Which subscriptions an address means."""
+    return REGISTRATIONS if request.url.path.rstrip("/").split("/ngsi-ld/v1/")[-1].startswith("csourceSubscriptions") else ENTITIES
+
+
+def _base(request: Request) -> str:
+    """The address of the subscriptions that the request is about."""
+    return f"{request.scope.get('root_path', '')}/ngsi-ld/v1/{'csourceSubscriptions' if _about(request) == REGISTRATIONS else 'subscriptions'}"
+
+
 async def create(request: Request) -> Response:
     """POST /subscriptions (§6.10.3.1)"""
     payload, media = await _body(request)
     context = await door.context_of(request, media, payload)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> str:
-        uri = service.create(conn, who.tenant_id, _subject(who), payload, context)
+        uri = service.create(conn, who.tenant_id, _subject(who), payload, context, _about(request))
         _check_endpoint(conn, who, payload)
         return uri
 
     uri = await _in_transaction(request, context, work)
-    return Response(status_code=201, headers={"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/subscriptions/{quote(uri, safe=':')}"})
+    return Response(status_code=201, headers={"Location": f"{_base(request)}/{quote(uri, safe=':')}"})
 
 
 async def retrieve(request: Request) -> Response:
@@ -93,7 +103,7 @@ async def retrieve(request: Request) -> Response:
     media = rendering.negotiated(request)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        found, state = service.find(conn, who.tenant_id, uri, _reach(who))
+        found, state = service.find(conn, who.tenant_id, uri, _reach(who), _about(request))
         return rendering.answer(writing.document(found, state, who.context, system=system), Wanted(who.context, media=media))
 
     return await door.read(request, work)
@@ -110,10 +120,10 @@ async def query(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         reach = _reach(who)
-        found = service.page(conn, who.tenant_id, reach, limit=limit + 1, offset=offset) if limit else []
+        found = service.page(conn, who.tenant_id, reach, limit=limit + 1, offset=offset, about=_about(request)) if limit else []
         headers = _pages(request, limit, offset, more=len(found) > limit)
         if counted:
-            headers["NGSILD-Results-Count"] = str(service.count(conn, who.tenant_id, reach))
+            headers["NGSILD-Results-Count"] = str(service.count(conn, who.tenant_id, reach, _about(request)))
         shown = [writing.document(one, state, who.context, system=system) for one, state in found[:limit]]
         answer = rendering.answer(shown, Wanted(who.context, media=media))
         for value in headers.pop("Link", "").split("\n"):
@@ -131,7 +141,7 @@ def _pages(request: Request, limit: int, offset: int, *, more: bool) -> dict[str
     for relation, at in (("prev", offset - limit if offset else None), ("next", offset + limit if more else None)):
         if at is not None:
             params = {**request.query_params, "limit": str(limit), "offset": str(max(0, at))}
-            links.append(f'<{request.scope.get("root_path", "")}/ngsi-ld/v1/subscriptions?{urlencode(params)}>;rel="{relation}";type="application/ld+json"')
+            links.append(f'<{_base(request)}?{urlencode(params)}>;rel="{relation}";type="application/ld+json"')
     return {"Link": "\n".join(links)} if links else {}
 
 
@@ -142,7 +152,7 @@ async def change(request: Request) -> Response:
     named = await door.context_of(request, media, payload) if media == reading.JSON_LD or reading.linked(request) is not None else None
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
-        service.change(conn, who.tenant_id, uri, payload, named, _reach(who))
+        service.change(conn, who.tenant_id, uri, payload, named, _reach(who), _about(request))
         _check_endpoint(conn, who, payload)
 
     await _in_transaction(request, named or contexts.CORE, work)
@@ -152,7 +162,7 @@ async def change(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """DELETE /subscriptions/{id} (§6.11.3.3)"""
     uri = _identifier(request)
-    await _in_transaction(request, contexts.CORE, lambda conn, who: service.delete(conn, who.tenant_id, uri, _reach(who)))
+    await _in_transaction(request, contexts.CORE, lambda conn, who: service.delete(conn, who.tenant_id, uri, _reach(who), _about(request)))
     return Response(status_code=204)
 
 

@@ -11,18 +11,18 @@ from psycopg.types.json import Jsonb
 
 from malha.context.store import geometry, names, state
 from malha.context.store.contracts import StoredEntity
-from malha.context.subscriptions.contracts import Change, Queued, State, Subscription
+from malha.context.subscriptions.contracts import ENTITIES, Change, Lane, Queued, State, Subscription
 
-_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.context, s.active, s.expires_at, s.since, s.created_at, s.modified_at"
+_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.context, s.active, s.expires_at, s.since, s.created_at, s.modified_at, s.about"
 _STATE = "t.times_sent, t.times_failed, t.times_dropped, t.last_notification, t.last_success, t.last_failure, t.failing_since, coalesce(t.error, ''), coalesce(t.recent, '[]')"
-_OF_CLIENT = "s.tenant_id = %(tenant)s AND (%(subject)s::text IS NULL OR s.subject = %(subject)s)"
+_OF_CLIENT = "s.tenant_id = %(tenant)s AND s.about = %(about)s AND (%(subject)s::text IS NULL OR s.subject = %(subject)s)"
 _SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())"
 _CHANGE = "seq, xid::text::bigint, tenant_id, operation, entity_id, uri, types, doc::text, geom, scopes, created_at, modified_at, before, at"
 CONSUMER = "malha.context.subscriptions"
 
 INSERT = """
-WITH made AS (INSERT INTO subscription (tenant_id, uri, subject, document, context, active, expires_at)
-    VALUES (%(tenant)s, %(uri)s, %(subject)s, %(document)s, %(context)s, %(active)s, %(expires)s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING tenant_id, id)
+WITH made AS (INSERT INTO subscription (tenant_id, uri, subject, document, context, active, expires_at, about)
+    VALUES (%(tenant)s, %(uri)s, %(subject)s, %(document)s, %(context)s, %(active)s, %(expires)s, %(about)s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING tenant_id, id)
 INSERT INTO subscription_state (tenant_id, subscription_id) SELECT tenant_id, id FROM made RETURNING subscription_id
 """
 #: `id` names one; with its state and what waits for it
@@ -52,9 +52,7 @@ SELECT n.tenant, n.subscription, n.changes::bigint[] FROM unnest(%s::bigint[], %
 JOIN subscription s ON s.tenant_id = n.tenant AND s.id = n.subscription ORDER BY n.n
 RETURNING tenant_id, id, subscription_id, changes, attempts
 """
-WAITING = (
-    "SELECT tenant_id, id, subscription_id, changes, attempts FROM notification WHERE tenant_id = %s AND subscription_id = %s AND id > %s ORDER BY id LIMIT %s"
-)
+WAITING = "SELECT tenant_id, id, subscription_id, changes, attempts, told FROM notification WHERE tenant_id = %s AND subscription_id = %s AND id > %s ORDER BY id LIMIT %s"
 LANES = "SELECT n.tenant_id, n.subscription_id, t.not_before, t.last_notification FROM (SELECT DISTINCT tenant_id, subscription_id FROM notification) n LEFT JOIN subscription_state t USING (tenant_id, subscription_id)"
 TRIM_CHANGES = """
 DELETE FROM entity_change c WHERE (c.xid, c.seq) <= (%s::text::xid8, %s) AND c.at < now() - interval '30 seconds'
@@ -89,22 +87,32 @@ def _cursor(conn: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
 
 
 def insert(
-    conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str, document: Mapping[str, Any], context: Any, *, active: bool, expires: object
+    conn: psycopg.Connection[Any],
+    tenant_id: int,
+    uri: str,
+    subject: str,
+    document: Mapping[str, Any],
+    context: Any,
+    *,
+    active: bool,
+    expires: object,
+    about: str = ENTITIES,
 ) -> int | None:
     """Keep a subscription; its id, or None when the URI is taken."""
     row = _cursor(conn).execute(INSERT, {
         "tenant": tenant_id, "uri": uri, "subject": subject, "document": Jsonb(document), "context": None if context is None else Jsonb(context), "active": active,
-        "expires": expires,
+        "expires": expires, "about": about,
     }).fetchone()  # fmt: skip
     return int(row[0]) if row else None
 
 
 def find(
-    conn: psycopg.Connection[Any], tenant_id: int, *, subject: str | None = None, uri: str | None = None, limit: int | None = None, offset: int = 0
+    conn: psycopg.Connection[Any], tenant_id: int, *, subject: str | None = None, uri: str | None = None, limit: int | None = None, offset: int = 0,
+    about: str = ENTITIES
 ) -> list[tuple[Subscription, State]]:  # fmt: skip
     """Subscriptions of a tenant, of one client when `subject` is given."""
-    rows = _cursor(conn).execute(FIND, {"tenant": tenant_id, "subject": subject, "uri": uri, "limit": limit, "offset": offset})
-    return [(Subscription(*row[:11]), _state(row[11:])) for row in rows]
+    rows = _cursor(conn).execute(FIND, {"tenant": tenant_id, "subject": subject, "uri": uri, "limit": limit, "offset": offset, "about": about})
+    return [(Subscription(*row[:12]), _state(row[12:])) for row in rows]
 
 
 def _state(row: Sequence[Any]) -> State:
@@ -114,9 +122,9 @@ def _state(row: Sequence[Any]) -> State:
     )  # fmt: skip
 
 
-def count(conn: psycopg.Connection[Any], tenant_id: int, subject: str | None) -> int:
+def count(conn: psycopg.Connection[Any], tenant_id: int, subject: str | None, about: str = ENTITIES) -> int:
     """How many there are."""
-    row = _cursor(conn).execute(f"SELECT count(*) FROM subscription s WHERE {_OF_CLIENT}", {"tenant": tenant_id, "subject": subject}).fetchone()
+    row = _cursor(conn).execute(f"SELECT count(*) FROM subscription s WHERE {_OF_CLIENT}", {"tenant": tenant_id, "subject": subject, "about": about}).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -128,10 +136,10 @@ def update(conn: psycopg.Connection[Any], subscription: Subscription) -> None:
     ])  # fmt: skip
 
 
-def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None) -> bool:
+def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None, about: str = ENTITIES) -> bool:
     """Take a subscription away, with what waits for it: that first, in the order in which deliveries lock."""
-    _cursor(conn).execute(EMPTY, {"tenant": tenant_id, "uri": uri, "subject": subject})
-    return _cursor(conn).execute(DELETE, {"tenant": tenant_id, "uri": uri, "subject": subject}).fetchone() is not None
+    _cursor(conn).execute(EMPTY, {"tenant": tenant_id, "uri": uri, "subject": subject, "about": about})
+    return _cursor(conn).execute(DELETE, {"tenant": tenant_id, "uri": uri, "subject": subject, "about": about}).fetchone() is not None
 
 
 def active(conn: psycopg.Connection[Any], tenant_id: int) -> list[Subscription]:
@@ -204,10 +212,22 @@ def enqueue(conn: psycopg.Connection[Any], rows: Sequence[tuple[int, int, Sequen
     return sorted((_queued(row) for row in found), key=lambda one: one.id)
 
 
+def tell(conn: psycopg.Connection[Any], tenant_id: int, subscription_id: int, told: Mapping[str, Any]) -> None:
+    """Let what is told of registrations wait for a subscription. Whoever tells keeps others out until the end of the transaction."""
+    statement = "INSERT INTO notification (tenant_id, subscription_id, changes, told) VALUES (%s, %s, '{}', %s)"
+    _cursor(conn).execute(statement, [tenant_id, subscription_id, Jsonb(told)])
+
+
+def told(conn: psycopg.Connection[Any]) -> list[Lane]:
+    """The subscriptions for which something waits that is told of registrations."""
+    found = _cursor(conn).execute("SELECT DISTINCT tenant_id, subscription_id FROM notification WHERE told IS NOT NULL")
+    return [(row[0], row[1]) for row in found]
+
+
 def waiting(conn: psycopg.Connection[Any], tenant_id: int, subscription_id: int, after: int, limit: int) -> list[Queued]:
     """What waits for one subscription."""
     return [_queued(row) for row in _cursor(conn).execute(WAITING, [tenant_id, subscription_id, after, limit])]
 
 
 def _queued(row: tuple[Any, ...]) -> Queued:
-    return Queued(row[0], row[1], row[2], tuple(row[3]), row[4])
+    return Queued(row[0], row[1], row[2], tuple(row[3]), row[4], row[5] if len(row) > 5 else None)

@@ -11,7 +11,7 @@ from malha.context.store import shapes
 from malha.context.store.contracts import StoredEntity
 from malha.context.store.q import Node, parse
 from malha.context.subscriptions import conditions, patterns, reading, selection
-from malha.context.subscriptions.contracts import Change, Operation, Subscription, Trigger
+from malha.context.subscriptions.contracts import REGISTRATIONS, Change, Operation, Subscription, Trigger
 from malha.kernel.time import now, parse_instant
 
 DEFAULT_TRIGGERS = frozenset({Trigger.ATTRIBUTE_CREATED, Trigger.ATTRIBUTE_UPDATED})
@@ -158,6 +158,8 @@ class Index:
     def add(self, rule: Rule) -> None:
         """Take a subscription in."""
         self.rules[rule.subscription.id] = rule
+        if rule.subscription.about == REGISTRATIONS:
+            return  # told by whoever keeps the registrations
         if rule.interval:
             self.periodic.append(rule)
             return

@@ -68,7 +68,10 @@ class _Work:
         def lost(lane: Lane, count: int) -> None:
             loop.call_soon_threadsafe(post.outcomes.lost, lane, count, now(), lost_text)
 
-        matcher = Matcher(offer, reloaded, lost)
+        def wake(lanes: Sequence[Lane]) -> None:
+            loop.call_soon_threadsafe(post.wake, lanes)
+
+        matcher = Matcher(offer, reloaded, lost, wake)
         post = Post(rows, matcher.rule, send)
         matcher.refresh(self.conn)
         post.restore(await rows.run(rows.lanes))

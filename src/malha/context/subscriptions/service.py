@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from malha.context.subscriptions import queries, reading, rules
-from malha.context.subscriptions.contracts import Exists, Missing, State, Subscription, Unusable
+from malha.context.subscriptions.contracts import ENTITIES, Exists, Missing, State, Subscription, Unusable
 from malha.kernel.text import msg
 from malha.kernel.time import now, parse_instant
 from malha.vocabulary.contexts import service as contexts
@@ -21,47 +21,49 @@ from malha.vocabulary.contexts.service import Context
 MOST = 10_000
 
 
-def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, payload: Any, context: Context) -> str:
+def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, payload: Any, context: Context, about: str = ENTITIES) -> str:
     """Keep a subscription; its URI. Raises Unusable, Exists."""
     said = reading.document(payload, context)
     uri = said.pop("id", None) or f"urn:ngsi-ld:Subscription:{uuid.uuid4()}"
-    if queries.count(conn, tenant_id, None) >= MOST:
+    if queries.count(conn, tenant_id, None, about) >= MOST:
         raise Unusable(msg("O município já tem {most} subscrições; apague as que não usa."), most=MOST)
     queries.touch(conn, tenant_id)
     made = queries.insert(
-        conn, tenant_id, uri, subject, said, context.source, active=said.get("isActive", True), expires=_instant(said.get("expiresAt"))
+        conn, tenant_id, uri, subject, said, context.source, active=said.get("isActive", True), expires=_instant(said.get("expiresAt")), about=about
     )  # fmt: skip
     if made is None:
         raise Exists(msg("Já existe uma subscrição “{uri}”."), uri=uri)
-    if said.get("isActive", True):
+    if said.get("isActive", True) and about == ENTITIES:
         queries.add_interest(conn, tenant_id, rules.types_watched([said]))
     return uri
 
 
-def find(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None = None) -> tuple[Subscription, State]:
+def find(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None = None, about: str = ENTITIES) -> tuple[Subscription, State]:
     """One subscription, of a client when `subject` is given. Raises Missing."""
-    found = queries.find(conn, tenant_id, subject=subject, uri=uri, limit=1)
+    found = queries.find(conn, tenant_id, subject=subject, uri=uri, limit=1, about=about)
     if not found:
         raise Missing(msg("Não há nenhuma subscrição “{uri}”."), uri=uri)
     return found[0]
 
 
 def page(
-    conn: psycopg.Connection[Any], tenant_id: int, subject: str | None = None, *, limit: int | None = None, offset: int = 0
+    conn: psycopg.Connection[Any], tenant_id: int, subject: str | None = None, *, limit: int | None = None, offset: int = 0, about: str = ENTITIES
 ) -> list[tuple[Subscription, State]]:  # fmt: skip
     """Subscriptions in order of their making, of one client when `subject` is given."""
-    return queries.find(conn, tenant_id, subject=subject, limit=limit, offset=offset)
+    return queries.find(conn, tenant_id, subject=subject, limit=limit, offset=offset, about=about)
 
 
-def count(conn: psycopg.Connection[Any], tenant_id: int, subject: str | None = None) -> int:
+def count(conn: psycopg.Connection[Any], tenant_id: int, subject: str | None = None, about: str = ENTITIES) -> int:
     """How many there are."""
-    return queries.count(conn, tenant_id, subject)
+    return queries.count(conn, tenant_id, subject, about)
 
 
-def change(conn: psycopg.Connection[Any], tenant_id: int, uri: str, payload: Any, context: Context | None, subject: str | None = None) -> None:
+def change(
+    conn: psycopg.Connection[Any], tenant_id: int, uri: str, payload: Any, context: Context | None, subject: str | None = None, about: str = ENTITIES
+) -> None:
     """Change those members that are named (§5.8.2); `context` None reads them in the words of the subscription. Raises Unusable, Missing."""
     queries.touch(conn, tenant_id)
-    kept, _state = find(conn, tenant_id, uri, subject)
+    kept, _state = find(conn, tenant_id, uri, subject, about)
     named = reading.fragment(payload, context if context is not None else _words(kept))
     if named.pop("id", uri) != uri:
         raise Unusable(msg("O id de uma subscrição não muda."))
@@ -91,10 +93,10 @@ def set_active(conn: psycopg.Connection[Any], tenant_id: int, uri: str, *, activ
     _watch(conn, tenant_id)
 
 
-def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None = None) -> None:
+def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None = None, about: str = ENTITIES) -> None:
     """End a subscription; what waits for it goes with it. Raises Missing."""
     queries.touch(conn, tenant_id)
-    if not queries.delete(conn, tenant_id, uri, subject):
+    if not queries.delete(conn, tenant_id, uri, subject, about):
         raise Missing(msg("Não há nenhuma subscrição “{uri}”."), uri=uri)
     _watch(conn, tenant_id)
 
@@ -108,7 +110,7 @@ def status(subscription: Subscription) -> str:
 
 def _watch(conn: psycopg.Connection[Any], tenant_id: int) -> None:
     """Tell writers which types somebody watches; `touch` before it keeps others out meanwhile."""
-    queries.set_interest(conn, tenant_id, rules.types_watched(one.document for one in queries.active(conn, tenant_id)))
+    queries.set_interest(conn, tenant_id, rules.types_watched(one.document for one in queries.active(conn, tenant_id) if one.about == ENTITIES))
 
 
 def _words(kept: Subscription) -> Context:
