@@ -6,7 +6,7 @@ from typing import Any
 
 from malha.context.store import service as store
 from malha.context.subscriptions import selection, service
-from malha.context.subscriptions.contracts import State, Subscription
+from malha.context.subscriptions.contracts import ENTITIES, State, Subscription
 from malha.context.subscriptions.reading import ENTITY_MEMBERS
 from malha.context.subscriptions.rules import DEFAULT_TRIGGERS
 from malha.kernel.time import format_instant
@@ -25,9 +25,10 @@ def document(subscription: Subscription, state: State, context: Context, *, syst
         out["q"] = store.rename_in_question(said["q"], context.compact)
     if "geoQ" in said:
         out["geoQ"] = said["geoQ"] | {"geoproperty": context.compact(said["geoQ"]["geoproperty"])}
-    out.setdefault("notificationTrigger", sorted(DEFAULT_TRIGGERS))
+    if subscription.about == ENTITIES:
+        out.setdefault("notificationTrigger", sorted(DEFAULT_TRIGGERS))
     if said.get("timeInterval"):
-        del out["notificationTrigger"]
+        out.pop("notificationTrigger", None)
     if not subscription.active:
         out["isActive"] = False
     out["status"] = service.status(subscription)
