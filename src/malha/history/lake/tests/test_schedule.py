@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from malha.history.lake import jobs
 
 from .test_compact import START, in_lake, write_hot
+
+pytestmark = pytest.mark.whole_lake
 
 
 def test_it_works(new_tenant: Any) -> None:

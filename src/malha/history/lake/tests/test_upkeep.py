@@ -16,6 +16,7 @@ from malha.history.lake import service as lake
 from .test_compact import START, in_lake, write_hot
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+pytestmark = pytest.mark.whole_lake
 
 
 def paths(tenant: int, *, old: bool = False) -> list[str]:

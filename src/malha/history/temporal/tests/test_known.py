@@ -20,6 +20,7 @@ from malha.history.temporal.contracts import Grain, NoLongerKnown, SeriesQuery, 
 from malha.vocabulary.models.contracts import Aggregation
 
 END = START + timedelta(days=1)
+pytestmark = pytest.mark.whole_lake
 
 
 def entity_of(tenant: int) -> int:
