@@ -54,8 +54,10 @@ def test_it_works(new_tenant: Any, tmp_path: Path) -> None:
     write_hot(tenant, [(2, START, 1.0)])
     lake.compact(tenant)
     new = next(one for one in observed(tenant) if one.path != known.path)
+    unharmed = (place / new.path).read_bytes()
     (place / new.path).write_bytes(b"nada")
     mended, lost = service.mend(repository, observed(tenant))
+    (place / new.path).write_bytes(unharmed)  # the lake is that of the tests after this one too
     assert (mended, [(one.file.path, one.reason) for one in lost]) == ([], [(new.path, "size")])
     assert service.prune(repository, now() + timedelta(days=1)) == 1
     assert [one.id for one in repository.manifests()] == [second.id]
