@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from malha.context.broker import attributes, door, projection
+from malha.context.broker import attributes, door, parameters, projection
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, GeoRelation, Ordering, Selector
@@ -44,13 +44,15 @@ def parse(params: Mapping[str, str], context: Context) -> Question:
     unknown = [name for name in params if name not in KNOWN]
     if unknown:
         raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
-    limit, offset = _number(params, "limit", DEFAULT_LIMIT), _number(params, "offset", 0)
+    limit, offset = parameters.number(params, "limit", DEFAULT_LIMIT), parameters.number(params, "offset", 0)
     count = _flag(params, "count") or "count" in params.get("options", "").split(",")
     if limit > LARGEST_LIMIT:
         raise BadRequestData(msg("Uma página tem no máximo {limit} entidades."), limit=LARGEST_LIMIT)
     if limit == 0 and not count:
         raise BadRequestData(msg("limit=0 só serve com count=true."))
-    query = replace(filters(params, context), limit=limit, offset=offset, after_id=_number(params, "after", 0), count=count, order=_order(params, context))
+    query = replace(
+        filters(params, context), limit=limit, offset=offset, after_id=parameters.number(params, "after", 0), count=count, order=_order(params, context)
+    )
     if params.get("type") == "*" and params.get("local") == "false":
         raise BadRequestData(msg("type=* só serve dentro deste intermediário."))
     named = set(query.attrs) - SYSTEM or (query.q and store.names_in_question(query.q) - SYSTEM)
@@ -253,15 +255,6 @@ def refuse_personal(conn: psycopg.Connection[Any], who: Asked, question: EntityQ
     asked = door.personal(who, types) & store.names_in_question(question.q)
     if asked:
         raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
-
-
-def _number(params: Mapping[str, str], name: str, default: int) -> int:
-    text = params.get(name)
-    if text is None:
-        return default
-    if not text.isdigit() or len(text) > 18:
-        raise BadRequestData(msg("“{name}” é um número inteiro, zero ou mais."), name=name)
-    return int(text)
 
 
 def _q(params: Mapping[str, str], context: Context) -> str:

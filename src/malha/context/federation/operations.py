@@ -11,8 +11,8 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, pool, reading, rendering
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
+from malha.context.broker import door, parameters, pool, reading, rendering
+from malha.context.broker.contracts import Asked, BadRequestData
 from malha.context.broker.rendering import Wanted
 from malha.context.federation import discovering, outcomes, registry, service, writing
 from malha.context.federation.contracts import MethodNotAllowed, Unusable
@@ -78,7 +78,7 @@ async def create(request: Request) -> Response:
 async def retrieve(request: Request) -> Response:
     """GET /csourceRegistrations/{id} (§6.9.3.1)"""
     uri = _identifier(request)
-    system = _system(request, frozenset())
+    system = parameters.system(request.query_params, frozenset())
     media = rendering.negotiated(request)
     await pool.run(outcomes.gathered.write)
 
@@ -91,8 +91,8 @@ async def retrieve(request: Request) -> Response:
 
 async def query(request: Request) -> Response:
     """GET /csourceRegistrations (§6.8.3.2)"""
-    system = _system(request, discovering.PARAMETERS | {"limit", "offset", "count"})
-    limit, offset = _number(request, "limit", DEFAULT_LIMIT), _number(request, "offset", 0)
+    system = parameters.system(request.query_params, discovering.PARAMETERS | {"limit", "offset", "count"})
+    limit, offset = parameters.number(request.query_params, "limit", DEFAULT_LIMIT), parameters.number(request.query_params, "offset", 0)
     counted = request.query_params.get("count") == "true"
     if limit > LARGEST_LIMIT or (limit == 0 and not counted):
         raise BadRequestData(msg("Uma página tem de 1 a {limit} registos; limit=0 só com count=true."), limit=LARGEST_LIMIT)
@@ -174,22 +174,3 @@ def _identifier(request: Request) -> str:
     if not is_uri(uri):
         raise BadRequestData(msg("“{uri}” não é um URI."), uri=uri[:80])
     return uri
-
-
-def _system(request: Request, known: frozenset[str]) -> bool:
-    unknown = [name for name in request.query_params if name not in known | {"options", "local", "sysAttrs"}]
-    if unknown:
-        raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
-    options = [one for one in request.query_params.get("options", "").split(",") if one]
-    if any(one not in {"sysAttrs", "count"} for one in options):
-        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
-    return "sysAttrs" in options or request.query_params.get("sysAttrs") == "true"
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        raise BadRequestData(msg("“{name}” é um número inteiro, zero ou mais."), name=name)
-    return int(text)

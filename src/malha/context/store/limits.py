@@ -5,7 +5,6 @@ The reach comes from `foundation.access.reach`, which the doors set: nobody who 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -159,11 +158,6 @@ def placed(one: PlacedEntity, types: Sequence[str], found: Parts | None) -> Plac
         return replace(one, attributes=attributes)
     inside = shapely.intersection(limit, shape)
     return replace(one, attributes=attributes, wkb=shapely.to_wkb(inside), box=inside.bounds)
-
-
-def mark(found: Parts | None) -> tuple[str, ...]:
-    """What tells the answers of one reach from those of another, for caches."""
-    return () if found is None else (hashlib.sha256(msgspec.json.encode([msgspec.to_builtins(part) for part in found], order="sorted")).hexdigest()[:16],)
 
 
 def allow_write(types: Sequence[str], attributes: Iterable[str], shape: BaseGeometry | None) -> bool:

@@ -333,7 +333,7 @@ def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str,
         return "0"
     statement = f"SELECT count(*), sum(e.id % 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE {condition.text}".replace("% 1", "%% 1")
     row = state.execute(conn, statement, condition.params).fetchone()
-    return "-".join(str(part or 0) for part in (*row, *limits.mark(condition.within))) if row else "0"
+    return "-".join(str(part or 0) for part in (*row, *filter(None, [reach.mark(condition.within)]))) if row else "0"
 
 
 def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:

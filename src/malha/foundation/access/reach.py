@@ -119,9 +119,8 @@ def allows(entity_type: str, attribute: str = "", *, grain: Grain = Grain.RAW) -
     return found is None or any(not attribute or part.attributes is None or attribute in part.attributes for part in found)
 
 
-def mark() -> str:
-    """What tells what this reader sees from what another does, for caches; empty where nothing is limited."""
-    whole = current()
+def mark(whole: Parts | None) -> str:
+    """What tells what somebody with this reach sees from what another does, for caches; empty where nothing is limited."""
     if whole is None:
         return ""
     said = sorted(

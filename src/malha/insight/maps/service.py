@@ -123,7 +123,7 @@ def together(
 
 
 def _etag(wanted: Sequence[Layer], count: int, changed: datetime | None) -> str:
-    return f'"{"-".join(layer.key for layer in wanted)}-{count}-{changed.timestamp() if changed else 0}{reach.mark()}"'
+    return f'"{"-".join(layer.key for layer in wanted)}-{count}-{changed.timestamp() if changed else 0}{reach.mark(reach.current())}"'
 
 
 def _whole(since: datetime | None) -> bool:

@@ -83,4 +83,4 @@ def _kept(wanted: Sequence[tuple[str, Callable[[], Any]]], older_than: float) ->
 
 def _key(what: str, tenant: Tenant, metric: Metric) -> str:
     """The same in every process: an indicator that somebody adapts is another, and so is what somebody else may see of it."""
-    return f"metric:{tenant.id}{reach.mark()}:{what}:{hashlib.blake2b(repr(metric).encode(), digest_size=12).hexdigest()}"
+    return f"metric:{tenant.id}{reach.mark(reach.current())}:{what}:{hashlib.blake2b(repr(metric).encode(), digest_size=12).hexdigest()}"

@@ -69,7 +69,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 def _health(tenant: Tenant, language: str) -> list[Health]:
-    key = f"today-health:{tenant.id}{reach.mark()}:{language}"
+    key = f"today-health:{tenant.id}{reach.mark(reach.current())}:{language}"
     found: list[Health] | None = cache.get(key)
     if found is None:
         waits: dict[str, float] | None = cache.get(f"today-waits:{tenant.id}")
