@@ -16,6 +16,8 @@ from importlib import util
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import iterparse
+from zipfile import ZipFile, is_zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +27,10 @@ CPU_SECONDS = 900
 GROUP_ROWS = 20_000
 MAX_COLUMNS = 1_000
 MAX_RECORD_BYTES = 16 * 2**20
+MAX_ROWS, MAX_MERGED = 1_048_576, 100_000
+
+#: top and left, bottom and right of merged cells, from nought
+type Merged = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _text(value: object) -> str | None:
@@ -62,7 +68,8 @@ def _workbook(path: Path, out: Path, sheet: str) -> dict[str, object]:
     width = min(chosen.width, MAX_COLUMNS)
     columns = [f"c{position}" for position in range(width)]
     schema = pa.schema([(name, pa.string()) for name in columns])
-    rows = _without_merges(chosen, width)
+    merged = getattr(chosen, "merged_cell_ranges", None) or (_merged_of_opendocument(path, chosen.name) if is_zipfile(path) else [])
+    rows = _without_merges(chosen, width, merged)
     count = 0
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         while part := list(islice(rows, GROUP_ROWS)):
@@ -71,11 +78,36 @@ def _workbook(path: Path, out: Path, sheet: str) -> dict[str, object]:
     return {"sheets": names, "rows": count}
 
 
-def _without_merges(sheet: Any, width: int) -> Iterator[list[str | None]]:
+def _merged_of_opendocument(path: Path, name: str) -> list[Merged]:
+    """The cells of an ODS sheet that are merged over several rows, which the reader of sheets leaves out: [((top, left), (bottom, right))]."""
+    merged: list[Merged] = []
+    with ZipFile(path) as packed:
+        if "content.xml" not in packed.namelist():
+            return []
+        inside, row, column = False, 0, 0
+        with packed.open("content.xml") as source:
+            for event, element in iterparse(source, ("start", "end")):  # noqa: S314 -- in the child with limits; expat refuses amplification, and no outside entity is read
+                tag, told = element.tag.rpartition("}")[2], {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+                if tag == "table" and event == "start":
+                    inside, row = told.get("name") == name, 0
+                elif tag == "table-row" and event == "start":
+                    column = 0
+                elif tag == "table-row":
+                    row += int(told.get("number-rows-repeated", "1"))
+                    element.clear()
+                elif inside and event == "start" and tag in {"table-cell", "covered-table-cell"}:
+                    over = int(told.get("number-rows-spanned", "1"))
+                    if over > 1 and len(merged) < MAX_MERGED:
+                        merged.append(((row, column), (min(row + over, MAX_ROWS) - 1, column + int(told.get("number-columns-spanned", "1")) - 1)))
+                    column += int(told.get("number-columns-repeated", "1"))
+    return merged
+
+
+def _without_merges(sheet: Any, width: int, merged: list[Merged]) -> Iterator[list[str | None]]:
     """Rows of text; a value merged over several rows is said on each of them, as the reader of the sheet sees it."""
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     first = sheet.start[1] if sheet.start else 0  # rows come without the empty columns before the table, merges with them
-    for (top, left), (bottom, _right) in getattr(sheet, "merged_cell_ranges", None) or []:
+    for (top, left), (bottom, _right) in merged:
         for row in range(top + 1, bottom + 1):
             spans[row, left - first] = (top, left - first)
     kept: dict[tuple[int, int], str | None] = {}
