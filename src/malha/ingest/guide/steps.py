@@ -15,7 +15,7 @@ from malha.ingest.mapping import names, suggest
 from malha.ingest.mapping import places as coordinate_systems
 from malha.ingest.mapping.contracts import Again, Answers, ColumnAnswer, Outside, PersonalKind, PlaceAnswer, PlaceKind, RowKind, TimeAnswer
 from malha.ingest.runs import service as runs
-from malha.sources.tabular.contracts import CellType
+from malha.sources.tabular.contracts import CellType, FileKind
 
 PERSONAL: dict[PersonalKind, Callable[[], str]] = {
     PersonalKind.NIF: lambda: _("número de contribuinte"),
@@ -52,7 +52,8 @@ class Sheet:
         return _("Onde está a tabela?")
 
     def needed(self, table: Table) -> bool:
-        return len(table.shape.sheets) > 1 or table.shape.reading.header_row != 1
+        reading = table.shape.reading
+        return len(table.shape.sheets) > 1 or (reading.header_row != 1 and reading.kind in {FileKind.DELIMITED, FileKind.WORKBOOK})
 
     def form(self, table: Table, data: Any = None) -> forms.Form:
         form = forms.Form(data)
@@ -103,6 +104,8 @@ class Row:
 
     def answer(self, table: Table, form: forms.Form) -> Answers:
         kind = RowKind(form.cleaned_data["kind"])
+        if "look" in form.data and form.cleaned_data["model"]:  # a model is being looked at, whatever was chosen above
+            kind = RowKind.MODEL
         answers = table.answers
         if kind is RowKind.MODEL:
             model = next((one for one in table.models if one.type == form.cleaned_data["model"]), None)
@@ -222,6 +225,7 @@ class Where:
         kinds = [
             (PlaceKind.COORDINATES.value, _("Em colunas de coordenadas")),
             (PlaceKind.ADDRESS.value, _("Na morada")),
+            (PlaceKind.HAND.value, _("À mão: aponta-se no mapa, linha a linha")),
             (PlaceKind.NONE.value, _("Não tem lugar")),
         ]
         if table.shape.reading.geometry:
@@ -237,6 +241,8 @@ class Where:
         form.fields["address"] = select(_("Morada"), columns, place.address[0] if place.address else "")
         choices = [(Outside.HOLD.value, _("Ficam em espera")), (Outside.KEEP.value, _("Entram também"))]
         form.fields["outside"] = radios(_("As que ficam fora do município…"), choices, place.outside.value)
+        waits = [(Outside.KEEP.value, _("Entram sem lugar")), (Outside.HOLD.value, _("Ficam em espera, para as apontar no mapa"))]
+        form.fields["unplaced"] = radios(_("As que não se souber onde ficam…"), waits, place.unplaced.value, required=False)
         return form
 
     def answer(self, table: Table, form: forms.Form) -> Answers:
@@ -252,8 +258,8 @@ class Where:
         elif kind is PlaceKind.ADDRESS:
             place = PlaceAnswer(kind, address=(said["address"],) if said["address"] else (), outside=outside)
         else:
-            place = PlaceAnswer()
-        return dataclasses.replace(table.answers, place=place)
+            place = PlaceAnswer(kind)
+        return dataclasses.replace(table.answers, place=dataclasses.replace(place, unplaced=Outside(said["unplaced"] or Outside.KEEP)))
 
     def _coordinates(self, table: Table, said: dict[str, Any], outside: Outside) -> PlaceAnswer:
         if not said["x"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
@@ -25,14 +27,15 @@ from malha.foundation.database import django as database
 from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
 from malha.foundation.tenancy.contracts import Tenant
-from malha.ingest.guide import steps
+from malha.ingest.guide import examples, steps
 from malha.ingest.guide.contracts import Step, Table
 from malha.ingest.guide.forms import UploadForm
 from malha.ingest.lineage import service as lineage
 from malha.ingest.lineage.contracts import StoredFile
+from malha.ingest.mapping import places as coordinate_systems
 from malha.ingest.mapping import rules, suggest
 from malha.ingest.mapping import service as mapping
-from malha.ingest.mapping.contracts import PlaceKind
+from malha.ingest.mapping.contracts import Outside, PlaceKind
 from malha.ingest.mapping.service import Draft
 from malha.ingest.runs import jobs, previewing
 from malha.ingest.runs import service as runs
@@ -193,7 +196,23 @@ def _question(request: HttpRequest, draft: Draft, table: Table, one: Step, asked
             after = keys[keys.index(one.key) + 1 :] if one.key in keys else []
             again = one.key if "look" in request.POST else after[0] if after else steps.LAST
             return redirect("guide:step", draft.id, again)
-    return render(request, "guide/step.html", _context(draft, table, one.key, asked) | {"form": form, "title": one.title()}, status=422 if form.errors else 200)
+    context = _context(draft, table, one.key, asked) | {"form": form, "title": one.title()}
+    if one.key == "linha":
+        context |= {"examples": examples.of(table), "look": _("Ver um exemplo do modelo")}
+    if one.key == "lugar":
+        context |= {"look": _("Ver no mapa"), "outside": _outside(table) if context["mapped"] else 0}
+    return render(request, "guide/step.html", context, status=422 if form.errors else 200)
+
+
+def _outside(table: Table) -> int:
+    """How many of the first rows lie outside the municipality, where the answers so far put them."""
+    plan = runs.plan_for(
+        database.current(), table.tenant, dataclasses.replace(table.answers, place=dataclasses.replace(table.answers.place, outside=Outside.KEEP))
+    )
+    points = rules.apply(table.sample, plan).points
+    if points is None or not table.tenant.extent:
+        return 0
+    return int((~coordinate_systems.within(*points, table.tenant.extent, 0.01) & ~np.isnan(points[0])).sum())
 
 
 def _context(draft: Draft, table: Table, key: str, asked: list[Step]) -> dict[str, Any]:
@@ -213,7 +232,7 @@ def _context(draft: Draft, table: Table, key: str, asked: list[Step]) -> dict[st
         "back": reverse("guide:step", args=[draft.id, keys[position - 1]]) if position else reverse("guide:upload"),
         "columns": [{"label": column.name} for column in table.shape.columns],
         "rows": [[cell if cell is not None else "" for cell in row] for row in table.shape.sample[:8]],
-        "mapped": key in {"lugar", steps.LAST} and table.answers.place.kind not in {PlaceKind.NONE, PlaceKind.ADDRESS},
+        "mapped": key in {"lugar", steps.LAST} and table.answers.place.kind not in {PlaceKind.NONE, PlaceKind.ADDRESS, PlaceKind.HAND},
     }  # fmt: skip
 
 

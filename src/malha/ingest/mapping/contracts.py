@@ -37,11 +37,12 @@ class PlaceKind(StrEnum):
     GEOMETRY = "geometry"
     WKT = "wkt"
     ADDRESS = "address"
+    HAND = "hand"
     NONE = "none"
 
 
 class Outside(StrEnum):
-    """What happens to rows that lie outside the municipality."""
+    """What happens to rows that lie outside the municipality, or nowhere that is known."""
 
     KEEP = "keep"
     HOLD = "hold"
@@ -97,7 +98,10 @@ class ColumnAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PlaceAnswer:
-    """Where a row is. For coordinates `x` and `y` name the columns (`x` alone: both in one cell)."""
+    """Where a row is. For coordinates `x` and `y` name the columns (`x` alone: both in one cell).
+
+    `unplaced` is what happens to rows of which the place is not known: they enter without one, or wait to be pointed at by hand.
+    """
 
     kind: PlaceKind = PlaceKind.NONE
     x: str = ""
@@ -106,6 +110,7 @@ class PlaceAnswer:
     swapped: bool = False
     outside: Outside = Outside.KEEP
     address: tuple[str, ...] = ()
+    unplaced: Outside = Outside.KEEP
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "coordinates": (msg("as coordenadas não se percebem"), msg("Escreva graus com ponto, ou escolha o sistema de coordenadas.")),
     "nowhere": (msg("as coordenadas não ficam em lado nenhum"), msg("Escolha outro sistema de coordenadas, ou deixe a linha sem lugar.")),
     "outside": (msg("fica fora do município"), msg("Aceite estas linhas, ou corrija as coordenadas.")),
+    "unplaced": (msg("falta apontar o lugar no mapa"), msg("Aponte-as no mapa, uma a uma, ou deixe-as sem lugar.")),
     "geometry": (msg("a geometria não se consegue ler"), msg("Corrija-a no programa de mapas, ou deixe a linha sem lugar.")),
     "duplicate": (msg("a mesma coisa vem duas vezes, com valores diferentes"), msg("Diga qual vale, ou escolha outra coluna para dar nome.")),
     "columns": (msg("o número de colunas não bate certo com o cabeçalho"), msg("Veja se falta uma aspa, ou se o ficheiro está cortado.")),
@@ -159,6 +160,9 @@ def _places(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
     place = work.plan.answers.place
     if place.kind is PlaceKind.NONE:
         return None, None
+    if place.kind is PlaceKind.HAND:
+        work.hold(np.ones(work.size, bool), "unplaced", "")
+        return None, None
     if place.kind is PlaceKind.ADDRESS:
         return _geocoded(work)
     if place.kind is PlaceKind.COORDINATES:
@@ -167,6 +171,8 @@ def _places(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
         column = work.batch.columns[place.x]
         wkb, bad, lon, lat = places.shapes(column, place.crs, text=place.kind is PlaceKind.WKT)
         work.hold(bad, "geometry", place.x)
+    if place.unplaced is Outside.HOLD:
+        work.hold(np.isnan(lon), "unplaced", place.x)
     extent = work.plan.tenancy.extent
     if place.outside is Outside.HOLD and extent:
         work.hold(~places.within(lon, lat, extent, 0.01) & ~np.isnan(lon), "outside", place.x)
@@ -174,9 +180,10 @@ def _places(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
 
 
 def _geocoded(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
-    """The points of the addresses that somebody's streets know; the others are listed without a place."""
+    """The points of the addresses that somebody's streets know; the others wait to be placed by hand, or are listed without a place."""
     place, geocode = work.plan.answers.place, work.plan.geocode
     if not place.address or geocode is None:
+        work.hold(np.full(work.size, place.unplaced is Outside.HOLD), "unplaced", "")
         return None, None
     encoded = pc.dictionary_encode(work.batch.columns[place.address[0]])
     known = [geocode(text) for text in encoded.dictionary.to_pylist()]
@@ -185,6 +192,8 @@ def _geocoded(work: _Batch) -> tuple[Any, tuple[Any, Any] | None]:
     for row, index in enumerate(encoded.indices.to_pylist()):
         if index is not None and (found := known[index]):
             lon[row], lat[row], work.quality[row] = found
+    if place.unplaced is Outside.HOLD:
+        work.hold(np.isnan(lon), "unplaced", place.address[0])
     return places.points(lon, lat), (lon, lat)
 
 

@@ -19,6 +19,8 @@ from malha.sources.tabular.contracts import CellType, ColumnShape, TableShape, T
 from malha.vocabulary.models.contracts import DataModel
 
 _ADDRESS = re.compile(r"\b(morada|endereco|address|rua|arruamento)\b")
+#: sources of models that a load made from its columns; the next file with that header has their answers already
+MADE_OF_FILES = {"own", "table"}
 _TIMES = {CellType.DATE, CellType.INSTANT}
 CELLS_OF = {"number": CellType.NUMBER, "integer": CellType.INTEGER, "boolean": CellType.BOOLEAN, "instant": CellType.INSTANT, "date": CellType.DATE}
 
@@ -85,9 +87,18 @@ def match(header: str, model: DataModel | None) -> str | None:
     return None
 
 
+def score(shape: TableShape, model: DataModel) -> int:
+    """How many headers speak of a model's properties."""
+    return sum(1 for column in shape.columns if match(column.name, model))
+
+
 def best_model(shape: TableShape, models: Sequence[DataModel]) -> DataModel | None:
-    """The model that most headers speak of, when at least three do and they are half of the table."""
-    scored = [(sum(1 for column in shape.columns if match(column.name, model)), model) for model in models]
+    """The model that most headers speak of, when at least three do and they are half of the table.
+
+    What earlier files made is not among them: schools after museums are not museums, however many columns they share.
+    """
+    described = [model for model in models if model.source not in MADE_OF_FILES]
+    scored = [(score(shape, model), model) for model in described]
     best = max(scored, key=lambda pair: pair[0], default=(0, None))
     return best[1] if best[0] >= 3 and best[0] * 2 >= len(shape.columns) else None
 

@@ -24,7 +24,7 @@ _TYPES = {
 def model_of(answers: Answers) -> DataModel:
     """The data model that a table's columns make: figures are measures, dates times, the key identifies, the rest groups."""
     properties = [_property(column, answers) for column in answers.columns if column.comes_in]
-    if answers.place.kind not in {PlaceKind.NONE, PlaceKind.ADDRESS}:
+    if answers.place.kind is not PlaceKind.NONE:
         properties.append(ModelProperty("location", AttributeKind.GEO_PROPERTY, ValueType.GEOMETRY, Label("Lugar", "Place"), role=Role.PLACE))
     label = Label(names.without_unit(answers.name.rsplit(".", 1)[0] if "." in answers.name else answers.name))
     return DataModel(answers.type, "1.0.0", label, Label(""), tuple(properties), source="table" if answers.kind is RowKind.TABLE else "own")

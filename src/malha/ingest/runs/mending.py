@@ -36,7 +36,7 @@ MOST_ROWS = 100_000
 #: columns that a place pointed at by hand comes in
 LON_COLUMN, LAT_COLUMN = "\u2316 lon", "\u2316 lat"
 #: reasons for which a row waits because of its place
-PLACELESS = ("coordinates", "nowhere", "geometry", "outside")
+PLACELESS = ("unplaced", "coordinates", "nowhere", "geometry", "outside")
 
 
 class Way(StrEnum):
@@ -64,6 +64,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "range": (Way.CLEAR, Way.SET, Way.DROP),
     "coordinates": (Way.NO_PLACE, Way.DROP),
     "nowhere": (Way.NO_PLACE, Way.DROP),
+    "unplaced": (Way.NO_PLACE, Way.DROP),
     "geometry": (Way.NO_PLACE, Way.DROP),
     "outside": (Way.ACCEPT, Way.NO_PLACE, Way.DROP),
     "duplicate": (Way.ACCEPT, Way.DROP),

@@ -11,7 +11,7 @@ import psycopg
 from malha.kernel import units
 from malha.kernel.text import msg
 from malha.vocabulary.models import columns as batch
-from malha.vocabulary.models import declaration, documents, kept, saving, sentences, validation
+from malha.vocabulary.models import declaration, documents, interchange, kept, saving, sentences, validation
 from malha.vocabulary.models.contracts import ColumnFindings, DataModel, Finding, UnknownModel, UnusableModel
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -89,6 +89,11 @@ def validate_columns(model: DataModel, columns: Mapping[str, batch.Values], *, r
 def to_document(entity: Mapping[str, Any], model: DataModel | None = None) -> dict[str, Any]:
     """`{"uri", "types", "scopes", "attributes"}` of an entity in any form; the attributes normalized, keyed by short names."""
     return documents.to_document(entity, model)
+
+
+def example(model: DataModel, organisation: str = "municipio") -> dict[str, Any]:
+    """One entity of this model: the example that came with it, or one made of its mandatory and measured properties."""
+    return interchange.example(model, organisation)
 
 
 def in_language(found: Finding, language: str) -> tuple[str, str]:

@@ -159,3 +159,45 @@ def test_answers_of_the_other_time_are_offered(new_tenant, signed):
     assert fresh.endswith("/linha/")
     _place, page = walk(browser, fresh)
     assert "As respostas são as da outra vez" not in page
+
+
+def test_national_models_are_shown_by_example(new_tenant, signed):
+    browser = signed(new_tenant())
+    table = b"Nome;Temperatura;Humidade relativa;Estado\nA;12,5;0,7;1\nB;13,5;0,8;1\nC;14,5;0,9;0\n"
+    place = browser.send("/dados/carregar/", {"file": SimpleUploadedFile("tempo.csv", table)})["Location"].removesuffix("inicio/")
+    page = browser.get(f"{place}linha/").content.decode()
+    assert "Ver um exemplo do modelo" in page
+    looked = browser.post(f"{place}linha/", {"kind": "table", "name": "Tempo", "model": "NoiseLevelObserved", "look": "1"})
+    assert looked["Location"].endswith("/linha/")
+    page = browser.get(looked["Location"]).content.decode()
+    shown = page[page.index('id="exemplo1"') :]
+    assert "(NoiseLevelObserved)" in shown
+    assert len(re.findall(r"<dt>", shown)) >= 3
+
+
+def test_a_place_outside_the_municipality_is_asked_about(new_tenant, signed):
+    browser = signed(new_tenant(extent=[-8.75, 40.53, -8.52, 40.73], centre=[-8.65, 40.64]))
+    rows = "\n".join(f"P{n};{40.6 + n / 100:.2f};-8.6" for n in range(9)) + "\nP9;41.55;-8.42\nP10;41.56;-8.42"
+    given = SimpleUploadedFile("pontos.csv", f"Código;Latitude;Longitude\n{rows}\n".encode())
+    place = browser.send("/dados/carregar/", {"file": given})["Location"].removesuffix("inicio/")
+    page = browser.get(f"{place}lugar/").content.decode()
+    assert "Das primeiras linhas, 2 ficam fora do município" in page
+    assert "As que ficam fora do município…" in page
+
+
+def test_a_similar_header_is_no_answer(new_tenant, signed):
+    tenant = new_tenant()
+    browser = signed(tenant)
+
+    def begin(name, header):
+        rows = "\n".join(f"{n},Nome {n},Rua {n},{n}" for n in range(5))
+        given = SimpleUploadedFile(name, f"{header}\n{rows}\n".encode())
+        return browser.send("/dados/carregar/", {"file": given})["Location"]
+
+    place, _page = walk(browser, browser.get(begin("museums.csv", "id,name,address,opened"))["Location"])
+    browser.post(place)
+    other = browser.get(begin("schools.csv", "id,name,address,pupils"))["Location"]
+    assert other.endswith("/linha/")
+    page = browser.get(other).content.decode()
+    assert re.search(r'value="table"[^>]*checked', page)
+    assert 'value="Schools"' in page

@@ -54,3 +54,25 @@ def test_what_is_no_place_is_said(loaded, said):
     first, _second = waiting(tenant, run_id)
     assert browser.send(f"/dados/quarentena/{run_id}/lugar/{first.id}/", said).status_code == 422
     assert len(waiting(tenant, run_id)) == 2
+
+
+@pytest.mark.parametrize("kind", ["hand", "address"])
+def test_a_table_without_places_waits_to_be_placed_by_hand(new_tenant, signed, tmp_path, kind):
+    tenant = new_tenant()
+    path = tmp_path / "lojas.csv"
+    path.write_text("Código;Nome;Morada\n" + "\n".join(f"L{n};Loja {n};Rua sem Registo {n}" for n in range(3)) + "\n", encoding="utf-8")
+    place = {"kind": kind, "unplaced": "hold", "address": ["Morada"] if kind == "address" else []}
+    result = runs.load_file(tenant.id, path, {"key": ["Código"], "type": "Loja", "place": place})
+    assert (result.counts.entered, result.counts.held) == (0, 3)
+    browser = signed(tenant)
+    page = browser.open(f"/dados/quarentena/{result.run_id}/").content.decode()
+    assert "3 linhas: falta apontar o lugar no mapa" in page
+    first, second, _third = waiting(tenant, result.run_id)
+    after = browser.send(f"/dados/quarentena/{result.run_id}/lugar/{first.id}/", {"latitude": "40,64", "longitude": "-8,65"})
+    assert after["Location"].endswith(f"/lugar/{second.id}/")
+    browser.send(f"/dados/quarentena/{result.run_id}/resolver/", {"code": "unplaced", "path": second.path, "way": "no_place"})
+    assert waiting(tenant, result.run_id) == []
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        found = {one.value("codigo"): one.value("location") for one in store.query(conn, [tenant.id], EntityQuery(types=("Loja",), limit=9)).entities}
+    assert found["L0"]["coordinates"] == [-8.65, 40.64]
+    assert (found["L1"], found["L2"]) == (None, None)
