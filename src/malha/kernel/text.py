@@ -45,3 +45,13 @@ def sort_key(text: str) -> str:
 def slug(text: str) -> str:
     """A piece of an address made from a name: "Vila Nova de Gaia" becomes "vila-nova-de-gaia"."""
     return _NOT_SLUG.sub("-", unaccent(text).lower()).strip("-")
+
+
+#: what a header cannot say, as it can
+_IN_HEADER = str.maketrans({"“": "'", "”": "'", "–": "-", "…": "...", "·": "-", "›": ">", '"': "'", "\\": "/"})
+
+
+def in_header(text: str, limit: int) -> str:
+    """A text as the quoted part of a header: printable ASCII, accents left out, `?` for what has no such form (RFC 9110 §5.5, §5.6.4)."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.translate(_IN_HEADER)) if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in plain[:limit])

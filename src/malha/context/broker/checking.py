@@ -10,7 +10,7 @@ import psycopg
 
 from malha.context.broker.contracts import Asked, Unfit
 from malha.context.store.contracts import EntityDocument
-from malha.kernel.text import msg
+from malha.kernel.text import in_header, msg
 from malha.vocabulary.models import policy
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Finding, Severity
@@ -18,8 +18,6 @@ from malha.vocabulary.models.policy import Mode
 from malha.vocabulary.territory import service as territory
 
 WARNING_LENGTH = 400
-#: what a header cannot say, as it can
-_PLAIN = str.maketrans({"“": "'", "”": "'", "–": "-", "…": "...", "·": "-", "›": ">", '"': "'", "\n": " ", "\r": " "})
 
 
 def checked(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> str:
@@ -75,5 +73,4 @@ def _entity(doc: EntityDocument) -> Mapping[str, Any]:
 def _warning(errors: list[Finding]) -> str:
     """The first fault and how many there are, in the characters that a header takes (RFC 9110 §5.5)."""
     more = f" (+{len(errors) - 1})" if len(errors) > 1 else ""
-    text = f"{errors[0].path}: {errors[0].message}{more}".translate(_PLAIN)[:WARNING_LENGTH]
-    return f'199 malha "{text.encode("latin-1", "replace").decode("latin-1")}"'
+    return f'199 malha "{in_header(f"{errors[0].path}: {errors[0].message}{more}", WARNING_LENGTH)}"'

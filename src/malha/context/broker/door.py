@@ -14,7 +14,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import auth, pool, reading, tenants
+from malha.context.broker import auth, pool, reading, tenants, versions
 from malha.context.broker.contracts import (
     ERRORS,
     ETSI_BY_SLUG,
@@ -118,6 +118,8 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
         except psycopg.Error:
             logger.exception("The database refused a request to %s", request.url.path)
             response = problem(MalhaError(msg("Algo correu mal deste lado; nada do pedido ficou guardado.")), request)
+        if (version := versions.preferred(request)) is not None and request.method == "GET" and response.status_code < 300:
+            response.headers["Preference-Applied"] = f"ngsi-ld={version[0]}.{version[1]}"
         if named := request.headers.get("ngsild-tenant"):
             response.headers["NGSILD-Tenant"] = named
         return response
@@ -167,15 +169,18 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     one = Asked(
         who.tenant_id, who, contexts.CORE, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""), failures or {}
     )
-    return replace(one, context=words(conn, one, source if source is not None else reading.linked(request)))
+    return replace(one, context=words(conn, one, source if source is not None else reading.linked(request), request.scope.setdefault("malha.words", set())))
 
 
-def words(conn: psycopg.Connection[Any], who: Asked, source: Any) -> Context:
-    """A context as sent, with what the tenant's shelf holds. Raises ContextToFetch, or why a fetch of a moment ago failed."""
+def words(conn: psycopg.Connection[Any], who: Asked, source: Any, counted: set[str] | None = None) -> Context:
+    """A context as sent, with what the tenant's shelf holds; `counted` are the addresses that this request was seen to use.
+
+    Raises ContextToFetch, or why a fetch of a moment ago failed.
+    """
     if isinstance(source, Context):
         return source
     try:
-        return contexts.at_hand(conn, who.tenant_id, source)
+        return contexts.at_hand(conn, who.tenant_id, source, counted)
     except ContextToFetch as missing:
         if missing.address in who.failures:
             raise who.failures[missing.address] from missing
@@ -225,6 +230,11 @@ async def context_of(request: Request, media: str, payload: Any) -> Context:
     """The context that holds for a body (§5.5.5), fetched if need be, for a principal that is known."""
     source = reading.source_of(request, media, payload)
     return contexts.CORE if source is None else await _attempt(request, source, lambda _, who: who.context)
+
+
+async def reach_context(request: Request, address: str) -> None:
+    """Have a context on the shelf, fetched if need be. Raises ContextNotAvailable (504), UnusableContext."""
+    await _attempt(request, address, lambda _conn, _who: None)
 
 
 async def linked(request: Request) -> Context:

@@ -275,7 +275,7 @@ async def append(request: Request) -> Response:
             doc = reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity)
             changed = changes.append(entity.attributes, doc.attributes, overwrite=not keep)
             if doc.scopes and entity.scopes and keep:
-                doc = dataclass_replace(doc, scopes=())
+                doc = dataclass_replace(doc, scopes=tuple(dict.fromkeys((*entity.scopes, *doc.scopes))))  # an entity lies in more scopes, none is lost
             return doc, changed
 
         return plan

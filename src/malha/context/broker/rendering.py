@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import projection
+from malha.context.broker import projection, versions
 from malha.context.broker.contracts import BadRequestData, InvalidRequest, NotAcceptable
 from malha.context.broker.reading import JSON, JSON_LD, rename_attribute
 from malha.context.store.contracts import MEMBER, StoredEntity
@@ -64,6 +64,7 @@ class Wanted:
     join_level: int = 1
     contained_by: tuple[str, ...] = ()
     context_in_body: bool = True
+    version: versions.Version | None = None
 
     @property
     def drop(self) -> frozenset[str]:
@@ -96,7 +97,7 @@ def wanted(request: Request, context: Context, body: Mapping[str, Any] | None = 
         context=context, media=media, form=_form(options, params.get("format", "")), system="sysAttrs" in options or params.get("sysAttrs") == "true",
         attrs=attrs, pick=pick, omit=omit, datasets=frozenset("" if d == "@none" else d for d in datasets.split(",")) if datasets else None,
         language=params.get("lang", ""), geometry=context.expand(params.get("geometryProperty", "location")),
-        join=join, join_level=level, contained_by=tuple(u for u in params.get("containedBy", "").split(",") if u), context_in_body=_context_in_body(request),
+        join=join, join_level=level, contained_by=tuple(u for u in params.get("containedBy", "").split(",") if u), context_in_body=_context_in_body(request), version=versions.preferred(request),
     )  # fmt: skip
 
 
@@ -130,8 +131,11 @@ def _context_in_body(request: Request) -> bool:
     )
 
 
-def negotiated(request: Request) -> str:
-    """The media type of the answer: the one asked for with most weight, else the tenant's usual one (JSON-LD in the national profile)."""
+def negotiated(request: Request, *, places: bool = True) -> str:
+    """The media type of the answer: the one asked for with most weight, else the tenant's usual one (JSON-LD in the national profile).
+
+    Without `places` what is answered has no form in GeoJSON (§6.3.4). Raises NotAcceptable.
+    """
     accepted, usual = request.headers.get("accept", ""), str(request.scope.get("malha.media", JSON_LD))
     if not accepted:
         return usual
@@ -144,10 +148,12 @@ def negotiated(request: Request) -> str:
         except ValueError:
             weights[name.strip().lower()] = 1.0
     other = max(weights.get("*/*", 0.0), weights.get("application/*", 0.0))
-    options = (usual, *(media for media in (JSON, JSON_LD, GEO_JSON) if media != usual))
+    options = (usual, *(media for media in (JSON, JSON_LD, GEO_JSON) if media != usual and (places or media != GEO_JSON)))
     best = max(options, key=lambda media: (weights.get(media, other), media in weights))
     if weights.get(best, other) > 0:
         return best
+    if not places:
+        raise NotAcceptable(msg("Aqui só se responde em application/ld+json ou application/json."))
     raise NotAcceptable(msg("Só se responde em application/ld+json, application/json ou application/geo+json."))
 
 
@@ -357,7 +363,13 @@ def one(stored: StoredEntity, want: Wanted, joined: Joined) -> Response:
 
 
 def answer(payload: Any, want: Wanted, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response with the context where the media type puts it: in the body for JSON-LD, in Link for the rest (§6.3.6)."""
+    """A response with the context where the media type puts it: in the body for JSON-LD, in Link for the rest (§6.3.6).
+
+    Entities in the words of an earlier version are 203 where that changed them (§4.3.6.8).
+    """
+    if want.version is not None:
+        said, payload = payload, versions.amended(payload, want.version)
+        status = 203 if payload is not said and status == 200 else status
     source = want.context.source if want.context.source is not None else contexts.CORE_URL
     out = dict(headers or {})
     if want.media == JSON_LD or (want.media == GEO_JSON and want.context_in_body):

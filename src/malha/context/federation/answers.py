@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,14 +19,12 @@ from malha.context.federation.speaking import Speech
 from malha.context.store.contracts import EntityDocument, StoredEntity
 from malha.foundation.language import service as language
 from malha.kernel.errors import MalhaError
-from malha.kernel.text import msg
+from malha.kernel.text import in_header, msg
 from malha.kernel.time import parse_instant
 
 _INVALID = msg("a resposta da fonte não é NGSI-LD")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 WARNINGS_SHOWN = 50
-#: what a header cannot say, as it can
-_PLAIN = str.maketrans({"“": "'", "”": "'", "–": "-", "…": "...", '"': "'", "\n": " ", "\r": " "})
 
 
 @dataclass(slots=True)
@@ -73,8 +70,7 @@ def invalid(source: Source) -> Warning_:
 def warn(response: Response, warnings: Sequence[Warning_], alias: str, tongue: str) -> Response:
     """The response with a header for each warning."""
     for one in list(dict.fromkeys(warnings))[:WARNINGS_SHOWN]:
-        text = f"{one.source}: {language.translate(one.reason, tongue)}".translate(_PLAIN)[:300]
-        plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+        plain = in_header(f"{one.source}: {language.translate(one.reason, tongue)}", 300)
         response.headers.append("NGSILD-Warning", f'{one.code} {alias} "{plain}"')
     return response
 

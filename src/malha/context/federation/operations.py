@@ -79,7 +79,7 @@ async def retrieve(request: Request) -> Response:
     """GET /csourceRegistrations/{id} (§6.9.3.1)"""
     uri = _identifier(request)
     system = parameters.system(request.query_params, frozenset())
-    media = rendering.negotiated(request)
+    media = rendering.negotiated(request, places=False)
     await pool.run(outcomes.gathered.write)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
@@ -96,7 +96,7 @@ async def query(request: Request) -> Response:
     counted = request.query_params.get("count") == "true"
     if limit > LARGEST_LIMIT or (limit == 0 and not counted):
         raise BadRequestData(msg("Uma página tem de 1 a {limit} registos; limit=0 só com count=true."), limit=LARGEST_LIMIT)
-    media = rendering.negotiated(request)
+    media = rendering.negotiated(request, places=False)
     await pool.run(outcomes.gathered.write)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
@@ -153,7 +153,7 @@ async def delete(request: Request) -> Response:
 
 async def identity(request: Request) -> Response:
     """GET /info/sourceIdentity (§6.33): the name that requests through this broker carry."""
-    media = rendering.negotiated(request)
+    media = rendering.negotiated(request, places=False)
 
     def work(_conn: psycopg.Connection[Any], who: Asked) -> tuple[Asked, str]:
         return who, service.alias_of(who.tenant_id)

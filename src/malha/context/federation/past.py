@@ -167,7 +167,7 @@ def _key(instance: Mapping[str, Any]) -> bytes:
 
 
 def _answer(request: Request, session: Session, whole: list[dict[str, Any]], headers: Mapping[str, str], *, single: bool) -> Response:
-    want = rendering.Wanted(context=session.who.context, media=rendering.negotiated(request))
+    want = rendering.Wanted(context=session.who.context, media=rendering.negotiated(request, places=False))
     told = {"NGSILD-Results-Count": str(len(whole))} if request.query_params.get("count") == "true" else {}
     status = 206 if headers else 200
     return rendering.answer(whole[0] if single else whole, want, status=status, headers={**headers, **told})

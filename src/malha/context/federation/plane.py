@@ -25,7 +25,7 @@ def routes() -> list[BaseRoute]:
         *(Route(told + end, guarded(subscribing.create), methods=["POST"]) for end in ("", "/")),
         *(Route(told + end, guarded(subscriptions.query), methods=["GET"]) for end in ("", "/")),
         Route(told + "/{id:path}", guarded(subscriptions.retrieve), methods=["GET"]),
-        Route(told + "/{id:path}", guarded(subscriptions.change), methods=["PATCH"]),
+        Route(told + "/{id:path}", guarded(subscribing.change), methods=["PATCH"]),
         Route(told + "/{id:path}", guarded(subscriptions.delete), methods=["DELETE"]),
         Route(f"{ROOT}/info/sourceIdentity", guarded(operations.identity), methods=["GET"]),
         Route("/federation/offer", guarded(handshake.offer, limited=True), methods=["GET"]),

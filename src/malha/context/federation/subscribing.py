@@ -21,8 +21,18 @@ from malha.foundation.database import service as database
 async def create(request: Request) -> Response:
     """POST /csourceSubscriptions: what matches already is told at once (§5.11.7)."""
     response = await operations.create(request)
-    uri = unquote(response.headers["location"].rsplit("/csourceSubscriptions/", 1)[-1])
+    await _tell(request, unquote(response.headers["location"].rsplit("/csourceSubscriptions/", 1)[-1]))
+    return response
 
+
+async def change(request: Request) -> Response:
+    """PATCH /csourceSubscriptions/{id}: what matches it as it is now is told (§5.11.7)."""
+    response = await operations.change(request)
+    await _tell(request, str(request.path_params["id"]))
+    return response
+
+
+async def _tell(request: Request, uri: str) -> None:
     def inside() -> None:
         with pool.connection() as conn:
             who: Asked = door.asked(conn, request)
@@ -30,7 +40,6 @@ async def create(request: Request) -> Response:
                 _begin(conn, who.tenant_id, uri)
 
     await pool.run(inside)
-    return response
 
 
 def _begin(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> None:

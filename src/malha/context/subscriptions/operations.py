@@ -9,8 +9,8 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, parameters, pool, reading, rendering
-from malha.context.broker.contracts import Asked, BadRequestData
+from malha.context.broker import door, jsonld_contexts, parameters, pool, reading, rendering
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.rendering import Wanted
 from malha.context.subscriptions import service, writing
 from malha.context.subscriptions.contracts import ENTITIES, REGISTRATIONS, MethodNotAllowed, RefusedEndpoint
@@ -39,7 +39,10 @@ def _reach(who: Asked) -> str | None:
 
 async def _body(request: Request) -> tuple[Any, str]:
     media = reading.media_type(request)
-    return reading.decode(await reading.body_of(request, BODY_LIMIT)), media
+    payload = reading.decode(await reading.body_of(request, BODY_LIMIT))
+    if not isinstance(payload, dict):
+        raise InvalidRequest(msg("Uma subscrição é um objeto JSON."))
+    return payload, media
 
 
 async def _in_transaction(request: Request, context: Context, work: Any) -> Any:
@@ -72,6 +75,13 @@ def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> 
         raise RefusedEndpoint(refused.message, **refused.params) from refused
 
 
+def _words_of(conn: psycopg.Connection[Any], tenant_id: int, source: Any, request: Request) -> str:
+    """The address of the context that a subscription came in: what was said inline is put on the shelf (§5.2.12, §5.13)."""
+    if source is None or isinstance(source, str):
+        return source or ""
+    return contexts.implicit(conn, tenant_id, jsonld_contexts.address(request), source)
+
+
 def _about(request: Request) -> str:
     """Which subscriptions an address means."""
     return REGISTRATIONS if request.url.path.rstrip("/").split("/ngsi-ld/v1/")[-1].startswith("csourceSubscriptions") else ENTITIES
@@ -86,9 +96,11 @@ async def create(request: Request) -> Response:
     """POST /subscriptions (§6.10.3.1)"""
     payload, media = await _body(request)
     context = await door.context_of(request, media, payload)
+    await _reach_words(request, payload)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> str:
         uri = service.create(conn, who.tenant_id, _subject(who), payload, context, _about(request))
+        _words_of(conn, who.tenant_id, context.source, request)
         _check_endpoint(conn, who, payload)
         return uri
 
@@ -96,17 +108,25 @@ async def create(request: Request) -> Response:
     return Response(status_code=201, headers={"Location": f"{_base(request)}/{quote(uri, safe=':')}"})
 
 
+async def _reach_words(request: Request, payload: Any) -> None:
+    """Fetch the context that notifications are to be written in. Raises ContextNotAvailable now, when its client can still mend it."""
+    named = payload.get("jsonldContext") if isinstance(payload, dict) else None
+    if isinstance(named, str) and is_uri(named):
+        await door.reach_context(request, named)
+
+
 async def retrieve(request: Request) -> Response:
     """GET /subscriptions/{id} (§6.11.3.1)"""
     uri = _identifier(request)
     system = parameters.system(request.query_params, frozenset())
-    media = rendering.negotiated(request)
+    media = rendering.negotiated(request, places=False)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         found, state = service.find(conn, who.tenant_id, uri, _reach(who), _about(request))
-        return rendering.answer(writing.document(found, state, who.context, system=system), Wanted(who.context, media=media))
+        shown = writing.document(found, state, who.context, _words_of(conn, who.tenant_id, found.context, request), system=system)
+        return rendering.answer(shown, Wanted(who.context, media=media))
 
-    return await door.read(request, work)
+    return await door.look(request, work)
 
 
 async def query(request: Request) -> Response:
@@ -116,7 +136,7 @@ async def query(request: Request) -> Response:
     counted = request.query_params.get("count") == "true"
     if limit > LARGEST_LIMIT or (limit == 0 and not counted):
         raise BadRequestData(msg("Uma página tem de 1 a {limit} subscrições; limit=0 só com count=true."), limit=LARGEST_LIMIT)
-    media = rendering.negotiated(request)
+    media = rendering.negotiated(request, places=False)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         reach = _reach(who)
@@ -124,7 +144,7 @@ async def query(request: Request) -> Response:
         headers = _pages(request, limit, offset, more=len(found) > limit)
         if counted:
             headers["NGSILD-Results-Count"] = str(service.count(conn, who.tenant_id, reach, _about(request)))
-        shown = [writing.document(one, state, who.context, system=system) for one, state in found[:limit]]
+        shown = [writing.document(one, state, who.context, _words_of(conn, who.tenant_id, one.context, request), system=system) for one, state in found[:limit]]
         answer = rendering.answer(shown, Wanted(who.context, media=media))
         for value in headers.pop("Link", "").split("\n"):
             if value:
@@ -132,7 +152,7 @@ async def query(request: Request) -> Response:
         answer.headers.update(headers)
         return answer
 
-    return await door.read(request, work)
+    return await door.look(request, work)
 
 
 def _pages(request: Request, limit: int, offset: int, *, more: bool) -> dict[str, str]:
@@ -150,6 +170,7 @@ async def change(request: Request) -> Response:
     uri = _identifier(request)
     payload, media = await _body(request)
     named = await door.context_of(request, media, payload) if media == reading.JSON_LD or reading.linked(request) is not None else None
+    await _reach_words(request, payload)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         service.change(conn, who.tenant_id, uri, payload, named, _reach(who), _about(request))

@@ -254,6 +254,8 @@ def _notification(name: str, value: Any, context: Context) -> dict[str, Any]:
         "attributes": _names, "pick": _members, "omit": _members, "sysAttrs": _flag, "showChanges": _flag, "format": _format, "join": _join,
         "joinLevel": _level, "endpoint": _endpoint,
     }  # fmt: skip
+    if "endpoint" not in value:  # in a change too, which puts the whole member in the place of the one that is there (§5.5.8)
+        raise Unusable(msg("Falta a notificação (notification) com o seu endereço (endpoint)."))
     out = {member: read(member, value[member], context) for member, read in readers.items() if member in value}
     if "attributes" in out and ("pick" in out or "omit" in out):
         raise Unusable(msg("Use attributes, ou então pick e omit."))

@@ -13,8 +13,8 @@ from malha.kernel.time import format_instant
 from malha.vocabulary.contexts.service import Context
 
 
-def document(subscription: Subscription, state: State, context: Context, *, system: bool = False) -> dict[str, Any]:
-    """The subscription, without @context."""
+def document(subscription: Subscription, state: State, context: Context, words: str = "", *, system: bool = False) -> dict[str, Any]:
+    """The subscription, without @context; `words` is the address of the context that it came in, which its notifications use unless it names another."""
     said = subscription.document
     out: dict[str, Any] = {"id": subscription.uri, "type": "Subscription", **said}
     if "entities" in said:
@@ -31,6 +31,8 @@ def document(subscription: Subscription, state: State, context: Context, *, syst
         out.pop("notificationTrigger", None)
     if not subscription.active:
         out["isActive"] = False
+    if words:
+        out.setdefault("jsonldContext", words)
     out["status"] = service.status(subscription)
     out["notification"] = _notification(subscription, state, context)
     if system:

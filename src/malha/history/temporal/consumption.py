@@ -174,7 +174,7 @@ def _asking(conn: psycopg.Connection[Any], who: Asked, query: TemporalQuery, con
         who,
         query,
         context,
-        entities.negotiated(request),
+        entities.negotiated(request, places=False),
         keep - _HEAD or (keep and _NOTHING),
         head,
         drop - _HEAD,

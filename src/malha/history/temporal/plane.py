@@ -37,6 +37,8 @@ def routes() -> list[BaseRoute]:
         ("POST", "/entities", provision.create),
         ("POST", "/entityOperations/query", consumption.query_by_body),
     ]
+    table += [(method, f"{path}/", handler) for method, path, handler in table if not path.endswith("}")]
+    table.sort(key=lambda row: row[1].endswith("/{id:path}"))  # an id may hold a slash
     reading = {consumption.retrieve, consumption.query, consumption.query_by_body}
     ngsild = [
         Route(ROOT + path, door.guarded(past.around(handler) if handler in reading else handler, limited=handler in reading, averages=True), methods=[method])

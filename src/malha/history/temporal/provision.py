@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, pool, reading
-from malha.context.broker.contracts import Asked, BadRequestData, ResourceMissing
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, InstanceKey, PastInstance, StoredEntity
 from malha.history.temporal import evolution, rendering
@@ -151,7 +151,7 @@ async def _payload(request: Request) -> tuple[dict[str, Any], Context]:
     payload = reading.decode(await reading.body_of(request))
     context = await door.context_of(request, media, payload)
     if not isinstance(payload, dict):
-        raise BadRequestData(msg("Envie um objeto JSON."))
+        raise InvalidRequest(msg("Envie um objeto JSON."))
     return payload, context
 
 

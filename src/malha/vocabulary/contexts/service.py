@@ -130,13 +130,19 @@ def read(source: Any, find: Finder | None = None, *, shelf_id: int = 0) -> Conte
     return context
 
 
-def at_hand(conn: psycopg.Connection[Any], tenant_id: int, source: Any) -> Context:
-    """The context that a sender of a tenant gave, with what is on that tenant's shelf; counts a use. Raises as `read`."""
+def at_hand(conn: psycopg.Connection[Any], tenant_id: int, source: Any, counted: set[str] | None = None) -> Context:
+    """The context that a sender of a tenant gave, with what is on that tenant's shelf. Raises as `read`.
+
+    Counts a use of each address, but of none in `counted`: a request that looks twice uses a context once.
+    """
     if source in (None, [], CORE_URL):
         return CORE
     context = read(source, lambda address: shelf.find(conn, tenant_id, address), shelf_id=tenant_id)
     for named in fetching.addresses(source):
-        shelf.count(conn, tenant_id, named)
+        if counted is None or named not in counted:
+            shelf.count(conn, tenant_id, named)
+        if counted is not None:
+            counted.add(named)
     return context
 
 

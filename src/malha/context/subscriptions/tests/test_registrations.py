@@ -38,3 +38,13 @@ def test_what_is_there_already_is_told_at_once(client, receiver, running, new_te
     (body,) = receiver.wait(1)
     assert [each["id"] for each in body["data"]] == ["urn:x:fonte"]
     assert "segredo" not in str(body)
+
+
+def test_a_changed_subscription_is_told_what_it_matches_now(client, receiver, running, new_tenant):
+    one = client.of(new_tenant())
+    one.post(CSR, json=registration(receiver.url))
+    said = {"type": "Subscription", "id": "urn:x:s", "entities": [{"type": "Barco"}], "notification": {"endpoint": {"uri": receiver.url}}}
+    assert one.post(SUBS, json=said).status_code == 201
+    assert one.patch(f"{SUBS}/urn:x:s", json={"entities": [{"type": "Contentor"}]}).status_code == 204
+    (body,) = receiver.wait(1)
+    assert (body["triggerReason"], [each["id"] for each in body["data"]]) == ("newlyMatching", ["urn:x:fonte"])
