@@ -46,3 +46,19 @@ def source(monkeypatch):
     yield start
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def other_client():
+    """Another machine of the same tenant, at the same plane."""
+
+    def make(client):
+        slug = client.base_url.path.split("/")[1]
+        with database.connect(autocommit=True) as conn:
+            row = conn.execute("SELECT id FROM organisation WHERE slug = %s", [slug]).fetchone()
+            token = tokens.issue(
+                conn, settings.SECRET_KEY, subject="client:outra", tenants=[row[0]], capabilities=(Capability.DATA_READ, Capability.DATA_WRITE)
+            )
+        return TestClient(client.app, base_url=str(client.base_url), headers={"Authorization": f"Bearer {token}"})
+
+    return make

@@ -242,7 +242,7 @@ async def linked(request: Request) -> Context:
     return contexts.CORE if reading.linked(request) is None else await _attempt(request, None, lambda _, who: who.context)
 
 
-async def look[T](request: Request, work: Callable[[psycopg.Connection[Any], Asked], T]) -> T:
+async def look[T](request: Request, work: Callable[[psycopg.Connection[Any], Asked], T], source: Any = None) -> T:
     """Run `work` in the tenant's transaction for somebody who may read, where the reading leaves a trace (a use counted)."""
 
     def inside(conn: psycopg.Connection[Any], who: Asked) -> T:
@@ -250,7 +250,7 @@ async def look[T](request: Request, work: Callable[[psycopg.Connection[Any], Ask
         with database.tenant_transaction(conn, [who.tenant_id]):
             return work(conn, who)
 
-    return await _attempt(request, None, inside)
+    return await _attempt(request, source, inside)
 
 
 async def _attempt[T](request: Request, source: Any, inside: Callable[[psycopg.Connection[Any], Asked], T]) -> T:

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from malha.context.broker import batch, discovery, entities, jsonld_contexts, query
+from malha.context.broker import batch, discovery, entities, entity_maps, jsonld_contexts, query
 from malha.context.broker.contracts import MethodNotAllowed, ResourceMissing
 from malha.context.broker.door import Handler, guarded, problem
 from malha.kernel.text import msg
@@ -98,6 +98,10 @@ def routes(around: Around = _as_it_is) -> list[BaseRoute]:
         ("POST", "/entityOperations/merge", batch.merge),
         ("POST", "/entityOperations/delete", batch.delete),
         ("POST", "/entityOperations/query", query.query),
+        ("GET", "/entityMaps", query.create_map),
+        ("GET", "/entityMaps/{id}", entity_maps.retrieve),
+        ("PATCH", "/entityMaps/{id}", entity_maps.change),
+        ("DELETE", "/entityMaps/{id}", entity_maps.delete),
         ("GET", "/types", discovery.types),
         ("GET", "/types/{type:path}", discovery.type_),
         ("GET", "/attributes", discovery.attributes),

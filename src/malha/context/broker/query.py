@@ -11,11 +11,13 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, linked, projection, questions, reading, rendering
+from malha.context.broker import door, entity_maps, linked, projection, questions, reading, rendering
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.questions import Question
+from malha.context.store import maps
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, EntityPage, EntityQuery, StoredEntity, WriteMode, WriteOptions
+from malha.context.store.maps import EntityMap
 from malha.kernel.text import msg
 from malha.vocabulary.contexts.service import Context
 
@@ -65,6 +67,8 @@ def _parameters(request: Request) -> dict[str, str]:
 async def query(request: Request) -> Response:
     """GET /entities and POST /entityOperations/query"""
     asked = await asking(request)
+    if entity_maps.meant(request):
+        return await _by_map(request, asked)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[EntityPage, Question, rendering.Wanted, linked.Joined]:
         question, want = understood(request, who, asked)
@@ -75,11 +79,67 @@ async def query(request: Request) -> Response:
     return written(request, page, question, want, joined)
 
 
-def written(request: Request, page: EntityPage, question: Question, want: rendering.Wanted, joined: linked.Joined) -> Response:
-    """The answer that is a page of entities, with its total and the links to its neighbours."""
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A page of a map: which map, whether it was made for this request, and how many entities it has."""
+
+    map: EntityMap
+    new: bool
+    total: int
+
+
+async def _by_map(request: Request, asked: Asking) -> Response:
+    """A page of the entities of a map that still answer the question; where there is no such map it is made (§5.5.14, §6.4.3.2)."""
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[Mapped, EntityPage, Question, rendering.Wanted, linked.Joined]:
+        question, want = understood(request, who, asked)
+        mapped = _mapped(conn, who, question, request)
+        here = mapped.map.uris[question.query.offset : question.query.offset + question.query.limit]
+        by_uri = store.by_uris(conn, who.tenant_id, here)
+        page = EntityPage([door.shown(who, by_uri[uri]) for uri in here if uri in by_uri], mapped.total if question.count else None)
+        return mapped, page, question, want, linked.join(conn, who, page.entities, want)
+
+    mapped, page, question, want, joined = await door.look(request, work, asked.source)
+    return written(request, page, question, want, joined, mapped)
+
+
+def _mapped(conn: psycopg.Connection[Any], who: Asked, question: Question, request: Request) -> Mapped:
+    """The map of a request, made or with those left that still answer."""
+    narrowed = questions.narrowed(question.query, who.principal.types)
+    if narrowed is not None:
+        questions.refuse_personal(conn, who, narrowed)
+    known = entity_maps.found(conn, who, request)
+    if known is None:
+        uris = [] if narrowed is None else store.uris(conn, who.tenant_id, replace(narrowed, limit=entity_maps.MOST + 1))
+        return Mapped(entity_maps.kept(conn, who, request, uris), True, len(uris))
+    asked = set(narrowed.uris) if narrowed is not None else set()
+    left = [uri for uri in known.uris if not asked or uri in asked]
+    alive = set(store.uris(conn, who.tenant_id, replace(narrowed, uris=tuple(left), order=(), limit=len(left)))) if narrowed is not None and left else set()
+    kept = tuple(uri for uri in known.uris if uri in alive)
+    if len(kept) < len(known.uris) and not asked:
+        maps.prune(conn, who.tenant_id, entity_maps.subject(who), known.id, kept)
+    return Mapped(replace(known, uris=kept), False, len(kept))
+
+
+async def create_map(request: Request) -> Response:
+    """GET /entityMaps: the map of a question, without the entities themselves (§5.14.4)"""
+    asked = await asking(request)
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> EntityMap:
+        return _mapped(conn, who, understood(request, who, asked)[0], request).map
+
+    return entity_maps.made(request, await door.look(request, work, asked.source))
+
+
+def written(request: Request, page: EntityPage, question: Question, want: rendering.Wanted, joined: linked.Joined, mapped: Mapped | None = None) -> Response:
+    """The answer that is a page of entities, with its total and the links to its neighbours; of a map with its address, 201 when it is new."""
     headers = {} if page.total is None else {"NGSILD-Results-Count": str(page.total)}
+    if mapped is not None:
+        headers[entity_maps.HEADER] = entity_maps.address(request, mapped.map)
     response = rendering.entities(page.entities, want, headers, joined)
-    if links := _pages(request, page, question):
+    if mapped is not None and mapped.new:
+        response.status_code = 201
+    if links := _pages(request, replace(page, total=mapped.total) if mapped is not None else page, question):
         response.headers.append("Link", links)
     return response
 

@@ -23,7 +23,9 @@ FILTERS = frozenset({
     "id", "type", "idPattern", "attrs", "q", "csf", "georel", "geometry", "coordinates", "geoproperty", "scopeQ", "datasetId", "expandValues", "jsonKeys", "local",
     "bbox", "near", "text",
 })  # fmt: skip
-KNOWN = projection.COMMON | FILTERS | {"limit", "offset", "count", "after", "orderBy", "orderFrom", "collation", "entityMapLifetime", "splitEntities"}
+KNOWN = (
+    projection.COMMON | FILTERS | {"limit", "offset", "count", "after", "orderBy", "orderFrom", "collation", "entityMap", "entityMapLifetime", "splitEntities"}
+)
 _NEAR = re.compile(r"near;(max|min)[dD]istance==(\d+(?:\.\d+)?)")
 _ORDER = re.compile(r"([^\s;,\[\]]+)(?:\[([^\[\]]+)\])?(?:;(asc|desc|dist-asc|dist-desc))?")
 #: languages whose alphabet goes by the base letter, as our order without accents does
@@ -97,7 +99,7 @@ def _attrs(text: str, context: Context) -> tuple[str, ...]:
     return tuple(dict.fromkeys(context.expand(part.strip()) for part in parts))
 
 
-_BODY = frozenset({"limit", "offset", "count", "options", "format", "sysAttrs", "local", "lang", "geometryProperty"})
+_BODY = frozenset({"entityMap", "entityMapLifetime", "limit", "offset", "count", "options", "format", "sysAttrs", "local", "lang", "geometryProperty"})
 _TEXTS = ("q", "lang", "scopeQ", "csf", "expandValues", "jsonKeys", "datasetId", "join", "joinLevel", "containedBy", "idPattern")
 
 

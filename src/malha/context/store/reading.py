@@ -113,6 +113,18 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     return EntityPage([seen for one in _entities(conn, rows) if (seen := limits.seen(one, condition.within)) is not None], total)
 
 
+def uris(conn: psycopg.Connection[Any], tenant_id: int, question: EntityQuery) -> list[str]:
+    """Which entities `question` asks for, in its order, without pages but at most `question.limit`."""
+    condition = where(conn, [tenant_id], question)
+    if condition.empty:
+        return []
+    if shapes.filters(question) or limits.exact(condition.within):
+        return [one.uri for one in query(conn, [tenant_id], replace(question, offset=0, count=False)).entities]
+    order = ordering.clause(question.order)
+    statement = f"SELECT e.uri FROM entities e WHERE {condition.text} ORDER BY {order.text} LIMIT %s"
+    return [row[0] for row in state.execute(conn, statement, [*condition.params, *order.params, question.limit])]
+
+
 def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> _Condition:
     """The condition on `entities e` for everything but exact shapes; one tenant is always named (data-plane 2)."""
     condition = _Condition()

@@ -149,6 +149,11 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     return reading.query(conn, tenant_ids, question)
 
 
+def uris(conn: psycopg.Connection[Any], tenant_id: int, question: EntityQuery) -> list[str]:
+    """As `reading.uris`."""
+    return reading.uris(conn, tenant_id, question)
+
+
 def placed(
     conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float], *, limit: int
 ) -> list[PlacedEntity]:  # fmt: skip

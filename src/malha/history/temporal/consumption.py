@@ -11,11 +11,12 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, pool, questions, reading
+from malha.context.broker import door, entity_maps, pool, projection, questions, reading
 from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEntity
+from malha.context.store.maps import EntityMap
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
 from malha.history.temporal import evolution, reaching, rendering, temporal_query
@@ -92,7 +93,29 @@ async def retrieve(request: Request) -> Response:
     (shown,), cut = await pool.run(lambda: _written(asking, [entity]))
     if not shown or (asking.keep and shown.keys() <= _HEAD and (asking.head == _HEAD or not asking.head)):
         raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
-    return _answer(shown, asking, cut)
+    response = _answer(shown, asking, cut)
+    if entity_maps.wanted(request):
+        one = await door.look(request, lambda conn, who: entity_maps.kept(conn, who, request, [uri], temporal=True))
+        response.headers[entity_maps.HEADER] = entity_maps.address(request, one)
+    return response
+
+
+async def create_map(request: Request) -> Response:
+    """GET /temporal/entityMaps: the map of a temporal question, without what the entities were (§5.14.5)"""
+    params = dict(request.query_params)
+    temporal_query.read(params, needed=True)
+    asking, question, _count = await _understood(request, params, None)
+    return entity_maps.made(request, await _new_map(request, asking, question, descending=False))
+
+
+async def _new_map(request: Request, asking: Asking, question: EntityQuery | None, *, descending: bool) -> EntityMap:
+    """A map of all the entities that a temporal question has."""
+    uris: list[str] = []
+    if question is not None:
+        whole = replace(question, offset=0, limit=entity_maps.MOST + 1)
+        found, _total, _more = await pool.run(lambda: _page(asking, whole, False, descending=descending))
+        uris = [one.uri for one in found]
+    return await door.look(request, lambda conn, who: entity_maps.kept(conn, who, request, uris, temporal=True))
 
 
 async def query(request: Request) -> Response:
@@ -107,13 +130,56 @@ async def query_by_body(request: Request) -> Response:
     context = await door.context_of(request, media, payload)
     if not isinstance(payload, dict) or payload.get("type") != "Query":
         raise BadRequestData(msg("Envie um objeto com type “Query”."))
-    temporal = temporal_query.of_body(payload.get("temporalQ", {}))
+    temporal = temporal_query.of_body({**_object(payload, "temporalQ"), **_object(payload, "aggrParams")})
     if options := request.query_params.get("options"):
         temporal["options"] = ",".join(filter(None, [temporal.get("options", ""), options]))
     return await _query(request, {**dict(request.query_params), **temporal}, (payload, context))
 
 
+def _object(payload: Mapping[str, Any], member: str) -> Mapping[str, Any]:
+    found = payload.get(member, {})
+    if not isinstance(found, dict):
+        raise BadRequestData(msg("“{name}” é um objeto."), name=member)
+    return found
+
+
 async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[str, Any], Context] | None) -> Response:
+    asking, question, count = await _understood(request, params, body)
+    descending = params.get("orderBy", "").endswith(";desc")
+    known: EntityMap | None = None
+    new = False
+    if entity_maps.meant(request):
+        known = await door.look(request, lambda conn, who: entity_maps.found(conn, who, request, temporal=True))
+        new = known is None
+        known = known or await _new_map(request, asking, question, descending=descending)
+        question = _among(question, known.uris)
+    page: list[StoredEntity] = []
+    if question is None:
+        total, more = 0, False
+    else:
+        page, total, more = await pool.run(lambda: _page(asking, question, count, descending=descending))
+    written, cut = await pool.run(lambda: _written(asking, page))
+    response = _answer(written, asking, cut)
+    if count:
+        response.headers["NGSILD-Results-Count"] = str(total)
+    if known is not None:
+        response.headers[entity_maps.HEADER] = entity_maps.address(request, known)
+        response.status_code = 201 if new and response.status_code == 200 else response.status_code
+    for link in _links(request, question, more):
+        response.headers.append("Link", link)
+    return response
+
+
+def _among(question: EntityQuery | None, uris: Sequence[str]) -> EntityQuery | None:
+    """The question about those of these entities that it names; None where there are none."""
+    left = tuple(uri for uri in uris if question is not None and (not question.uris or uri in question.uris))
+    return replace(question, uris=left) if question is not None and left else None
+
+
+async def _understood(
+    request: Request, params: Mapping[str, str], body: tuple[dict[str, Any], Context] | None
+) -> tuple[Asking, EntityQuery | None, bool]:  # fmt: skip
+    """Who asks what: None where nothing of it is within reach; and whether the total is wanted."""
     temporal = temporal_query.read(params)
     if set(params.get("orderBy", "id").replace(";asc", "").replace(";desc", "").split(",")) != {"id"}:
         raise BadRequestData(msg("A evolução de entidades só se ordena por id."))
@@ -122,7 +188,9 @@ async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[s
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, EntityQuery | None, bool]:
         context = body[1] if body else who.context
         question = (
-            questions.by_body({name: each for name, each in body[0].items() if name != "temporalQ"}, rest, context) if body else questions.parse(rest, context)
+            questions.by_body({name: each for name, each in body[0].items() if name not in {"temporalQ", "aggrParams"}}, rest, context)
+            if body
+            else questions.parse(rest, context)
         )
         asked = question.query
         if not (
@@ -143,19 +211,7 @@ async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[s
             questions.refuse_personal(conn, who, narrowed)
         return _asking(conn, who, temporal, context, wanted, request), narrowed, question.count or temporal.count
 
-    asking, question, count = await door.read(request, work)
-    page: list[StoredEntity] = []
-    if question is None:
-        total, more = 0, False
-    else:
-        page, total, more = await pool.run(lambda: _page(asking, question, count, descending=params.get("orderBy", "").endswith(";desc")))
-    written, cut = await pool.run(lambda: _written(asking, page))
-    response = _answer(written, asking, cut)
-    if count:
-        response.headers["NGSILD-Results-Count"] = str(total)
-    for link in _links(request, question, more):
-        response.headers.append("Link", link)
-    return response
+    return await door.read(request, work)
 
 
 def _joined(value: Any) -> str:
@@ -166,6 +222,8 @@ def _asking(conn: psycopg.Connection[Any], who: Asked, query: TemporalQuery, con
     pick, omit, attrs = params.get("pick", ""), params.get("omit", ""), params.get("attrs", "")
     if attrs and (pick or omit):
         raise BadRequestData(msg("Use attrs, ou então pick e omit."))
+    if any(projection.parse(text, context.expand).depth() for text in (pick, omit)):
+        raise BadRequestData(msg("Na evolução de entidades pick e omit não descem por ligações."))
     keep, drop = _names(pick or attrs, context), _names(omit, context)
     if keep & drop:
         raise BadRequestData(msg("“{name}” está em pick e em omit."), name=min(keep & drop))

@@ -34,14 +34,19 @@ def routes() -> list[BaseRoute]:
         ("GET", "/entities/{id:path}", consumption.retrieve),
         ("DELETE", "/entities/{id:path}", provision.delete),
         ("GET", "/entities", consumption.query),
+        ("GET", "/entityMaps", consumption.create_map),
         ("POST", "/entities", provision.create),
         ("POST", "/entityOperations/query", consumption.query_by_body),
     ]
     table += [(method, f"{path}/", handler) for method, path, handler in table if not path.endswith("}")]
     table.sort(key=lambda row: row[1].endswith("/{id:path}"))  # an id may hold a slash
-    reading = {consumption.retrieve, consumption.query, consumption.query_by_body}
+    reading = {consumption.retrieve, consumption.query, consumption.create_map, consumption.query_by_body}
     ngsild = [
-        Route(ROOT + path, door.guarded(past.around(handler) if handler in reading else handler, limited=handler in reading, averages=True), methods=[method])
+        Route(
+            ROOT + path,
+            door.guarded(past.around(handler) if handler in reading - {consumption.create_map} else handler, limited=handler in reading, averages=True),
+            methods=[method],
+        )
         for method, path, handler in table
     ]
     people = [("/history/series", series), ("/history/values", history_values)]

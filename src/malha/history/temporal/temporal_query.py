@@ -19,7 +19,7 @@ METHODS = ("totalCount", "distinctCount", "sum", "avg", "min", "max", "stddev", 
 BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 #: parameters of a temporal request that are no part of the question about entities
 PARAMETERS = frozenset({"timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "aggrMethods", "aggrPeriodDuration", "options", "format", "at"})
-_OPTIONS = frozenset({"temporalValues", "aggregatedValues", "sysAttrs", "count", "normalized", "audit"})
+_OPTIONS = frozenset({"temporalValues", "aggregatedValues", "sysAttrs", "count", "normalized", "audit", "entityMap"})
 _FORMATS = frozenset({"temporalValues", "simplified", "aggregatedValues", "normalized"})
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}([.,]\d+)?(Z|[+-]\d{2}:?\d{2})")
 _DURATION = re.compile(r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
