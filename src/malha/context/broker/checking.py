@@ -12,8 +12,7 @@ from malha.context.broker.contracts import Asked, Unfit
 from malha.context.store.contracts import EntityDocument
 from malha.kernel.text import in_header, msg
 from malha.vocabulary.models import policy
-from malha.vocabulary.models import service as models
-from malha.vocabulary.models.contracts import Finding, Severity
+from malha.vocabulary.models.contracts import Finding
 from malha.vocabulary.models.policy import Mode
 from malha.vocabulary.territory import service as territory
 
@@ -25,21 +24,16 @@ def checked(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> s
 
     Raises Unfit where a rule of the tenant enforces a model that does not let the entity through.
     """
-    rules = policy.of_tenant(conn, who.tenant_id)
-    if not rules.any:
+    if not policy.of_tenant(conn, who.tenant_id).any:
         return ""
-    for entity_type in doc.types:
-        mode = rules.of(entity_type).mode
-        model = models.find(entity_type, who.tenant_id) if mode is not Mode.OFF else None
-        if model is None:
-            continue
-        errors = [found for found in models.validate(_entity(doc), model) if found.severity is Severity.ERROR]
-        if errors and mode is Mode.ENFORCE:
-            raise Unfit(msg("A entidade “{uri}” não cumpre o modelo {type}: {count} problemas."), errors, uri=doc.uri, type=entity_type, count=len(errors))
-        if errors:
-            policy.warned(conn, who.tenant_id, entity_type, doc.uri, errors)
-            return _warning(errors)
-    return ""
+    verdict = policy.judged(conn, who.tenant_id, doc.types, _entity(doc))
+    if verdict is None:
+        return ""
+    if verdict.mode is Mode.ENFORCE:
+        count = len(verdict.errors)
+        raise Unfit(msg("A entidade “{uri}” não cumpre o modelo {type}: {count} problemas."), verdict.errors, uri=doc.uri, type=verdict.type, count=count)
+    policy.warned(conn, who.tenant_id, verdict.type, doc.uri, verdict.errors)
+    return _warning(verdict.errors)
 
 
 def completed(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> EntityDocument:

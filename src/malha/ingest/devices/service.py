@@ -34,6 +34,7 @@ from malha.ingest.devices.contracts import (
     UnusableMessage,
     UnusableProfile,
 )
+from malha.ingest.quality import judging
 from malha.kernel.errors import BadInput
 from malha.kernel.text import msg
 from malha.kernel.time import now
@@ -130,11 +131,14 @@ def _told(
 def _write(
     conn: Conn, tenant_id: int, documents: Sequence[tuple[int, Device, EntityDocument]], settled: list[tuple[int, int | None, MessageState, str]]
 ) -> list[tuple[int, int | None, MessageState, str]]:  # fmt: skip
-    """Write what was told; a document that the store refuses makes its messages refused, and the rest goes in."""
+    """Write what was told; a document that its model (where that is enforced) or the store refuses makes its messages refused, and the rest goes in."""
     if not documents:
         return settled
-    refused = dict(store.upsert_documents(conn, tenant_id, [document for _, _, document in documents]).refused)
-    why = {seq: refused[document.uri] for seq, _, document in documents if document.uri in refused}
+    judged = judging.documents(conn, tenant_id, [document for _, _, document in documents])
+    refused = dict(store.upsert_documents(conn, tenant_id, judged.sound).refused)
+    unfit = {id(document): f"{faults[0].message} {faults[0].mend}" for document, faults in judged.refused}
+    said = [(seq, unfit.get(id(document)) or refused.get(document.uri)) for seq, _, document in documents]
+    why = {seq: reason for seq, reason in said if reason}
     return [(seq, device, MessageState.REFUSED, why[seq]) if seq in why else (seq, device, state, reason) for seq, device, state, reason in settled]
 
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from malha.context.store.contracts import ArrowTable, Column, EntityTable, pick
 from malha.ingest.mapping import names, places
 from malha.ingest.mapping.contracts import Answers, ColumnAnswer, Outside, PlaceKind, RowKind
+from malha.kernel import units
 from malha.kernel.text import msg, normalise
 from malha.sources.base.contracts import Refused, Tenancy
 from malha.sources.tabular import cells
@@ -240,8 +241,15 @@ def _figures(work: _Batch, answer: ColumnAnswer, prop: ModelProperty | None, col
     if prop is not None:
         for bound, over in ((prop.minimum, pc.less), (prop.maximum, pc.greater)):
             if bound is not None:
-                work.hold(_flags(over(values, bound)), "range", answer.column)
+                work.hold(_flags(over(values, _in_unit(bound, prop, answer))), "range", answer.column)
     return _Made(answer.attribute, values, unit=answer.unit)
+
+
+def _in_unit(bound: float, prop: ModelProperty, answer: ColumnAnswer) -> float:
+    """A bound of the model in the unit that the column is in."""
+    if not answer.unit or answer.unit == prop.unit or not units.compatible(prop.unit, answer.unit):
+        return bound
+    return units.convert(bound, prop.unit, answer.unit)
 
 
 def _dates(work: _Batch, answer: ColumnAnswer, column: Any) -> _Made:

@@ -53,7 +53,8 @@ class RunKind(StrEnum):
 class Counts:
     """What a load did. `read` rows became `entered` and `held`; `repeated` said nothing new; `left_out` are titles and totals.
 
-    `created`, `updated` and `unchanged` count things per batch; `observations` are values new to history; `removed` vanished by a replacement.
+    `created`, `updated` and `unchanged` count things per batch; `observations` are values new to history; `removed` vanished by a replacement;
+    `warned` rows entered although their data model would not let them through.
     """
 
     read: int = 0
@@ -67,6 +68,7 @@ class Counts:
     observations: int = 0
     removed: int = 0
     outside: int = 0
+    warned: int = 0
 
     @property
     def changes(self) -> int:
@@ -124,7 +126,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a load would do, before it does it. `exact` is False when only the first rows were looked at."""
+    """What a load would do, before it does it. `exact` is False when only the first rows were looked at; `warned` enter against their model."""
 
     entering: int
     waiting: int
@@ -135,6 +137,7 @@ class Preview:
     vanishing: int
     exact: bool
     notes: tuple[str, ...] = ()
+    warned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

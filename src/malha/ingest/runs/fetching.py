@@ -22,7 +22,7 @@ from malha.foundation.audit import service as audit
 from malha.foundation.database import service as database
 from malha.foundation.tenancy import service as tenancy
 from malha.ingest.quality import service as quality
-from malha.ingest.runs import queries, service
+from malha.ingest.runs import holding_to_model, queries, service
 from malha.ingest.runs.contracts import Counts, RunBusy, RunKind, RunResult, RunState, Source, UnknownRun
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
@@ -130,19 +130,20 @@ def _ask(conn: psycopg.Connection[Any], source: Source, made: Connector, fetcher
 
 def _write(conn: psycopg.Connection[Any], source: Source, batch: SourceBatch, run_id: int, counts: Counts) -> Counts:
     options = WriteOptions(run_id=run_id, live=batch.live)
-    wrote = WriteOutcome()
-    if batch.table is not None and batch.table.uris:
-        wrote = store.upsert_table(conn, source.tenant_id, batch.table, options)
-    elif batch.documents:
-        wrote = store.upsert_documents(conn, source.tenant_id, batch.documents, options)
-    quality.hold(conn, source.tenant_id, run_id, batch.refused)
+    judged = holding_to_model.judged_source(conn, source.tenant_id, batch)
+    wrote, rows = WriteOutcome(), 0
+    if judged.table is not None and judged.table.uris:
+        wrote, rows = store.upsert_table(conn, source.tenant_id, judged.table, options), len(judged.table.uris)
+    elif judged.documents:
+        wrote, rows = store.upsert_documents(conn, source.tenant_id, judged.documents, options), len(judged.documents)
+    refused = (*batch.refused, *judged.refused)
+    quality.hold(conn, source.tenant_id, run_id, refused)
     if batch.state:
         queries.update_source(conn, source.tenant_id, source.id, progress=dict(batch.state))
-    rows = len(batch.table.uris) if batch.table is not None else len(batch.documents)
     return dataclasses.replace(
-        counts, read=counts.read + rows + len(batch.refused), entered=counts.entered + rows, held=counts.held + len(batch.refused),
+        counts, read=counts.read + rows + len(refused), entered=counts.entered + rows, held=counts.held + len(refused),
         created=counts.created + wrote.created, updated=counts.updated + wrote.updated, unchanged=counts.unchanged + wrote.unchanged,
-        observations=counts.observations + wrote.observations,
+        observations=counts.observations + wrote.observations, warned=counts.warned + judged.warned,
     )  # fmt: skip
 
 

@@ -22,9 +22,11 @@ from malha.foundation.database import service as database
 from malha.history.temporal import holding
 from malha.ingest.mapping import rules
 from malha.ingest.mapping.contracts import Again, Answers
+from malha.ingest.quality import judging
 from malha.ingest.quality import service as quality
-from malha.ingest.runs import queries
+from malha.ingest.runs import holding_to_model, queries
 from malha.ingest.runs.contracts import Counts, Run
+from malha.ingest.runs.holding_to_model import Judged, cells_of
 from malha.ingest.runs.seen import Seen, contents_of, hashes_of
 from malha.sources.base.contracts import Refused
 from malha.sources.tabular import service as tabular
@@ -78,9 +80,10 @@ class FileLoad:
     """The load of one file into one tenant. `conn` writes; `reader` is what `plan` asks, from another thread."""
 
     def __init__(
-        self, conn: psycopg.Connection[Any], reader: psycopg.Connection[Any], run: Run, plan: rules.Plan, path: Path, name: str, work: Path, on_progress: Progress | None
+        self, conn: psycopg.Connection[Any], reader: psycopg.Connection[Any], run: Run, plan: rules.Plan, judge: judging.Judge, path: Path, name: str, work: Path,
+        on_progress: Progress | None,
     ) -> None:  # fmt: skip
-        self.conn, self.reader, self.run, self.plan, self.path, self.name, self.work = conn, reader, run, plan, path, name, work
+        self.conn, self.reader, self.run, self.plan, self.judge, self.path, self.name, self.work = conn, reader, run, plan, judge, path, name, work
         self.answers: Answers = plan.answers
         self.on_progress = on_progress
         self.counts = run.counts
@@ -95,18 +98,18 @@ class FileLoad:
         """Load from where the last one stopped to the end of the file."""
         if self.done_row or self.block.row:
             self._remember_before(batch_rows)
-        for batch, whole, mapped in ahead(self._mapped(batch_rows)):
-            self._step(batch, whole, mapped)
+        for batch, whole, judged in ahead(self._mapped(batch_rows)):
+            self._step(batch, whole, judged)
         if self.uris is not None:
             self._remove_vanished(self.uris)
 
-    def _mapped(self, batch_rows: int) -> Iterator[tuple[TextBatch, TextBatch, rules.Mapped]]:
-        """Batches read and mapped, on the connection `reader`: this runs in a thread, while the batch before is written."""
+    def _mapped(self, batch_rows: int) -> Iterator[tuple[TextBatch, TextBatch, Judged]]:
+        """Batches read, mapped and judged, on the connection `reader`: this runs in a thread, while the batch before is written."""
         for whole in tabular.batches(self.path, self.name, self.work, self.answers.reading, self.block, batch_rows):
             batch = self._after_done(whole)
             with database.tenant_transaction(self.reader, [self.run.tenant_id]):
-                mapped = rules.apply(batch, self.plan)
-            yield batch, whole, mapped
+                judged = holding_to_model.judged(self.reader, rules.apply(batch, self.plan), batch, self.plan, self.judge)
+            yield batch, whole, judged
 
     def _after_done(self, batch: TextBatch) -> TextBatch:
         """Without the rows that a load which was cut short wrote already."""
@@ -126,18 +129,20 @@ class FileLoad:
             cut = int((batch.numbers <= self.done_row).sum())
             part = TextBatch({name: column.slice(0, cut) for name, column in batch.columns.items()}, batch.numbers[:cut], batch.next)
             with database.tenant_transaction(self.reader, [self.run.tenant_id]):
-                mapped = rules.apply(part, self.plan)
-            self._without_repeats(mapped, part)
+                judged = holding_to_model.judged(self.reader, rules.apply(part, self.plan), part, self.plan, self.judge)
+            self._without_repeats(judged.mapped, part)
 
-    def _step(self, batch: TextBatch, whole: TextBatch, mapped: rules.Mapped) -> None:
+    def _step(self, batch: TextBatch, whole: TextBatch, judged: Judged) -> None:
+        mapped = judged.mapped
         with database.tenant_transaction(self.conn, [self.run.tenant_id]):
+            judging.warn(self.conn, self.judge, judged.faults)
             table, repeated, doubles = self._without_repeats(mapped, batch)
             held = [*whole.refused, *mapped.held, *doubles]
             table = self._only_new(table)
             wrote = store.upsert_arrow(self.conn, self.run.tenant_id, table, self.options) if len(table) else None
             refused = _refused(table, wrote.refused if wrote else (), batch)
             quality.hold(self.conn, self.run.tenant_id, self.run.id, [*held, *refused])
-            self._count(batch, whole, len(table) - len(refused), len(held) + len(refused), repeated, wrote)
+            self._count(batch, whole, len(table) - len(refused), len(held) + len(refused), repeated, wrote, judged.warned)
             stop = self._checkpoint(batch, whole)
         if self.on_progress:
             self.on_progress(self.counts, self.run.expected_rows)
@@ -157,7 +162,7 @@ class FileLoad:
             return table, 0, []
         reason, mend = rules.REASONS["duplicate"]
         numbers = table.row_numbers
-        doubles = [Refused(int(numbers[row]), "duplicate", reason, self.answers.key[0], mend, _cells(batch, int(at[row]))) for row in np.flatnonzero(other)]
+        doubles = [Refused(int(numbers[row]), "duplicate", reason, self.answers.key[0], mend, cells_of(batch, int(at[row]))) for row in np.flatnonzero(other)]
         return table.take(np.flatnonzero(~(same | other))), int(same.sum()), doubles
 
     def _only_new(self, table: ArrowTable) -> ArrowTable:
@@ -168,11 +173,11 @@ class FileLoad:
         there = store.existing(self.conn, self.run.tenant_id, uris)
         return table.take(np.array([row for row, uri in enumerate(uris) if uri not in there], int)) if there else table
 
-    def _count(self, batch: TextBatch, whole: TextBatch, entered: int, held: int, repeated: int, wrote: Any) -> None:
+    def _count(self, batch: TextBatch, whole: TextBatch, entered: int, held: int, repeated: int, wrote: Any, warned: int) -> None:
         before = self.counts
         self.counts = dataclasses.replace(
             before, read=before.read + len(batch) + len(whole.refused), entered=before.entered + entered, held=before.held + held,
-            repeated=before.repeated + repeated, left_out=before.left_out + whole.left_out,
+            repeated=before.repeated + repeated, warned=before.warned + warned, left_out=before.left_out + whole.left_out,
             created=before.created + (wrote.created if wrote else 0), updated=before.updated + (wrote.updated if wrote else 0),
             unchanged=before.unchanged + (wrote.unchanged if wrote else 0), observations=before.observations + (wrote.observations if wrote else 0),
         )  # fmt: skip
@@ -212,10 +217,6 @@ def vanished(conn: psycopg.Connection[Any], tenant_id: int, plan: rules.Plan, ur
         after = page.entities[-1].id
 
 
-def _cells(batch: TextBatch, row: int) -> dict[str, object]:
-    return {name: value if isinstance(value := column[row].as_py(), str) or value is None else "…" for name, column in batch.columns.items()}
-
-
 def _refused(table: ArrowTable, refused: Iterable[tuple[str, str]], batch: TextBatch) -> list[Refused]:
     """What the store itself would not take, as rows that wait."""
     reasons = dict(refused)
@@ -223,4 +224,4 @@ def _refused(table: ArrowTable, refused: Iterable[tuple[str, str]], batch: TextB
         return []
     _reason, mend = rules.REASONS["refused"]
     found = [(int(table.row_numbers[row]), reasons[uri]) for row, uri in enumerate(table.uris.to_pylist()) if uri in reasons]
-    return [Refused(number, "refused", why, "", mend, _cells(batch, int(np.searchsorted(batch.numbers, number)))) for number, why in found]
+    return [Refused(number, "refused", why, "", mend, cells_of(batch, int(np.searchsorted(batch.numbers, number)))) for number, why in found]

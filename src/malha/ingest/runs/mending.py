@@ -22,9 +22,10 @@ from malha.foundation.audit import service as audit
 from malha.foundation.tenancy import service as tenancy
 from malha.ingest.mapping import rules
 from malha.ingest.mapping.contracts import Answers, Outside, PlaceAnswer, PlaceKind, from_json
+from malha.ingest.quality import judging
 from malha.ingest.quality import service as quality
 from malha.ingest.quality.contracts import HeldRow
-from malha.ingest.runs import queries, service
+from malha.ingest.runs import holding_to_model, queries, service
 from malha.ingest.runs.contracts import Counts, Run, RunKind, RunResult, RunState
 from malha.kernel.text import msg
 from malha.kernel.time import now
@@ -68,6 +69,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
     "geometry": (Way.NO_PLACE, Way.DROP),
     "outside": (Way.ACCEPT, Way.NO_PLACE, Way.DROP),
     "duplicate": (Way.ACCEPT, Way.DROP),
+    "model": (Way.SET, Way.CLEAR, Way.DROP),
 }
 
 
@@ -186,7 +188,11 @@ def _take_in(conn: psycopg.Connection[Any], run: Run, answers: Answers, waiting:
         actor=actor,
     )
     whole = [row for row in waiting if set(answers.reading.columns) - {answers.reading.geometry} <= set(row.cells)]
-    mapped = rules.apply(_batch(answers, whole), service.plan_for(conn, tenant, answers)) if whole else None
+    plan = service.plan_for(conn, tenant, answers)
+    batch = _batch(answers, whole)
+    judge = service.judge_for(conn, plan, tenant.id)
+    judged = holding_to_model.judged(conn, rules.apply(batch, plan), batch, plan, judge) if whole else None
+    mapped = judged.mapped if judged is not None else None
     wrote = WriteOutcome()
     if mapped is not None and mapped.table.uris:
         wrote = store.upsert_table(conn, run.tenant_id, mapped.table, WriteOptions(run_id=run_id, live=False))
@@ -194,7 +200,8 @@ def _take_in(conn: psycopg.Connection[Any], run: Run, answers: Answers, waiting:
     quality.settle(conn, run.tenant_id, [row.id for row in whole if row.row_number in entered], "mended", run_id)
     counts = Counts(
         read=len(waiting), entered=len(entered), held=len(waiting) - len(entered), created=wrote.created, updated=wrote.updated,
-        unchanged=wrote.unchanged, observations=wrote.observations,
+        unchanged=wrote.unchanged, observations=wrote.observations, warned=judged.warned if judged is not None else 0,
     )  # fmt: skip
+    judging.warn(conn, judge, judged.faults if judged is not None else ())
     queries.update(conn, run.tenant_id, run_id, state="done", counts=counts, started_at=now(), finished_at=now())
     return RunResult(run_id, RunState.DONE, counts, 0.0, tuple(quality.groups(conn, run.tenant_id, run.id)))

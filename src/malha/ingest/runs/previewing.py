@@ -14,7 +14,7 @@ from malha.ingest.lineage import service as lineage
 from malha.ingest.lineage.contracts import StoredFile
 from malha.ingest.mapping import places, rules, suggest
 from malha.ingest.mapping.contracts import Again, Answers
-from malha.ingest.runs import loading, service
+from malha.ingest.runs import holding_to_model, loading, service
 from malha.ingest.runs.contracts import Preview
 from malha.ingest.runs.seen import Seen, contents_of, hashes_of
 from malha.kernel.text import msg
@@ -31,6 +31,7 @@ DATE_LIKE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})(\D|
 def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, name: str, answers: Answers) -> Preview:
     """Read, map and count without writing anything."""
     plan = service.plan_for(conn, tenant, answers)
+    judge, warned = service.judge_for(conn, plan, tenant.id), 0
     work = lineage.work_folder(tenant.id, kept.sha256)
     entering = left_out = outside = looked = 0
     waiting: Counter[tuple[str, str]] = Counter()
@@ -40,7 +41,8 @@ def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, nam
     uris: set[str] = set()
     seen, exact = Seen(), True
     for batch in tabular.batches(kept.path, name, work, answers.reading, None, service.BATCH_ROWS):
-        mapped = rules.apply(batch, plan)
+        judged = holding_to_model.judged(conn, rules.apply(batch, plan), batch, plan, judge)
+        mapped, warned = judged.mapped, warned + judged.warned
         table = mapped.arrays
         doubles = 0
         if answers.key and len(table):
@@ -70,7 +72,7 @@ def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, nam
     vanishing = len(loading.vanished(conn, tenant.id, plan, uris)) if answers.again is Again.REPLACE and exact else 0
     groups = tuple((code, sentence, count) for (code, sentence), count in waiting.most_common() if count)
     notes = (*suggest.problems(answers, plan.model), *_about_dates(bad_dates, looked, texts_of_dates))
-    return Preview(entering, sum(count for _code, _sentence, count in groups), left_out, groups, tuple(points), outside, vanishing, exact, notes)
+    return Preview(entering, sum(count for _code, _sentence, count in groups), left_out, groups, tuple(points), outside, vanishing, exact, notes, warned)
 
 
 def _about_dates(bad: Counter[str], looked: int, texts: list[str]) -> list[str]:

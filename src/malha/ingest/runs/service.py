@@ -23,6 +23,7 @@ from malha.ingest.lineage.contracts import StoredFile
 from malha.ingest.mapping import rules
 from malha.ingest.mapping import service as mapping
 from malha.ingest.mapping.contracts import Answers, RowKind, from_json, to_json
+from malha.ingest.quality import judging
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import declaring, queries
 from malha.ingest.runs.contracts import CannotUndo, Counts, CutShort, Run, RunBusy, RunKind, RunResult, RunState
@@ -130,6 +131,11 @@ def plan_for(conn: psycopg.Connection[Any], tenant: Tenant, answers: Answers) ->
     return rules.Plan(answers, tenancy_of(tenant), model, declaring.address_of(conn, tenant), addresses=addresses, geocode=geocode)
 
 
+def judge_for(conn: psycopg.Connection[Any], plan: rules.Plan, tenant_id: int) -> judging.Judge:
+    """How the rows of a load are held to their model; a table without a model is held to none."""
+    return judging.judge_of(conn, tenant_id, plan.answers.type, plan.model) if plan.model is not None else judging.Judge(tenant_id, plan.answers.type)
+
+
 def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None, batch_rows: int = BATCH_ROWS) -> RunResult:
     """Run a load that waits, or go on with one that was stopped, failed or cut short. Raises RunBusy when another process has it."""
     begun = time.monotonic()
@@ -148,7 +154,8 @@ def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None,
         tenant = tenancy.by_id(tenant_id)
         with database.tenant_transaction(reader, [tenant_id]):
             plan = plan_for(reader, tenant, answers)
-        load = FileLoad(conn, reader, run, plan, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
+            judge = judge_for(reader, plan, tenant_id)
+        load = FileLoad(conn, reader, run, plan, judge, kept.path, kept.name, lineage.work_folder(tenant_id, kept.sha256), on_progress)
         try:
             state, error = _attempt(load, batch_rows)
             with database.tenant_transaction(conn, [tenant_id]):

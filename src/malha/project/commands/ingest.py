@@ -93,6 +93,8 @@ def _say(result: Any) -> None:
     ))  # fmt: skip
     for group in result.groups:
         click.echo(f"  {group.count} × {group.path}: {group.message}")
+    if counts.warned:
+        click.echo(language.say(msg("  {warned} linhas não cumprem o modelo de dados e entraram com aviso.")).format(warned=counts.warned))
     for note in result.notes:
         click.echo(f"  {note}")
     if result.error:

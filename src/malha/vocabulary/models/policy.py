@@ -7,7 +7,7 @@ a sender with a fault in every message costs no row lock in each.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,8 @@ from typing import Any
 
 import psycopg
 
-from malha.vocabulary.models.contracts import Finding
+from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import Finding, Severity
 
 FRESH_SECONDS = 5.0
 FLUSH_SECONDS = 5.0
@@ -70,6 +71,15 @@ class Warned:
     last_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one model has to say against an entity, and how strictly the tenant holds its type to it."""
+
+    type: str
+    mode: Mode
+    errors: list[Finding]
+
+
 _NONE = Rule()
 _known: dict[tuple[str, int], tuple[float, Policy]] = {}
 _counted: dict[tuple[str, int], dict[tuple[str, str, str], tuple[int, str, str]]] = {}
@@ -114,13 +124,35 @@ def remove_rule(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str)
     _known.pop(_key(conn, tenant_id), None)
 
 
+def judged(conn: psycopg.Connection[Any], tenant_id: int, types: Sequence[str], entity: Mapping[str, Any]) -> Verdict | None:
+    """The model among those of an entity's types that does not let it through, one that is enforced first; None where none objects or no rule asks."""
+    rules = of_tenant(conn, tenant_id)
+    verdict: Verdict | None = None
+    for entity_type in types:
+        mode = rules.of(entity_type).mode
+        model = models.find(entity_type, tenant_id) if mode is not Mode.OFF else None
+        if model is None:
+            continue
+        errors = [found for found in models.validate(entity, model) if found.severity is Severity.ERROR]
+        if errors and (verdict is None or mode is Mode.ENFORCE):
+            verdict = Verdict(entity_type, mode, errors)
+            if mode is Mode.ENFORCE:
+                break
+    return verdict
+
+
 def warned(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, uri: str, findings: Iterable[Finding]) -> None:
     """Remember faults that were let in, in the tenant's transaction: the first of its kind at once, then every few seconds."""
+    warned_rows(conn, tenant_id, entity_type, [(uri, found, 1) for found in findings])
+
+
+def warned_rows(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, faults: Iterable[tuple[str, Finding, int]]) -> None:
+    """As `warned`, for batches: (the URI of one that has the fault, what is wrong, in how many rows)."""
     key = _key(conn, tenant_id)
     counted = _counted.setdefault(key, {})
-    for found in findings:
+    for uri, found, number in faults:
         one = (entity_type, found.path, found.code)
-        counted[one] = (counted.get(one, (0, "", ""))[0] + 1, found.message, uri)
+        counted[one] = (counted.get(one, (0, "", ""))[0] + number, found.message, uri)
     if len(counted) > 1_000 or time.monotonic() - _flushed.get(key, 0.0) > FLUSH_SECONDS:
         flush(conn, tenant_id)
 

@@ -12,6 +12,8 @@ from malha.ingest.devices.contracts import DoorKind, FieldMap, MessageState, Pro
 from malha.ingest.devices.tests.test_read import TTS, UP
 from malha.kernel.errors import BadInput
 from malha.project import plane
+from malha.vocabulary.models import policy
+from malha.vocabulary.models.policy import Mode, Rule
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -170,3 +172,21 @@ def test_old_raw_messages_go(client, conn, tenant):
             connection, "UPDATE device_message SET received_at = now() - interval '31 days' WHERE tenant_id = %s AND payload->>'deviceId' = 'a'", [tenant.id]
         )
         assert service.forget_old(connection, [tenant.id]) == 1
+
+
+def test_a_model_that_is_enforced_refuses_the_message_with_its_reason(client, conn, tenant):
+    door, key = opened(conn, tenant)
+    made = profile(conn, tenant)
+    with conn() as connection:
+        queries.change_door(connection, tenant.id, door.id, profile_id=made.id)
+        policy.set_rule(connection, tenant.id, "WeatherObserved", Rule(Mode.ENFORCE))
+    told = client.post(f"devices/v1/{door.id}", json={"deviceId": "s1", "temperature": 20}, headers=key).json()
+    assert (told["taken"], told["refused"]) == (0, 1)
+    assert "obrigatória" in told["reasons"][0] if "reasons" in told else True
+    with conn() as connection:
+        assert not store.exists(connection, tenant.id, "urn:malha:WeatherObserved:s1")
+        policy.set_rule(connection, tenant.id, "WeatherObserved", Rule(Mode.WARN))
+    assert client.post(f"devices/v1/{door.id}", json={"deviceId": "s1", "temperature": 21}, headers=key).json()["taken"] == 1
+    with conn() as connection:
+        assert store.exists(connection, tenant.id, "urn:malha:WeatherObserved:s1")
+        assert any(said.code == "missing" for said in policy.warnings(connection, tenant.id))
