@@ -58,16 +58,30 @@ def _run(command: list[str], node: str) -> None:
         raise SystemExit(f"A construção das páginas falhou: {' '.join(command[-3:])}")
 
 
-def build(*, force: bool = False) -> bool:
-    """Build into `ui/assets/dist`; False when it was up to date already."""
-    stamp, wanted = DIST / ".stamp", fingerprint()
-    if not force and stamp.exists() and stamp.read_text() == wanted and (DIST / "manifest.json").exists():
-        return False
+def install() -> tuple[list[str], Path]:
+    """The command of node, and the folder of the packages of the lock, fetched when they are not those."""
     node, npm = node_command()
     modules, lock = WEB / "node_modules", hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
     if not (modules / ".malha-lock").exists() or (modules / ".malha-lock").read_text() != lock:
         _run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], node[0])
         (modules / ".malha-lock").write_text(lock)
+    return node, modules
+
+
+def check_types(project: Path = WEB) -> str:
+    """What the TypeScript compiler says against the scripts of `project`; nothing when they are sound."""
+    node, modules = install()
+    command = [*node, str(modules / "typescript" / "bin" / "tsc"), "--noEmit", "--pretty", "false", "--project", str(project)]
+    done = subprocess.run(command, cwd=WEB, check=False, capture_output=True, text=True)  # noqa: S603 -- our own command
+    return (done.stdout + done.stderr).strip() or "?" if done.returncode else ""
+
+
+def build(*, force: bool = False) -> bool:
+    """Build into `ui/assets/dist`; False when it was up to date already."""
+    stamp, wanted = DIST / ".stamp", fingerprint()
+    if not force and stamp.exists() and stamp.read_text() == wanted and (DIST / "manifest.json").exists():
+        return False
+    node, modules = install()
     fresh = DIST.with_name(f"dist.{os.getpid()}")  # whole or not at all: a server may be reading the old one
     try:
         _run([*node, str(modules / "vite" / "bin" / "vite.js"), "build", "--outDir", str(fresh), "--emptyOutDir"], node[0])

@@ -60,6 +60,11 @@ def _connectors() -> str:
     return "\n".join(f"{mark.connector}: {mark.rule}: {mark.status} {mark.why}" for mark in unsound)
 
 
+def _pages() -> str:
+    """TypeScript against its types."""
+    return str(docs.build_hook().check_types())
+
+
 def _scripts() -> str:
     found = []
     for shell, script in (("/bin/sh", "malha"), ("/bin/bash", ".ci/run")):
@@ -73,6 +78,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "format": lambda: _tool("ruff", "format", "--check", "--quiet"),
     "lint": lambda: _tool("ruff", "check", "--quiet"),
     "scripts": _scripts,
+    "pages": _pages,
     "layers": lambda: _tool("lint-imports", "--no-cache"),
     "language": _language,
     "docs": _documents,

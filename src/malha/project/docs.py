@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from types import ModuleType
 
 import click
 
@@ -110,13 +111,19 @@ def write() -> None:
 
 def build_pages(*, force: bool) -> bool:
     """Build `web/` into the package and merge the English catalogue; whether anything was built."""
+    module = build_hook()
+    module.compile_english()
+    return bool(module.build(force=force))
+
+
+def build_hook() -> ModuleType:
+    """What builds and checks the scripts of the pages, which is no part of the package."""
     spec = importlib.util.spec_from_file_location("malha_build_hook", ROOT / "web" / "build_hook.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.compile_english()
-    return bool(module.build(force=force))
+    return module
 
 
 def versions() -> dict[str, str]:

@@ -95,3 +95,9 @@ def test_a_long_readme_is_named(tmp_path: Path) -> None:
     assert list(docs_coverage._rooms(tmp_path)) == ["src/malha/stage/room/README.md: is missing"]
     (room / "README.md").write_text("x\n" * 31)
     assert list(docs_coverage._rooms(tmp_path)) == ["src/malha/stage/room/README.md: has more than 30 lines"]
+
+
+def test_a_wrong_type_in_a_script_of_the_pages_is_found(tmp_path: Path) -> None:
+    (tmp_path / "tsconfig.json").write_text('{"compilerOptions": {"strict": true, "lib": ["ES2022"], "types": []}, "files": ["wrong.ts"]}')
+    (tmp_path / "wrong.ts").write_text('const rooms: number = "três";\n')
+    assert "wrong.ts(1,7): error TS2322" in docs.build_hook().check_types(tmp_path)
