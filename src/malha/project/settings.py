@@ -38,6 +38,7 @@ def _database(role: Role) -> dict[str, object]:
 
 
 SECRET_KEY = settings.secret_key()
+SECRET_KEY_FALLBACKS = settings.older_secrets()
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost", _PUBLIC.hostname or "localhost", *MALHA.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 ROOT_URLCONF = "malha.project.urls"

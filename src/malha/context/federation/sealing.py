@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -26,10 +26,11 @@ def seal(headers: Mapping[str, str]) -> bytes | None:
 
 
 def unseal(sealed: bytes | None) -> dict[str, str]:
-    """The pairs; none where they were sealed with another secret: the source then answers that it knows nobody."""
+    """The pairs; none where they were sealed with a secret that nobody names any more: the source then answers that it knows nobody."""
     if not sealed:
         return {}
     try:
-        return msgspec.json.decode(_box(settings.secret_key()).decrypt(bytes(sealed)), type=dict[str, str])
+        box = MultiFernet([_box(each) for each in (settings.secret_key(), *settings.older_secrets())])
+        return msgspec.json.decode(box.decrypt(bytes(sealed)), type=dict[str, str])
     except InvalidToken:
         return {}

@@ -62,6 +62,10 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 def _hosts_by_tenant(text: str) -> tuple[str, ...]:
     entries = _list(text)
     if any(not all(part.strip() for part in entry.rpartition("=")[::2]) for entry in entries):
@@ -102,6 +106,9 @@ class Settings:
     tenant_requests_per_s: int = _setting(_count, 0, "Pedidos por segundo que cada município pode fazer à API, em cada processo do plano (0: sem limite)")
     passkey_domain: str = _setting(str, "", "Domínio das chaves de acesso (vazio: o anfitrião do endereço público)")
     secret_key: str = _setting(str, "", "Segredo das sessões (vazio: gerado na pasta de dados)", secret=True)
+    secret_keys_before: tuple[str, ...] = _setting(
+        _words, (), "Segredos anteriores, separados por espaços ou linhas: abrem o que ficou guardado com eles, e nada novo", secret=True
+    )
     language: str = _setting(_language, "pt-pt", "Língua por omissão: pt-pt ou en")
     debug: bool = _setting(_flag, False, "Páginas de erro de programador; nunca em produção")
     smtp_url: str = _setting(str, "", "smtp[s]://utilizador:senha@servidor:porta; vazio: Correio de demonstração", secret=True)

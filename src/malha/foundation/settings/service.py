@@ -60,9 +60,21 @@ def secret_key() -> str:
     conf = current()
     if conf.secret_key:
         return conf.secret_key
-    place = conf.data / "secrets" / "django.key"
+    place = _kept_secret(conf)
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         place.touch(mode=0o600)
         place.write_text(secrets.token_urlsafe(48), encoding="utf-8")
     return place.read_text(encoding="utf-8")
+
+
+def older_secrets() -> tuple[str, ...]:
+    """Secrets that open what was sealed before, and seal nothing: those named, and the one of the data folder where a setting has taken its place."""
+    conf = current()
+    kept = _kept_secret(conf)
+    own = (kept.read_text(encoding="utf-8"),) if conf.secret_key and kept.exists() else ()
+    return tuple(dict.fromkeys(one for one in (*conf.secret_keys_before, *own) if one != conf.secret_key))
+
+
+def _kept_secret(conf: Settings) -> Path:
+    return conf.data / "secrets" / "django.key"

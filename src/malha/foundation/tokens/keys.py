@@ -6,12 +6,13 @@ import base64
 import hashlib
 import json
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.algorithms import RSAAlgorithm
 
+from malha.foundation.settings import service as settings
 from malha.foundation.tokens.contracts import KeyUnreadable
 from malha.kernel.text import msg
 
@@ -45,10 +46,12 @@ def seal(private_pem: str, secret: str) -> bytes:
 
 
 def unseal(sealed: bytes, secret: str) -> str:
-    """The private PEM. Raises KeyUnreadable when it was sealed with another secret."""
+    """The private PEM, sealed with this secret or with one before it. Raises KeyUnreadable when it was another."""
     try:
-        return _box(secret).decrypt(sealed).decode()
+        return MultiFernet([_box(each) for each in (secret, *settings.older_secrets())]).decrypt(sealed).decode()
     except InvalidToken as reason:
         raise KeyUnreadable(
-            msg("As chaves que assinam foram guardadas com outro MALHA_SECRET_KEY. Reponha-o, ou crie chaves novas com `./malha user keys`.")
+            msg(
+                "As chaves que assinam foram guardadas com outro MALHA_SECRET_KEY. Ponha o anterior em MALHA_SECRET_KEYS_BEFORE, ou crie chaves novas com `./malha user keys`."
+            )
         ) from reason

@@ -23,17 +23,10 @@ def _key(secret: str, purpose: str) -> bytes:
     return hashlib.sha256(f"malha.datahub\n{purpose}\n{secret}".encode()).digest()
 
 
-def _secret() -> str:
-    conf = settings.current()
-    if conf.secret_key:
-        return conf.secret_key
-    return (conf.data / "secrets" / "django.key").read_text(encoding="utf-8")
-
-
 def seal(purpose: str, value: dict[str, Any]) -> str:
     """`value` as text for an address, with our signature."""
     body = msgspec.json.encode(value)
-    signature = hmac.digest(_key(_secret(), purpose), body, "sha256")[:_SIGNATURE]
+    signature = hmac.digest(_key(settings.secret_key(), purpose), body, "sha256")[:_SIGNATURE]
     return base64.urlsafe_b64encode(signature + body).rstrip(b"=").decode()
 
 
@@ -42,7 +35,8 @@ def unseal(purpose: str, text: str) -> dict[str, Any]:
     try:
         raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
         signature, body = raw[:_SIGNATURE], raw[_SIGNATURE:]
-        if hmac.compare_digest(signature, hmac.digest(_key(_secret(), purpose), body, "sha256")[:_SIGNATURE]):
+        signed = (hmac.digest(_key(secret, purpose), body, "sha256")[:_SIGNATURE] for secret in (settings.secret_key(), *settings.older_secrets()))
+        if any(hmac.compare_digest(signature, one) for one in signed):
             return dict(msgspec.json.decode(body))
     except (ValueError, msgspec.DecodeError):
         pass

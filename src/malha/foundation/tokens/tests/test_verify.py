@@ -1,9 +1,11 @@
 import time
+from dataclasses import replace
 
 import jwt
 import pytest
 
 from malha.foundation.database import service as database
+from malha.foundation.settings import service as settings
 from malha.foundation.tokens import keys, service
 from malha.foundation.tokens.contracts import KeyUnreadable, TokenRefused
 
@@ -108,3 +110,14 @@ def test_private_parts_are_sealed(conn):
     service._private.clear()
     with pytest.raises(KeyUnreadable):
         service.signing_key(conn, "outro segredo")
+
+
+def test_what_was_sealed_before_opens_with_the_older_secrets(conn, monkeypatch):
+    kid = service.signing_key(conn, SECRET).kid
+    service._private.clear()
+    with pytest.raises(KeyUnreadable):
+        service.signing_key(conn, "um-novo")
+    conf = settings.current()
+    monkeypatch.setattr(settings, "current", lambda: replace(conf, secret_key="um-novo", secret_keys_before=("outro", SECRET)))
+    assert service.signing_key(conn, "um-novo").kid == kid
+    assert keys.unseal(keys.seal("x", "um-novo"), "um-novo") == "x"
