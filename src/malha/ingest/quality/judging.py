@@ -60,9 +60,10 @@ class Judge:
         found = models.validate_columns(self.model, looked, row_count=len(uris), units={c.name: c.unit for c in columns if c.unit and c.name in looked})
         faults = []
         for group in found.groups:
-            if group.finding.severity is not Severity.ERROR or (group.finding.code == "missing" and group.finding.path in certain):
+            absent = group.finding.code == "missing" and self.model.find(group.finding.path) is not None  # and no member inside an object
+            if group.finding.severity is not Severity.ERROR or (absent and group.finding.path in certain):
                 continue
-            rows = self._really_missing(conn, group, uris) if group.finding.code == "missing" else group.rows
+            rows = self._really_missing(conn, group, uris) if absent else group.rows
             if len(rows):
                 faults.append(Fault(group.finding, rows, _at(uris, int(rows[0]))))
         return faults
