@@ -28,6 +28,19 @@ class TableKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """The part of a type that its reader may see. `mark` tells it from what another reader sees; empty where nothing is limited."""
+
+    attributes: frozenset[str] | None = None  # None: all
+    area: bytes = b""  # a (Multi)Polygon in EPSG:4326 as WKB; empty: wherever things lie
+    mark: str = ""
+
+    def shows(self, attribute: str) -> bool:
+        """Whether the attribute is seen."""
+        return self.attributes is None or attribute in self.attributes
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One table of a tenant. `key` are the fields that tell rows apart, in the order in which pages walk."""
 
@@ -38,7 +51,8 @@ class Table:
     key: tuple[str, ...]
     label: str
     description: str
-    hidden: frozenset[str] = frozenset()  # attributes about people that this reader does not get
+    hidden: frozenset[str] = frozenset()  # attributes that this reader does not get: about people, or telling of places beyond the area
+    within: Within = Within()
 
     def find(self, name: str) -> Field | None:
         """The field called `name`."""

@@ -7,6 +7,7 @@ no cast can raise with somebody's value in its message (data-plane 1).
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import shapely
 
 from malha.context.store import service as store
 from malha.kernel.time import parse_instant
+from malha.share.datahub import reaching
 from malha.share.datahub.contracts import Table
 from malha.share.questions.compiling import Dialect, Statement
 from malha.share.questions.contracts import Field, FieldType
@@ -35,6 +37,8 @@ _COLUMNS = {
 }
 ROW = "e.id, e.uri, e.doc::text, e.geom, (e.bbox[1])[0], (e.bbox[1])[1], e.created_at, e.modified_at"
 CHUNK = 500
+_INSIDE_KEPT = 32
+_inside: OrderedDict[tuple[object, ...], list[int]] = OrderedDict()
 
 
 def sql_of(field: Field) -> str:
@@ -83,7 +87,7 @@ def page(
     text = f"SELECT {ROW}{keys} FROM entities e WHERE {' AND '.join(parts)} ORDER BY {ordered} LIMIT %(limit)s OFFSET %(skip)s"
     with conn.cursor(binary=True) as cursor:
         found = cursor.execute(text, {**statement.given, "limit": limit, "skip": skip}).fetchall()
-    read = readers(tuple(fields if fields is not None else table.fields))
+    read = readers(tuple(fields if fields is not None else table.fields), table.within.area)
     places = [[*row[8:], row[0]] for row in found[-2:]]
     return Page([read(row) for row in found], places[-1] if places else [], places[-2] if len(places) > 1 else [])
 
@@ -112,11 +116,52 @@ def relation(conn: psycopg.Connection[Any], tenant_id: int, statement: Statement
     return f"FROM entities e WHERE {_of_type(conn, statement, tenant_id, table)}"
 
 
-def _of_type(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> str:
-    """One tenant and one type, both said outright, so that the index serves (data-plane 2)."""
+_TYPED = "e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types)))"
+
+
+def _typed(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> dict[str, object]:
+    """The parameters of `_TYPED`: one tenant and one type, both said outright, so that the index serves (data-plane 2)."""
     number = store.type_number(conn, table.entity_type)
-    statement.given |= {"tenant": tenant_id, "type": number if number is not None else -1}
-    return "e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types)))"
+    return {"tenant": tenant_id, "type": number if number is not None else -1}
+
+
+def _of_type(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> str:
+    """The entities of the table's type, those in its area only where it has one."""
+    statement.given |= _typed(conn, tenant_id, table)
+    if not table.within.area:
+        return _TYPED
+    statement.given["inside"] = inside(conn, tenant_id, table)
+    return f"{_TYPED} AND e.id = ANY (%(inside)s::bigint[])"
+
+
+def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> str:
+    """A text that changes when any entity of the table does."""
+    text = f"SELECT count(*), sum(e.id %% 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE {_TYPED}"
+    row = conn.execute(text, _typed(conn, tenant_id, table)).fetchone()
+    return "-".join([*(str(part or 0) for part in row or ()), table.within.mark])
+
+
+def inside(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> list[int]:
+    """The numbers of the entities of a table that meet its area, in order; kept while none of the type changes."""
+    key = (conn.info.dbname, tenant_id, table.entity_type, table.within.area, fingerprint(conn, tenant_id, table))
+    found = _inside.get(key)
+    if found is None:
+        found = _inside[key] = _read_inside(conn, tenant_id, table)
+        while len(_inside) > _INSIDE_KEPT:
+            _inside.popitem(last=False)
+    return found
+
+
+def _read_inside(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> list[int]:
+    area = reaching.shape(table.within.area)
+    west, south, east, north = area.bounds
+    text = f"""SELECT e.id, e.geom, (e.bbox[1])[0], (e.bbox[1])[1] FROM entities e
+        WHERE {_TYPED} AND e.bbox && box(point(%(e)s, %(n)s), point(%(w)s, %(s)s)) ORDER BY e.id"""
+    with conn.cursor(binary=True) as cursor:
+        rows = cursor.execute(text, {**_typed(conn, tenant_id, table), "w": west, "s": south, "e": east, "n": north}).fetchall()
+    shapes = [shapely.Point(row[2], row[3]) if row[1] is None else shapely.from_wkb(bytes(row[1])) for row in rows]
+    meets = shapely.intersects(area, shapes) if rows else ()
+    return [row[0] for row, there in zip(rows, meets, strict=True) if there]
 
 
 def placed(
@@ -131,9 +176,9 @@ def placed(
     passed = 0
     while True:
         rows = _chunk(conn, tenant_id, table, where, boxes, after, max(CHUNK, limit) if not exact else CHUNK)
-        read = readers(table.fields)
+        read = readers(table.fields, table.within.area)
         for row in rows:
-            place = shape_of(row)
+            place = reaching.cut(shape_of(row), table.within.area)
             if exact and not all(place is not None and getattr(shapely, relation)(place, shape) for relation, shape in exact):
                 continue
             passed += 1
@@ -163,8 +208,8 @@ def walk(conn: psycopg.Connection[Any], tenant_id: int, table: Table, *, size: i
     """Everything of a table, (rows, places as WKB) at a time, in order of id."""
     after = 0
     while rows := _chunk(conn, tenant_id, table, None, (), after, size):
-        read = readers(table.fields)
-        yield [read(row) for row in rows], [place.wkb if (place := shape_of(row)) is not None else None for row in rows]
+        read = readers(table.fields, table.within.area)
+        yield [read(row) for row in rows], [place.wkb if (place := reaching.cut(shape_of(row), table.within.area)) is not None else None for row in rows]
         after = rows[-1][0]
 
 
@@ -176,9 +221,9 @@ def shape_of(row: Sequence[Any]) -> shapely.Geometry | None:
 
 
 @cache
-def readers(fields: tuple[Field, ...]) -> Callable[[Sequence[Any]], list[object]]:
-    """What turns a row of `ROW` into the values of these fields."""
-    plan = [(_fixed(field), field.attribute, field.member, _CELL[field.type]) for field in fields]
+def readers(fields: tuple[Field, ...], area: bytes = b"") -> Callable[[Sequence[Any]], list[object]]:
+    """What turns a row of `ROW` into the values of these fields, places cut to an area."""
+    plan = [(_fixed(field, area), field.attribute, field.member, _CELL[field.type]) for field in fields]
 
     def read(row: Sequence[Any]) -> list[object]:
         document = _decode(row[2])
@@ -196,14 +241,14 @@ def readers(fields: tuple[Field, ...]) -> Callable[[Sequence[Any]], list[object]
     return read
 
 
-def _fixed(field: Field) -> Callable[[Sequence[Any]], object] | None:
+def _fixed(field: Field, area: bytes) -> Callable[[Sequence[Any]], object] | None:
     if field.attribute:
         return None
     return {
         "id": lambda row: row[1],
         "longitude": lambda row: row[4] if row[3] is None else None,
         "latitude": lambda row: row[5] if row[3] is None else None,
-        "location": lambda row: place.wkt if (place := shape_of(row)) is not None else None,
+        "location": lambda row: place.wkt if (place := reaching.cut(shape_of(row), area)) is not None else None,
         "createdAt": lambda row: row[6],
         "modifiedAt": lambda row: row[7],
     }[field.name]

@@ -26,7 +26,7 @@ from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
-from malha.share.datahub import keys
+from malha.share.datahub import keys, reaching
 from malha.share.datahub.contracts import KeyNeeded, NotReadyYet, Reader
 from malha.share.questions.contracts import BadFilter
 
@@ -78,7 +78,7 @@ async def read[T](request: Request, work: Callable[[psycopg.Connection[Any], Rea
     def inside() -> T:
         with pool.connection() as conn:
             reader = identify(conn, request)
-            with pool.scoped(conn, reader.tenant_id):
+            with pool.scoped(conn, reader.tenant_id), reach.limited(reader.principal.reach):
                 return work(conn, reader)
 
     return await pool.run(inside)
@@ -97,7 +97,9 @@ def identify(conn: psycopg.Connection[Any], request: Request) -> Reader:
             raise NotPermitted(msg("Esta chave não é deste município."))
     else:
         headers = {**request.headers, **({"authorization": f"Bearer {text}"} if text else {})}
-        principal = auth.principal(conn, headers, request.cookies, slug, method="GET" if text is None and request.method in {"GET", "HEAD"} else request.method)
+        principal = auth.principal(
+            conn, headers, request.cookies, slug, method="GET" if text is None and request.method in {"GET", "HEAD"} else request.method, limited=True
+        )
         if not principal.client_id:
             principal.require(Capability.DATA_EXPORT)
         principal.require(Capability.DATA_READ)
@@ -105,8 +107,8 @@ def identify(conn: psycopg.Connection[Any], request: Request) -> Reader:
         found = tenants.find(conn, slug or str(principal.tenant_id))
         assert found is not None
         place = found
-    if not reach.only_types(principal.reach):
-        raise NotPermitted(msg("O seu acesso é limitado a uma área, a certas colunas ou a um acordo, e esta porta ainda só sabe limitar por tipos."))
+    if not reaching.keeps(principal.reach):
+        raise NotPermitted(msg("Com um acordo lê-se pela API NGSI-LD; as ligações às ferramentas são para quem trabalha neste município."))
     return _reader(conn, request, principal, place, key_id, with_personal=with_personal)
 
 

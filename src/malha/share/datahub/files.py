@@ -21,11 +21,11 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from malha.foundation.access import reach
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
 from malha.share.datahub import current, past, signing
 from malha.share.datahub.contracts import Reader, Table, TableKind
-from malha.share.datahub.features import tiles
 from malha.share.datahub.odata import metadata
 from malha.share.questions.contracts import FieldType
 
@@ -60,8 +60,10 @@ class State:
 
 def state(reader: Reader, table: Table, conn: psycopg.Connection[Any]) -> State:
     """The version of a table: one more each time that its fingerprint is another (counted apart for readers who see other columns)."""
-    seen = tiles.fingerprint(conn, reader.tenant_id, table) if table.kind is TableKind.CURRENT else past.fingerprint(conn, reader, table)
-    shape = hashlib.sha256(json.dumps([(field.name, field.type) for field in table.fields] + sorted(table.hidden)).encode()).hexdigest()[:12]
+    seen = current.fingerprint(conn, reader.tenant_id, table) if table.kind is TableKind.CURRENT else past.fingerprint(conn, reader, table)
+    shape = hashlib.sha256(json.dumps([(field.name, field.type) for field in table.fields] + [*sorted(table.hidden), table.within.mark]).encode()).hexdigest()[
+        :12
+    ]
     stamp = hashlib.sha256(f"{seen}\n{shape}".encode()).hexdigest()[:32]
     with database.connect() as own, database.tenant_transaction(own, [reader.tenant_id]):
         row = own.execute(
@@ -165,7 +167,7 @@ def _write_past(conn: psycopg.Connection[Any], reader: Reader, table: Table, sta
 def link(reader: Reader, piece: Piece) -> tuple[str, int]:
     """A signed address of a file, and when it expires (seconds of the epoch). Whoever has it reads that file and nothing else."""
     expires = int(time.time()) + LINK_SECONDS
-    token = signing.seal("file", {"t": reader.tenant_id, "f": piece.path.name, "e": expires, "k": reader.key_id})
+    token = signing.seal("file", {"t": reader.tenant_id, "f": piece.path.name, "e": expires, "k": reader.key_id, "m": reach.mark(reader.principal.reach)})
     return f"{reader.base}/hub/files/{token}.parquet", expires
 
 

@@ -95,10 +95,15 @@ def identify(conn: psycopg.Connection[Any], text: str) -> tuple[Principal, int, 
         return _checked(conn, tenant_id, row)
 
 
-def by_id(conn: psycopg.Connection[Any], tenant_id: int, key_id: int) -> bool:
-    """Whether a key still holds: signed links end with the key that asked for them. In the tenant's scope."""
-    statement = "SELECT 1 FROM hub_key k JOIN person p ON p.id = k.person_id WHERE k.tenant_id = %s AND k.id = %s AND k.revoked_at IS NULL AND k.expires_at > now() AND p.is_active"
-    return conn.execute(statement, [tenant_id, key_id]).fetchone() is not None
+def sees(conn: psycopg.Connection[Any], tenant_id: int, key_id: int) -> str | None:
+    """The mark of what the reader of a key may see now; None where it holds no more. In the tenant's scope.
+
+    Signed links end with the key that asked for them, and when its person comes to see another part.
+    """
+    statement = "SELECT k.person_id FROM hub_key k JOIN person p ON p.id = k.person_id WHERE k.tenant_id = %s AND k.id = %s AND k.revoked_at IS NULL AND k.expires_at > now() AND p.is_active"
+    row = conn.execute(statement, [tenant_id, key_id]).fetchone()
+    roles = access.held(conn, row[0], tenant_id) if row else []
+    return reach.mark(access.reach_of(roles, tenant_id)) if Capability.DATA_EXPORT in access.sum_up(roles) else None
 
 
 def _checked(conn: psycopg.Connection[Any], tenant_id: int, row: tuple[Any, ...]) -> tuple[Principal, int, bool]:

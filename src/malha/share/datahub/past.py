@@ -7,7 +7,7 @@ hides the one that it replaces, also before the compactor has moved it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
+from malha.share.datahub import current
 from malha.share.datahub.contracts import Reader, Table, TableKind
 from malha.share.questions.compiling import Dialect, Statement
 from malha.share.questions.contracts import Field
@@ -164,26 +165,36 @@ def fingerprint(conn: psycopg.Connection[Any], reader: Reader, table: Table) -> 
         lake = ""
     given = {"tenant": reader.tenant_id, "type": table.entity_type}
     row = conn.execute(f"SELECT ({_NEWEST}), ({_UNDONE})::text, ({_EXISTING})", given).fetchone()
-    return "|".join([lake, *(str(part) for part in row or ()), ",".join(sorted(table.hidden))])
+    return "|".join(
+        [lake, *(str(part) for part in row or ()), ",".join(sorted(table.hidden)), table.within.mark, str(hash(_inside(conn, reader.tenant_id, table)))]
+    )
 
 
 def _beside(conn: psycopg.Connection[Any], tenant_id: int, table: Table, after: Watermark) -> tuple[list[int], _Beside]:
     given = {"tenant": tenant_id, "type": table.entity_type, "xid": after.xid, "seq": after.seq}
     row = conn.execute(f"SELECT ({_NEWEST}), ({_UNDONE}), ({_EXISTING})", given).fetchone()
     newest, undone, names = row or ("", [], "")
-    key = (conn.info.dbname, tenant_id, table.entity_type, after, newest, tuple(undone), names)
+    inside = _inside(conn, tenant_id, table)
+    key = (conn.info.dbname, tenant_id, table.entity_type, after, newest, tuple(undone), names, inside)
     found = _kept.get(key)
     if found is None:
-        found = _kept[key] = _read_beside(conn, given)
+        found = _kept[key] = _read_beside(conn, given, inside)
         while len(_kept) > _KEPT:
             _kept.popitem(last=False)
     return list(undone), found
 
 
-def _read_beside(conn: psycopg.Connection[Any], given: dict[str, Any]) -> _Beside:
+def _inside(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> tuple[int, ...] | None:
+    """The entities that lie in the table's area; None where it has none."""
+    return tuple(current.inside(conn, tenant_id, table)) if table.within.area else None
+
+
+def _read_beside(conn: psycopg.Connection[Any], given: dict[str, Any], inside: tuple[int, ...] | None) -> _Beside:
     with conn.cursor(binary=True) as cursor:
         rows = cursor.execute(_HOT, given).fetchall()
         entities = cursor.execute(f"SELECT e.id, e.uri FROM entity_type t, LATERAL ({_ENTITIES}) e WHERE t.name = %(type)s", given).fetchall()
+        there = set(inside or ())
+        entities = entities if inside is None else [row for row in entities if row[0] in there]
         instances = cursor.execute("SELECT id, name FROM attribute_dataset ORDER BY id LIMIT 100000").fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _HOT_SCHEMA]
     hot = pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_HOT_SCHEMA.items(), columns, strict=True)})
@@ -224,13 +235,15 @@ class _Parts:
     def source(self, name: str) -> str:
         return f"lake.{self.schema}.{name}" if self.schema else _NO_ROWS
 
-    @property
-    def hidden(self) -> str:
-        return ", ".join(_quoted(name) for name in sorted(self.table.hidden))
+    def seen(self, column: str) -> str:
+        """What leaves out the attributes that the reader does not get, to be put after a condition."""
+        shown, hidden = self.table.within.attributes, self.table.hidden
+        only = "" if shown is None else f" AND {column} IN ({_listed(shown)})"
+        return only + (f" AND {column} NOT IN ({_listed(hidden)})" if hidden else "")
 
     @property
     def only(self) -> str:
-        return f"x.type = {_quoted(self.table.entity_type)}" + (f" AND x.attribute NOT IN ({self.hidden})" if self.hidden else "")
+        return f"x.type = {_quoted(self.table.entity_type)}{self.seen('x.attribute')}"
 
     @property
     def observed(self) -> str:
@@ -238,7 +251,7 @@ class _Parts:
         kept = f" AND (x.run_id IS NULL OR x.run_id NOT IN ({', '.join(str(int(run)) for run in self.undone)}))" if self.undone else ""
         if self.table.kind is not TableKind.SERIES and not self.undone and self.since is not None:
             kept += f" AND x.observed_at >= TIMESTAMPTZ '{self.since.isoformat()}'"
-        return f"""WITH newest AS MATERIALIZED (SELECT * FROM hub_hot{f" WHERE attribute NOT IN ({self.hidden})" if self.hidden else ""}
+        return f"""WITH newest AS MATERIALIZED (SELECT * FROM hub_hot WHERE true{self.seen("attribute")}
             QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC) = 1),
         observed AS (SELECT entity_id, attribute, dataset_id, observed_at, num, txt, unit FROM newest WHERE op = 0
             UNION ALL SELECT x.entity_id, x.attribute, x.dataset_id, x.observed_at, x.num, x.txt, x.unit FROM {self.source("observation")} AS x
@@ -294,6 +307,10 @@ def _days_of(parts: _Parts) -> str:
         UNION ALL SELECT x.entity_id, x.attribute, x.dataset_id, x.unit, n.bucket, {_MORE.replace("bucket)", "x.bucket)")} FROM hours AS x
         JOIN touched_days AS n ON {_SERIES_KEY} AND x.bucket >= n.bucket AND x.bucket < n.ends
         WHERE x.bucket >= TIMESTAMPTZ '{parts.since.isoformat()}' GROUP BY ALL)"""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(_quoted(name) for name in sorted(names))
 
 
 def _quoted(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -12,10 +13,10 @@ from psycopg.rows import tuple_row
 
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER
-from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability
 from malha.kernel import units
 from malha.kernel.text import msg
+from malha.share.datahub import reaching
 from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
 from malha.share.questions.contracts import Field, FieldType
 from malha.vocabulary.models import service as models
@@ -53,8 +54,7 @@ def known(conn: psycopg.Connection[Any], reader: Reader) -> list[Table]:
     """Every table that the reader gets, in order of name. In the tenant's scope."""
     found: list[Table] = []
     for name in store.type_names(conn, reader.tenant_id):
-        if within_reach(reader, name):
-            found += of_type(conn, reader, name)
+        found += of_type(conn, reader, name)
     return sorted(found, key=lambda table: table.name)
 
 
@@ -62,30 +62,30 @@ def find(conn: psycopg.Connection[Any], reader: Reader, name: str) -> Table:
     """The table called `name`. Raises TableMissing, also where it is there and not for this reader."""
     for entity_type in store.type_names(conn, reader.tenant_id):
         base = identifier(entity_type)
-        if name.startswith(base) and name[len(base) :] in {"", *SUFFIX.values()} and within_reach(reader, entity_type):
+        if name.startswith(base) and name[len(base) :] in {"", *SUFFIX.values()}:
             found = next((one for one in of_type(conn, reader, entity_type) if one.name == name), None)
             if found is not None:
                 return found
     raise TableMissing(msg("Não há nenhuma tabela “{name}” ao seu alcance."), name=name[:120])
 
 
-def within_reach(reader: Reader, entity_type: str) -> bool:
-    """Whether the reader may have this type."""
-    if not reach.only_types(reader.principal.reach):
-        return False  # an area or some columns only: no feed of this room knows how to keep to that, so none is given
-    return reader.principal.types is None or entity_type in reader.principal.types
-
-
 def of_type(conn: psycopg.Connection[Any], reader: Reader, entity_type: str) -> list[Table]:
-    """The tables of one type: its current state, then its history by hour, by day and value by value."""
+    """The tables of one type: its current state, then its history by hour, by day and value by value; none beyond the reader's reach."""
+    within = reaching.of_type(reader.principal.reach, entity_type)
+    if within is None or (reader.principal.types is not None and entity_type not in reader.principal.types):
+        return []
     model = models.find(entity_type, reader.tenant_id)
     hidden = frozenset() if reader.with_personal and reader.principal.may(Capability.PERSONAL_READ) else personal(model)
     base = identifier(entity_type)
     label = (model.label.in_language(reader.language) if model else "") or entity_type
     about = model.description.in_language(reader.language) if model else ""
-    fields = _current_fields([*(model.properties if model else ()), *_beyond(conn, reader.tenant_id, entity_type, model)], hidden, reader.language)
-    now = Table(base, TableKind.CURRENT, entity_type, fields, ("id",), label, about, hidden)
-    return [now, *(_past(base, kind, entity_type, label, hidden) for kind in SUFFIX)]
+    every = [*(model.properties if model else ()), *_beyond(conn, reader.tenant_id, entity_type, model)]
+    if within.area:  # where things lie beyond the area, or lay once, is told by no other column
+        hidden |= {p.name for p in every if p.kind is AttributeKind.GEO_PROPERTY or p.type is ValueType.GEOMETRY} - {"location"}
+    fields = _current_fields([p for p in every if p.name not in hidden and within.shows(p.name)], reader.language, places=within.shows("location"))
+    now = Table(base, TableKind.CURRENT, entity_type, fields, ("id",), label, about, hidden, within)
+    past = hidden | {"location"} if within.area else hidden
+    return [now, *(replace(_past(base, kind, entity_type, label, past), within=within) for kind in SUFFIX)]
 
 
 def personal(model: DataModel | None) -> frozenset[str]:
@@ -127,11 +127,17 @@ def _beyond(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, mod
     given = {"tenant": tenant_id, "type": store.type_number(conn, entity_type), "declared": declared, "limit": BEYOND}
     with conn.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(_BEYOND, given).fetchall()
-    found = tuple(ModelProperty(name, AttributeKind(kinds[0]) if kinds[0] in set(AttributeKind) else AttributeKind.PROPERTY, _GUESS.get(shapes[0], ValueType.TEXT) if len(shapes) == 1 else ValueType.TEXT) for name, kinds, shapes in rows)  # fmt: skip
+    found = tuple(ModelProperty(name, _kind(kinds), _GUESS.get(shapes[0], ValueType.TEXT) if len(shapes) == 1 else ValueType.TEXT) for name, kinds, shapes in rows)  # fmt: skip
     if len(_seen) > 10_000:
         _seen.clear()
     _seen[key] = (time.monotonic() + SEEN_SECONDS, found)
     return found
+
+
+def _kind(kinds: Sequence[str]) -> AttributeKind:
+    """The kind that an attribute has; one that is sometimes a place counts as one."""
+    named = AttributeKind.GEO_PROPERTY.value if AttributeKind.GEO_PROPERTY.value in kinds else kinds[0]
+    return AttributeKind(named) if named in set(AttributeKind) else AttributeKind.PROPERTY
 
 
 def forget() -> None:
@@ -150,8 +156,15 @@ WHERE e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types
 GROUP BY k ORDER BY k LIMIT %(limit)s"""
 
 
-def _current_fields(every: Sequence[ModelProperty], hidden: frozenset[str], language: str) -> tuple[Field, ...]:
-    properties = [p for p in every if p.name not in _TAKEN and p.name not in hidden]
+_PLACE = (
+    _F("longitude", _T.NUMBER, label="Longitude", unit="°", description="EPSG:4326, só de pontos"),
+    _F("latitude", _T.NUMBER, label="Latitude", unit="°", description="EPSG:4326, só de pontos"),
+    _F("location", _T.GEOMETRY, label="Lugar", description="WKT em EPSG:4326"),
+)
+
+
+def _current_fields(every: Sequence[ModelProperty], language: str, *, places: bool) -> tuple[Field, ...]:
+    properties = [p for p in every if p.name not in _TAKEN]
     fields, names = [_F("id", _T.TEXT, label="Identificador", required=True)], {name.lower() for name in _TAKEN}
     for one in properties:
         name = identifier(one.name)
@@ -161,9 +174,7 @@ def _current_fields(every: Sequence[ModelProperty], hidden: frozenset[str], lang
         fields.append(_field(one, name, language))
     return (
         *fields,
-        _F("longitude", _T.NUMBER, label="Longitude", unit="°", description="EPSG:4326, só de pontos"),
-        _F("latitude", _T.NUMBER, label="Latitude", unit="°", description="EPSG:4326, só de pontos"),
-        _F("location", _T.GEOMETRY, label="Lugar", description="WKT em EPSG:4326"),
+        *(_PLACE if places else ()),
         _F("createdAt", _T.INSTANT, label="Criado", required=True),
         _F("modifiedAt", _T.INSTANT, label="Alterado", required=True),
     )

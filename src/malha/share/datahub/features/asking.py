@@ -72,11 +72,12 @@ def read(table: Table, query: Mapping[str, str]) -> Asked:
     rest, spatial = places(together(*where, asked))
     crs = systems.checked(query.get("filter-crs", ""))
     spatial = tuple(Spatial(one.relation, tuple(json.loads(shapely.to_geojson(systems.from_system(_shape(one), crs))).items())) for one in spatial)
+    box = _box(query)
+    if (spatial or box) and not table.within.shows("location"):
+        raise BadFilter(msg("O seu acesso não abrange os lugares desta tabela."))
     after, skip = _token(table, query)
     properties = frozenset(name for name in query.get("properties", "").split(",") if name) or None
-    return Asked(
-        rest, spatial, _box(query), _limit(query.get("limit", "")), systems.checked(query.get("crs", "")), _order(table, query), after, skip, properties
-    )
+    return Asked(rest, spatial, box, _limit(query.get("limit", "")), systems.checked(query.get("crs", "")), _order(table, query), after, skip, properties)
 
 
 def _shape(one: Spatial) -> shapely.Geometry:
@@ -199,7 +200,7 @@ def _current_of(table: Table) -> Table:
     """The table of the entities whose history `table` is, as narrow as it gets."""
     from malha.share.questions.contracts import Field  # noqa: PLC0415 -- only here
 
-    return Table(table.entity_type, TableKind.CURRENT, table.entity_type, (Field("id", FieldType.TEXT),), ("id",), "", "")
+    return Table(table.entity_type, TableKind.CURRENT, table.entity_type, (Field("id", FieldType.TEXT),), ("id",), "", "", within=table.within)
 
 
 def _places_of(conn: psycopg.Connection[Any], reader: Reader, table: Table, uris: list[str]) -> dict[str, shapely.Geometry | None]:
@@ -210,6 +211,7 @@ def _places_of(conn: psycopg.Connection[Any], reader: Reader, table: Table, uris
 
 
 def _features(table: Table, found: list[list[object]], shapes: list[shapely.Geometry | None], asked: Asked) -> list[dict[str, Any]]:
+    shapes = shapes if table.within.shows("location") else [None] * len(shapes)
     given = systems.to_system(shapes, asked.crs) if any(shape is not None for shape in shapes) else shapes
     texts = shapely.to_geojson(list(given)) if given else []
     left_out = {"id", "longitude", "latitude", "location"} if table.kind is TableKind.CURRENT else set()

@@ -119,6 +119,8 @@ async def tileset(request: Request, table_of: TableOf) -> Response:
 def _drawable(table: Table) -> Table:
     if table.kind is not TableKind.CURRENT:
         raise TableMissing(msg("Há mosaicos do estado atual; a história pede-se por linhas."))
+    if not table.within.shows("location"):
+        raise TableMissing(msg("O seu acesso não abrange os lugares desta tabela."))
     return table
 
 
@@ -131,7 +133,7 @@ async def tile(request: Request, table_of: TableOf) -> Response:
 
     def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[bytes | None, str]:
         table = _drawable(table_of(conn, reader, name))
-        stamp = (conn.info.dbname, reader.tenant_id, table.entity_type, table.hidden, fingerprint(conn, reader.tenant_id, table))
+        stamp = (conn.info.dbname, reader.tenant_id, table.entity_type, table.hidden, current.fingerprint(conn, reader.tenant_id, table))
         tag = door.etag(*stamp, z, x, y)
         if tag in known:
             return None, tag
@@ -151,15 +153,6 @@ def forget(*, layers: bool = False) -> None:
         _tiles.clear()
         if layers:
             _layers.clear()
-
-
-def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> str:
-    """A text that changes when any entity of the table does."""
-    row = conn.execute(
-        "SELECT count(*), sum(e.id %% 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE e.tenant_id = %s AND e.type_id = %s",
-        [tenant_id, store.type_number(conn, table.entity_type)],
-    ).fetchone()
-    return "-".join(str(part or 0) for part in row) if row else "0"
 
 
 def _kept[T](shelf: OrderedDict[tuple[object, ...], T], key: tuple[object, ...], make_it: Callable[[], T], most: int) -> T:

@@ -299,8 +299,8 @@ async def file(request: Request) -> Response:
         if said["k"] is None:
             return
         with pool.connection() as conn, database.tenant_transaction(conn, [int(said["t"])]):
-            if not keys.by_id(conn, int(said["t"]), int(said["k"])):
-                raise LinkRefused(msg("A chave que pediu esta ligação foi revogada."))
+            if keys.sees(conn, int(said["t"]), int(said["k"])) != said["m"]:
+                raise LinkRefused(msg("A chave que pediu esta ligação foi revogada, ou passou a ver outra parte dos dados."))
 
     if int(said["e"]) < time.time():
         raise LinkGone(msg("Esta ligação expirou. Peça outra com a sua chave."))
