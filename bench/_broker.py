@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import _bare
+import _federation
 import _storm
 import _town
 import psutil
@@ -24,6 +25,8 @@ from _town import TYPE, Measured, Town, http, load, plain
 type Found = tuple[dict[str, Any], bool]
 STORED = 100_000
 THINGS = 1_000
+#: of PostgreSQL: each of the nodes keeps up to sixteen
+CONNECTIONS = 500
 #: the attribute that partial updates change
 CHANGED = "dissolvedOxygen"
 
@@ -340,6 +343,21 @@ def make_town(slug: str) -> Town:
 
 
 @contextmanager
+def _database(cluster: Any) -> Iterator[None]:
+    """The embedded server with room for the connections of all nodes."""
+    from malha.foundation.database import service as database
+
+    cluster.lock()
+    try:
+        cluster.prepare(cluster.start())
+        database.endpoint.cache_clear()
+        yield
+    finally:
+        cluster.stop()
+        cluster.release()
+
+
+@contextmanager
 def place(quick: bool) -> Iterator[Bench]:
     """A database with a town and its readings, and both servers."""
     with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
@@ -347,9 +365,10 @@ def place(quick: bool) -> Iterator[Bench]:
         os.environ |= {"MALHA_DATA": folder, "DJANGO_SETTINGS_MODULE": "malha.project.settings", "MALHA_INTERNAL_HOSTS": "*=127.0.0.1"}
         from malha.foundation.database import service as database
         from malha.foundation.database.contracts import Role
+        from malha.foundation.database.embedded import Cluster
         from malha.project import supervisor
 
-        with supervisor.running_database():
+        with _database(Cluster(Path(folder), f"\nmax_connections = {CONNECTIONS}\n")):
             supervisor.migrate()
             town = make_town("ensaio")
             fill(town.id, STORED)
@@ -364,7 +383,7 @@ def place(quick: bool) -> Iterator[Bench]:
 
 PARTS: dict[str, Callable[[Bench], Found]] = {
     "retrieve": retrieve, "create": create, "update": update, "batch": batch, "questions": questions, "storm": lambda bench: _storm.storm(bench, make_town),
-    "neighbours": lambda bench: _storm.neighbours(bench, make_town),
+    "neighbours": lambda bench: _storm.neighbours(bench, make_town), "federation": _federation.federation,
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Reads one pickled job from its input and writes one pickled answer: `requests` (bytes each), `port`, `connections`, `rate` (requests
 a second from the first moment on; 0: each connection sends the next as soon as it has its answer), `keep` (positions whose answers are
-wanted). With a rate, a time counts from when the request was due, so that a server that stalls is not spared (coordinated omission).
+wanted), `together` (each connection sends one, and the next only when all have their answers; `port` is then one for each of them). With a rate, a time counts from when the request was due, so that a server that stalls is not spared (coordinated omission).
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Load:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.requests: list[bytes] = job["requests"]
-        self.rate, self.keep = float(job.get("rate", 0)), frozenset(job.get("keep", ()))
+        self.rate, self.keep, self.together = float(job.get("rate", 0)), frozenset(job.get("keep", ())), bool(job.get("together"))
+        self.everyone: list[Connection] = []
         self.next, self.left = 0, len(self.requests)
         self.times = [0.0] * len(self.requests)
         self.statuses: Counter[int] = Counter()
@@ -84,6 +85,13 @@ class Load:
         """Give a connection its next request, or let it wait for one."""
         if self.rate:
             one.send(*self.due.popleft()) if self.due else self.free.append(one)
+        elif self.together:
+            self.free.append(one)
+            if len(self.free) == len(self.everyone) and self.left:
+                self.free.clear()
+                for each in self.everyone:
+                    self.next += 1
+                    each.send(self.next - 1, time.perf_counter())
         elif self.next < len(self.requests):
             self.next += 1
             one.send(self.next - 1, time.perf_counter())
@@ -102,7 +110,8 @@ class Load:
 async def run(job: dict[str, Any]) -> dict[str, Any]:
     """Do the job; seconds of each request, of all, how they ended, and the wanted answers."""
     load, loop = Load(job), asyncio.get_running_loop()
-    made = [(await loop.create_connection(lambda: Connection(load), "127.0.0.1", job["port"]))[1] for _ in range(job["connections"])]
+    ports = job["port"] if isinstance(job["port"], list) else [job["port"]] * job["connections"]
+    made = load.everyone = [(await loop.create_connection(lambda: Connection(load), "127.0.0.1", port))[1] for port in ports]
     start, started = time.perf_counter(), time.monotonic()
     pacing = asyncio.create_task(load.pace(start)) if load.rate else None
     for one in made:

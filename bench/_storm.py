@@ -96,12 +96,10 @@ def wait_for(receivers: Receivers, count: int, seconds: float = 60) -> list[list
 
 def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any], bool]:
     """`noisy_neighbour_factor`: p95 of 74 quiet tenants while one floods, over their p95 without it."""
-    if bench.quick:
-        return {}, True
     towns = [make_town(f"quieta-{n:02}") for n in range(QUIET)]
-    for town in towns:
-        load(bench.port, [http(town, "POST", "entities", _town.entity(0))], connections=1)
-    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(20 * 100)]
+    load(bench.port, [http(town, "POST", "entities", _town.entity(0)) for town in towns], connections=2)
+    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(100 * (8 if bench.quick else 20))]
+    load(bench.port, quiet[:QUIET], connections=2)
     alone = load(bench.port, quiet, connections=20, rate=100)
     flood = [http(bench.town, "GET", "entities?type=Reading&q=pm10%3E50&limit=100") for _ in range(100_000)]
     ended = threading.Event()
@@ -112,7 +110,7 @@ def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str
 
     thread = threading.Thread(target=pour)
     thread.start()
-    time.sleep(3)
+    time.sleep(2)
     beside: Measured = load(bench.port, quiet, connections=20, rate=100)
     ended.set()
     thread.join()

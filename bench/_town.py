@@ -130,10 +130,13 @@ def load_process() -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def load(port: int, requests: Sequence[bytes], connections: int = 10, rate: float = 0, keep: Sequence[int] = ()) -> Measured:
+def load(
+    port: int | list[int], requests: Sequence[bytes], connections: int = 10, rate: float = 0, keep: Sequence[int] = (), *, together: bool = False
+) -> Measured:  # fmt: skip
     """Send requests from the other core."""
+    job = {"port": port, "requests": list(requests), "connections": connections, "rate": rate, "keep": keep, "together": together}
     with load_process() as process:
-        answer, _ = process.communicate(pickle.dumps({"port": port, "requests": list(requests), "connections": connections, "rate": rate, "keep": keep}))
+        answer, _ = process.communicate(pickle.dumps(job))
     found = pickle.loads(answer)
     return Measured(len(requests), found["seconds"], [one * 1000 for one in found["times"]], found["statuses"], found["answers"], found["started"])
 

@@ -62,7 +62,7 @@ class Lane:
         else:
             await self.room.acquire()
         try:
-            cursor = self.idle.pop() if self.idle else (await self._connect()).cursor()
+            cursor = self.idle.pop() if self.idle else await self._another()
             try:
                 await cursor.execute(statement, params)
                 return await cursor.fetchone()
@@ -86,6 +86,13 @@ class Lane:
             raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1) from reason
         finally:
             self.waiting -= 1
+
+    async def _another(self) -> psycopg.AsyncCursor[Any]:
+        """One more connection. Raises Busy where the server has none left."""
+        try:
+            return (await self._connect()).cursor()
+        except psycopg.OperationalError as reason:
+            raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1) from reason
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         conn = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, prepare_threshold=1)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -20,6 +23,8 @@ from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 
 CONNECTIONS = 200
+#: sources whose idle connections are kept; a pool looks at all that it has at every request, so each source has one of its own
+SOURCES = 400
 IDLE_SECONDS = 30.0
 #: an answer that is larger is not taken (§6.3.17)
 ANSWER_BYTES = 16 * 1024 * 1024
@@ -58,15 +63,23 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+@dataclass(slots=True)
+class _Pool:
+    """The connections to one source, and how many requests are on their way to it."""
+
+    connections: httpcore.AsyncConnectionPool
+    busy: int = 0
+
+
 class Wire:
     """The connections of one event loop to the sources of all tenants, and what is known of those that failed."""
 
     def __init__(self) -> None:
         self.gate = Gate()
-        self.pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(), max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS,
-            network_backend=_Guarded(self.gate),
-        )  # fmt: skip
+        self.tls = ssl.create_default_context()
+        self.network = _Guarded(self.gate)
+        self.pools: OrderedDict[tuple[str, str], _Pool] = OrderedDict()
+        self.room = asyncio.Semaphore(CONNECTIONS)
         self.resting: dict[tuple[int, int], tuple[float, int]] = {}
 
     async def ask(
@@ -106,7 +119,7 @@ class Wire:
         # a pooled connection may have been opened for a tenant that was allowed more
         await self.gate.addresses(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), tenant)
         _tenant.set(tenant)
-        async with self.pool.stream(method, address, headers=sent, content=body or None) as answer:
+        async with self._to(parts.scheme, parts.netloc) as pool, pool.stream(method, address, headers=sent, content=body or None) as answer:
             found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
             pieces: list[bytes] = []
             size = 0
@@ -117,9 +130,36 @@ class Wire:
                 pieces.append(piece)
             return Answer(int(answer.status), b"".join(pieces), found, seconds=time.monotonic() - start)
 
+    @asynccontextmanager
+    async def _to(self, scheme: str, place: str) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+        """The connections to one source, when there is room for another request."""
+        async with self.room:
+            found = self.pools.get((scheme, place))
+            if found is None:
+                made = httpcore.AsyncConnectionPool(
+                    ssl_context=self.tls, max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS,
+                    network_backend=self.network,
+                )  # fmt: skip
+                found = self.pools[scheme, place] = _Pool(made)
+            self.pools.move_to_end((scheme, place))
+            found.busy += 1
+            try:
+                yield found.connections
+            finally:
+                found.busy -= 1
+                await self._forget()
+
+    async def _forget(self) -> None:
+        """Close the idle connections of sources that were not asked for longest, where there are too many."""
+        for key in list(self.pools)[: max(0, len(self.pools) - SOURCES)]:
+            if not self.pools[key].busy:
+                await self.pools.pop(key).connections.aclose()
+
     async def close(self) -> None:
         """Close every connection."""
-        await self.pool.aclose()
+        for pool in self.pools.values():
+            await pool.connections.aclose()
+        self.pools.clear()
         self.gate.close()
 
 
