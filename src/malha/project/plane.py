@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from malha.context.broker import express, pool
+from malha.context.broker import express, pool, turns
 from malha.context.broker import plane as broker
 from malha.context.federation import plane as federation
 from malha.context.federation import wire
@@ -33,6 +34,9 @@ from malha.vocabulary.models import service as models
 PREFIXES = frozenset(
     {"ngsi-ld", "federation", "tiles", "events", "history", "devices", "health", "odata", "delta-sharing", "ogc", "hub", "sensorthings", "openapi.json"}
 )
+
+#: how long a thread that works keeps the event loop waiting, which has all requests in hand: Python's own 5 ms would be one wait after another
+SWITCH_SECONDS = 0.0005
 
 
 async def health(_request: Request) -> PlainTextResponse:
@@ -60,6 +64,7 @@ def routes() -> list[BaseRoute]:
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     """Streams end when the process is asked to (the server waits for them), connections close with it."""
     before = _end_streams_on(signal.SIGTERM, signal.SIGINT)
+    sys.setswitchinterval(SWITCH_SECONDS)
     await express.open_lane()
     try:
         yield
@@ -97,6 +102,9 @@ class TenantPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            account = express.account(scope)
+            pool.account.set(account)
+            turns.heard.note(account)
             slug, _, rest = scope["path"].removeprefix("/").partition("/")
             if slug not in PREFIXES and rest.partition("/")[0] in PREFIXES:
                 scope = {**scope, "path": f"/{rest}", "root_path": f"/{slug}", "malha.slug": slug}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -94,7 +94,7 @@ def _token(headers: Mapping[str, str], cookies: Mapping[str, str], method: str) 
 
 
 def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
-    key = hashlib.sha256(f"{conn.info.dbname}\n{token}".encode()).digest()
+    key = _key(conn.info.dbname, token)
     until, claims = _verified.get(key, (0.0, None))
     if claims is not None and time.monotonic() < until and tokens.lately_revoked(conn).get(claims.subject, 0) <= claims.generation:
         return claims
@@ -108,6 +108,19 @@ def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
     left = claims.expires_at.timestamp() - time.time()
     _verified[key] = (time.monotonic() + min(REMEMBER_SECONDS, left), claims)
     return claims
+
+
+def _key(dbname: str, token: str) -> bytes:
+    return hashlib.sha256(f"{dbname}\n{token}".encode()).digest()
+
+
+def remembered(dbname: str, headers: Iterable[tuple[bytes, bytes]]) -> Claims | None:
+    """What the token of a request says, where it was verified a moment ago. Good for sharing out work, not for letting anybody in."""
+    given = {name: value.decode("latin-1") for name, value in headers if name in {b"authorization", b"cookie"}}
+    scheme, _, token = given.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        token = next((value for part in given.get("cookie", "").split(";") if (value := part.strip().removeprefix(f"{COOKIE}=")) != part.strip()), "")
+    return _verified.get(_key(dbname, token.strip()), (0.0, None))[1] if token else None
 
 
 def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: str) -> int:

@@ -7,15 +7,18 @@ road, which asks the database and so fills it. Source of the figures: docs/perfo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
 from starlette.requests import Request
+from starlette.types import Scope
 
-from malha.context.broker import door, pool
+from malha.context.broker import auth, door, pool
 from malha.context.broker.contracts import Asked, Busy
+from malha.context.broker.turns import Turns
 from malha.context.store import express as store
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability
@@ -25,9 +28,6 @@ from malha.kernel.text import msg
 from malha.vocabulary.contexts.contracts import ContextToFetch
 
 SIZE = 8
-#: requests that may wait for a connection before others are told to come back
-WAITING = 500
-WAIT_SECONDS = 10.0
 _IDLE = psycopg.pq.TransactionStatus.IDLE
 
 
@@ -50,17 +50,14 @@ class Lane:
 
     def __init__(self) -> None:
         self.idle: list[psycopg.AsyncCursor[Any]] = []
-        self.room = asyncio.Semaphore(SIZE)
-        self.waiting = 0
+        self.turns = Turns(SIZE)
         self.dsn = database.dsn(Role.APP)
         self.memory: psycopg.Connection[Any] | None = None
 
     async def fetch(self, statement: str, params: Any) -> tuple[Any, ...] | None:
         """The first row of one statement, which is a transaction of its own. Raises Busy, and what the database says."""
-        if self.room.locked():
-            await self._wait()
-        else:
-            await self.room.acquire()
+        key = pool.account.get()
+        await self.turns.take(key)
         try:
             cursor = self.idle.pop() if self.idle else await self._another()
             try:
@@ -72,20 +69,7 @@ class Lane:
                 else:
                     self.idle.append(cursor)
         finally:
-            self.room.release()
-
-    async def _wait(self) -> None:
-        """Wait for room, unless so many do already that it would not come soon."""
-        if self.waiting >= WAITING:
-            raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1)
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self.room.acquire()
-        except TimeoutError as reason:
-            raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1) from reason
-        finally:
-            self.waiting -= 1
+            self.turns.give(key)
 
     async def _another(self) -> psycopg.AsyncCursor[Any]:
         """One more connection. Raises Busy where the server has none left."""
@@ -136,6 +120,16 @@ async def close_lane() -> None:
 def lane() -> Lane | None:
     """The lane of this event loop, None where it has none."""
     return _lanes.get(asyncio.get_running_loop())
+
+
+def account(scope: Scope) -> Hashable:
+    """On whose account a request is: the tenants of its token, where that is known already, else the address that it comes from."""
+    here = lane()
+    claims = auth.remembered(here.memory.info.dbname, scope["headers"]) if here is not None and here.memory is not None else None
+    if claims is not None:
+        return claims.tenants
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def asked(here: Lane, request: Request, capability: Capability, source: Any = None) -> Asked | None:

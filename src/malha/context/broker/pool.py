@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from malha.context.broker.turns import Turns
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.kernel.errors import Unavailable
@@ -25,6 +27,9 @@ STATEMENT_SECONDS = 30
 _lock = threading.Lock()
 _pools: dict[str, ConnectionPool[psycopg.Connection[Any]]] = {}
 _limiter: RunVar[CapacityLimiter] = RunVar("plane")
+_turns: RunVar[Turns] = RunVar("turns of the plane")
+#: on whose account the running request is; see `express.account`
+account: ContextVar[Hashable] = ContextVar("account", default="")
 _apart: RunVar[CapacityLimiter] = RunVar("plane apart")
 
 
@@ -63,8 +68,18 @@ def scoped(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[psycopg.Co
 
 
 async def run[T](work: Callable[[], T]) -> T:
-    """Run `work` in one of as many threads as there are connections."""
-    return await _threads(work, _limiter, SIZE)
+    """Run `work` in one of as many threads as there are connections, when it is the turn of whose account it is on. Raises as `Turns.take`."""
+    async with turns().turn(account.get()):
+        return await _threads(work, _limiter, SIZE)
+
+
+def turns() -> Turns:
+    """The turns of the threads of this event loop."""
+    found = _turns.get(None)
+    if found is None:
+        found = Turns(SIZE)
+        _turns.set(found)
+    return found
 
 
 async def run_apart[T](work: Callable[[], T]) -> T:

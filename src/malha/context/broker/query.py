@@ -70,13 +70,12 @@ async def query(request: Request) -> Response:
     if entity_maps.meant(request):
         return await _by_map(request, asked)
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[EntityPage, Question, rendering.Wanted, linked.Joined]:
+    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         question, want = understood(request, who, asked)
         page = page_of(conn, who, question)
-        return page, question, want, linked.join(conn, who, page.entities, want)
+        return written(request, page, question, want, linked.join(conn, who, page.entities, want))  # here: a page keeps no other request waiting
 
-    page, question, want, joined = await door.read(request, work, asked.source)
-    return written(request, page, question, want, joined)
+    return await door.read(request, work, asked.source)
 
 
 @dataclass(frozen=True, slots=True)

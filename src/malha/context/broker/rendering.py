@@ -250,7 +250,15 @@ def _attribute(attribute: Any, want: Wanted, created: str = "") -> Any:
     return shown[0] if len(shown) == 1 else shown
 
 
+#: members that read the same in every context: an instance that has only these is shown as it lies there
+_SAME = frozenset(
+    {"type", "value", "object", "languageMap", "json", "valueList", "objectList", "unitCode", "observedAt", "datasetId", "lang", "coordinateSystem"}
+)
+
+
 def _instance(instance: Mapping[str, Any], want: Wanted, created: str = "") -> Any:
+    if not created and want.form is Form.NORMALIZED and not want.language and instance.keys() <= _SAME:
+        return instance
     if want.form is Form.SIMPLIFIED:
         return _simple(instance, want)
     plain = rename_attribute(instance if want.language == "" else _spoken(instance, want.language), want.context)

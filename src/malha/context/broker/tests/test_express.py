@@ -6,7 +6,7 @@ import httpx
 import pytest
 from django.conf import settings
 
-from malha.context.broker import auth, express, pool
+from malha.context.broker import auth, express, pool, turns
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.foundation.tokens import service as tokens
@@ -178,7 +178,7 @@ def test_types_beyond_reach_are_refused(new_tenant):
 
 
 def test_beyond_so_many_who_wait_others_are_told_to_come_back(new_tenant, monkeypatch):
-    monkeypatch.setattr(express, "WAITING", 3)
+    monkeypatch.setattr(turns, "WAITING", 3)
     tenant = new_tenant()
 
     async def work(client):

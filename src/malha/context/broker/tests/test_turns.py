@@ -1,0 +1,136 @@
+import asyncio
+
+import pytest
+
+from malha.context.broker import turns
+from malha.context.broker.contracts import Busy, TooManyRequests
+from malha.context.broker.turns import Heard, Turns
+
+
+class Town:
+    """Asks for turns and notes when it had them."""
+
+    def __init__(self, one: Turns, log: list[str]) -> None:
+        self.turns, self.log = one, log
+
+    async def ask(self, name: str, until: asyncio.Event) -> None:
+        async with self.turns.turn(name):
+            self.log.append(name)
+            await until.wait()
+
+
+def heard(*names: str) -> Heard:
+    found = Heard(lambda: 0.0)
+    for name in names:
+        found.note(name)
+    return found
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_one_alone_may_have_every_turn():
+    async def walk():
+        log, end = [], asyncio.Event()
+        town = Town(Turns(4, heard("a")), log)
+        tasks = [asyncio.create_task(town.ask("a", end)) for _ in range(6)]
+        await settle()
+        assert log == ["a"] * 4
+        end.set()
+        await asyncio.gather(*tasks)
+        assert (log, town.turns.free, town.turns.running, town.turns.waiting) == (["a"] * 6, 4, {}, 0)
+
+    asyncio.run(walk())
+
+
+def test_a_flood_leaves_the_others_their_part():
+    async def walk():
+        log, end = [], asyncio.Event()
+        town = Town(Turns(4, heard("flood", "b", "c")), log)
+        tasks = [asyncio.create_task(town.ask("flood", end)) for _ in range(50)]
+        await settle()
+        tasks += [asyncio.create_task(town.ask(name, end)) for name in ("b", "c")]
+        await settle()
+        assert log == ["flood", "b", "c"]
+        end.set()
+        await asyncio.gather(*tasks)
+        assert town.turns.free == 4
+
+    asyncio.run(walk())
+
+
+def test_whoever_has_fewest_comes_next():
+    async def walk():
+        log = []
+        one = Turns(2, heard("flood"))
+        town, ends = Town(one, log), [asyncio.Event() for _ in range(6)]
+        tasks = [asyncio.create_task(town.ask("flood", ends[n])) for n in range(4)]
+        await settle()
+        one.asking.note("b")
+        tasks.append(asyncio.create_task(town.ask("b", ends[4])))
+        await settle()
+        assert log == ["flood", "flood"]
+        ends[0].set()
+        await settle()
+        assert log == ["flood", "flood", "b"]
+        for end in ends:
+            end.set()
+        await asyncio.gather(*tasks)
+        assert one.free == 2
+
+    asyncio.run(walk())
+
+
+def test_who_goes_away_keeps_no_turn():
+    async def walk():
+        log, end = [], asyncio.Event()
+        town = Town(Turns(1, heard("a")), log)
+        first, second, third = (asyncio.create_task(town.ask("a", end)) for _ in range(3))
+        await settle()
+        second.cancel()
+        await settle()
+        assert town.turns.waiting == 1
+        end.set()
+        third.cancel()
+        await asyncio.gather(first, second, third, return_exceptions=True)
+        assert (town.turns.free, town.turns.running, town.turns.waiting) == (1, {}, 0)
+
+    asyncio.run(walk())
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    monkeypatch.setattr(turns, "WAITING_OF_ONE", 2)
+    monkeypatch.setattr(turns, "WAITING", 3)
+
+    async def walk():
+        end = asyncio.Event()
+        town = Town(Turns(1, heard("a")), [])
+        tasks = [asyncio.create_task(town.ask("a", end)) for _ in range(3)]
+        await settle()
+        with pytest.raises(TooManyRequests):
+            await town.turns.take("a")
+        tasks.append(asyncio.create_task(town.ask("b", end)))
+        await settle()
+        with pytest.raises(Busy):
+            await town.turns.take("c")
+        end.set()
+        await asyncio.gather(*tasks)
+        assert (town.turns.free, dict(town.turns.queues)) == (1, {})
+
+    asyncio.run(walk())
+
+
+def test_a_wait_without_end_is_none(monkeypatch):
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.01)
+
+    async def walk():
+        one = Turns(1, heard("a"))
+        await one.take("a")
+        with pytest.raises(Busy):
+            await one.take("a")
+        one.give("a")
+        assert (one.free, one.waiting, dict(one.queues)) == (1, 0, {})
+
+    asyncio.run(walk())
