@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from malha.context.broker import tenants
+from malha.context.broker import founding, tenants
 from malha.context.broker.contracts import NonexistentTenant, NotPermitted, NotSignedIn
 from malha.foundation.access import reach, subjects
 from malha.foundation.access.contracts import Capability, Principal
@@ -30,29 +30,30 @@ _verified: dict[bytes, tuple[float, Claims]] = {}
 
 
 def principal(
-    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET", limited: bool = False
+    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET", limited: bool = False, makes: bool = False
 ) -> Principal:  # fmt: skip
     """Who asks, in the tenant of the path (`slug`), of the header NGSILD-Tenant, or the token's only one.
 
     With `limited`, readers by agreement and people who may see a part of the tenant are let in too: the door keeps
-    them to `Principal.reach`. Raises NotSignedIn without a token that holds, NonexistentTenant, NotPermitted.
+    them to `Principal.reach`. With `makes`, the tenant of the header is made where it is missing and the client may.
+    Raises NotSignedIn without a token that holds, NonexistentTenant, NotPermitted.
     """
-    return identify(conn, headers, cookies, slug, method=method, limited=limited)[0]
+    return identify(conn, headers, cookies, slug, method=method, limited=limited, makes=makes)[0]
 
 
 def identify(
-    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET", limited: bool = False
+    conn: psycopg.Connection[Any], headers: Mapping[str, str], cookies: Mapping[str, str], slug: str = "", *, method: str = "GET", limited: bool = False, makes: bool = False
 ) -> tuple[Principal, Claims]:  # fmt: skip
     """As `principal`, with what the token says."""
     claims = _claims(conn, _token(headers, cookies, method))
-    tenant_id = _tenant(conn, claims, slug, headers.get("ngsild-tenant", ""))
+    tenant_id = _tenant(conn, claims, slug, headers.get("ngsild-tenant", ""), makes=makes)
     kind, _, number = claims.subject.partition(":")
     who = Principal(
         tenant_id=tenant_id, capabilities=frozenset(_CAPABILITIES[c] for c in claims.capabilities if c in _CAPABILITIES), types=claims.types, name=claims.name,
         person_id=int(number) if kind == "person" and number.isdigit() else None, client_id=number if kind == "client" else "",
     )  # fmt: skip
     if tenant_id not in claims.tenants:
-        who = _by_agreement(conn, who, claims)
+        who = founding.founder(conn, who, claims) or _by_agreement(conn, who, claims)
     elif claims.scoped:
         who = _limited(conn, who, claims)
     if not limited and not reach.only_types(who.reach):
@@ -123,12 +124,15 @@ def remembered(dbname: str, headers: Iterable[tuple[bytes, bytes]]) -> Claims | 
     return _verified.get(_key(dbname, token.strip()), (0.0, None))[1] if token else None
 
 
-def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: str) -> int:
+def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: str, *, makes: bool) -> int:
     found: set[int] = set()
     for name in (slug, header):
         if not name:
             continue
         address = tenants.find(conn, name)
+        if address is None and makes and name == header:
+            found.add(founding.make(conn, claims, name))
+            continue
         if address is None:
             raise NonexistentTenant(msg("Não há nenhum município ou comunidade em “{slug}”."), slug=name[:80])
         found.add(address.id)

@@ -14,7 +14,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import auth, pool, reading, tenants, versions
+from malha.context.broker import auth, founding, pool, reading, tenants, versions
 from malha.context.broker.contracts import (
     ERRORS,
     ETSI_BY_SLUG,
@@ -155,7 +155,7 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     """
     slug = str(request.scope.get("malha.slug", "")) or by_host(conn, request)
     limited = bool(request.scope.get("malha.limited"))
-    who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method, limited=limited)
+    who = auth.principal(conn, request.headers, request.cookies, slug, method=request.method, limited=limited, makes=founding.may_make(request))
     assert who.tenant_id is not None
     if not request.scope.get("malha.counted") and (wait := _quota().wait_seconds(who.tenant_id)):
         raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=math.ceil(wait))

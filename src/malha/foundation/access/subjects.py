@@ -13,6 +13,8 @@ MACHINE = """
 SELECT name, capabilities, types, scope FROM machine_client
 WHERE tenant_id = %s AND client_id = %s AND revoked_at IS NULL AND expires_at > now()
 """
+# a machine of another tenant that made this one by its first write
+FOUNDER = "SELECT name, capabilities, types, scope FROM founding_machine(%s, %s)"
 _KNOWN = {capability.value: capability for capability in Capability}
 
 
@@ -25,6 +27,8 @@ def principal(connection: psycopg.Connection, tenant_id: int, subject: str) -> P
         parts = queries.reach_of(roles, tenant_id)
         return Principal(tenant_id, may, person_id=int(number), types=reach.types_of(parts), reach=parts) if may else None
     row = psycopg.Cursor(connection, row_factory=tuple_row).execute(MACHINE, [tenant_id, number]).fetchone() if kind == "client" else None
+    if row is None and kind == "client":
+        row = psycopg.Cursor(connection, row_factory=tuple_row).execute(FOUNDER, [tenant_id, number]).fetchone()
     if row is None:
         return None
     part = reach.of_scope({**row[3], "types": row[2]}, tenant_id)

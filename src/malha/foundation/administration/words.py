@@ -64,6 +64,7 @@ ACTIONS: dict[str, str | Promise] = {
     "territory.import": gettext_lazy("Importou limites ou moradas"),
     "models.": gettext_lazy("Mudou modelos de dados"),
     "tenant.create": gettext_lazy("Criou o serviço"),
+    "tenant.found": gettext_lazy("Criou o serviço à primeira escrita"),
     "tenant.delete": gettext_lazy("Apagou um serviço"),
     "tenant.delegate": gettext_lazy("Delegou a gestão"),
     "tenant.move": gettext_lazy("Mudou o endereço do serviço"),

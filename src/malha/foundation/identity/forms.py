@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from allauth.account import forms as account
 from allauth.mfa.base import forms as second_factor
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from malha.foundation.access import offers
 from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.identity.rules import INVITABLE, MACHINE_CAPABILITIES
+from malha.foundation.settings import service as malha_settings
 from malha.kernel.time import now
 
 Words = dict[str, tuple[str | Promise, str | Promise]]
@@ -176,6 +177,7 @@ CAPABILITY_WORDS: dict[Capability, str | Promise] = {
     Capability.DATA_EXPORT: _("Exportar"),
     Capability.MODELS_MANAGE: _("Gerir modelos de dados"),
     Capability.ALERTS_HANDLE: _("Atender alarmes"),
+    Capability.TENANT_CREATE: _("Criar municípios à primeira escrita"),
 }
 
 
@@ -267,6 +269,9 @@ class MachineForm(LimitsForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields.pop("datasets", None)  # programs publish nothing
+        if not malha_settings.current().tenants_by_write:
+            may = cast("forms.MultipleChoiceField", self.fields["capabilities"])
+            may.choices = [(one.value, CAPABILITY_WORDS[one]) for one in MACHINE_CAPABILITIES if one is not Capability.TENANT_CREATE]
 
     def scope(self) -> dict[str, Any]:
         """As of a role, with the attributes."""

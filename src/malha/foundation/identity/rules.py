@@ -14,7 +14,7 @@ from malha.foundation.settings.contracts import Settings
 INVITATION_LASTS = timedelta(days=7)
 MACHINE_LASTS = timedelta(days=365)
 
-#: what a machine may be given; managing people and tenants is for people
+#: what a machine may be given; managing people is for people, and tenants come by a machine only where the operator says how many
 MACHINE_CAPABILITIES = (
     Capability.DATA_READ,
     Capability.DATA_WRITE,
@@ -22,6 +22,7 @@ MACHINE_CAPABILITIES = (
     Capability.DATA_EXPORT,
     Capability.MODELS_MANAGE,
     Capability.ALERTS_HANDLE,
+    Capability.TENANT_CREATE,
 )
 #: roles that a manager gives; the platform's operator is named on the server, machines have a page of their own
 INVITABLE = (

@@ -104,6 +104,9 @@ class Settings:
     public_url: str = _setting(str, "", "Endereço público (vazio: http://localhost:PORTA)")
     allowed_hosts: tuple[str, ...] = _setting(_list, (), "Nomes de anfitrião aceites além de localhost e do endereço público")
     tenant_requests_per_s: int = _setting(_count, 0, "Pedidos por segundo que cada município pode fazer à API, em cada processo do plano (0: sem limite)")
+    tenants_by_write: int = _setting(
+        _count, 0, "Municípios que cada ligação com o direito de os criar pode fazer existir à primeira escrita (NGSILD-Tenant; 0: nenhum)"
+    )
     passkey_domain: str = _setting(str, "", "Domínio das chaves de acesso (vazio: o anfitrião do endereço público)")
     secret_key: str = _setting(str, "", "Segredo das sessões (vazio: gerado na pasta de dados)", secret=True)
     secret_keys_before: tuple[str, ...] = _setting(
