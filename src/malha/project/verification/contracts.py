@@ -8,6 +8,8 @@ from pathlib import Path
 from malha.foundation.language.service import say
 from malha.kernel.text import msg
 
+OWN = msg("escritos pelo projeto")
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -50,10 +52,20 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The files that a verification takes in. `origin` is the folder's name, or "escritos pelo projeto"."""
+    """The files that a verification takes in. `folder` is where real ones come from; what it lacks the project wrote."""
 
-    origin: str
+    folder: Path | None
     models: Path
     places: Path
     table: Path
     weather: Path
+
+    def origin_of(self, path: Path) -> str:
+        """The folder's name for a file of it, else "escritos pelo projeto"."""
+        return self.folder.name if self.folder is not None and path.is_relative_to(self.folder) else say(OWN)
+
+    @property
+    def origin(self) -> str:
+        """Where the files come from, all together: the folder first."""
+        origins = {self.origin_of(path) for path in (self.models, self.places, self.table, self.weather)}
+        return ", ".join(sorted(origins, key=lambda name: name == say(OWN)))

@@ -71,7 +71,9 @@ def source(road: Road, step: Step) -> None:
     from malha.vocabulary.models.contracts import Aggregation
 
     owner, raw = road.known["tenant"], raw_temperatures(road.inputs.weather)
-    step.input = say(msg("{origin}: {file}, pelo conector do IPMA (só observações)"), origin=road.inputs.origin, file=road.inputs.weather.name)
+    step.input = say(
+        msg("{origin}: {file}, pelo conector do IPMA (só observações)"), origin=road.inputs.origin_of(road.inputs.weather), file=road.inputs.weather.name
+    )
     with recording(road.inputs.weather) as base, database.connect() as conn:
         settings = {"base": base, "reach": "all", "observations": "1", "forecast": "0", "warnings": "0", "fire_risk": "0"}
         with database.tenant_transaction(conn, [owner.id]):
@@ -112,7 +114,7 @@ def card(road: Road, step: Step) -> None:
     by_hand = {"average": sum(latest) / len(latest), "maximum": max(latest), "minimum": min(latest)}
     step.input = say(
         msg("{origin}: {file}; cartão “{card}” às {at} UTC"),
-        origin=road.inputs.origin, file=road.inputs.weather.name, card=metric.label.in_language(of_terminal()), at=f"{at:%Y-%m-%d %H:%M}",
+        origin=road.inputs.origin_of(road.inputs.weather), file=road.inputs.weather.name, card=metric.label.in_language(of_terminal()), at=f"{at:%Y-%m-%d %H:%M}",
     )  # fmt: skip
     step.close(
         say(msg("{aggregation} de {attribute}"), aggregation=metric.aggregation.value, attribute="temperature"),

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
-from malha.foundation.language.service import say
+from malha.kernel.errors import BadInput
 from malha.kernel.text import msg
 from malha.project.verification.contracts import Inputs
 
-OWN = msg("escritos pelo projeto")
+#: where the sample folder has them; elsewhere they are known by their columns
+USUAL_PLACES, USUAL_TABLE = "carris-metropolitana/facilities/schools.csv", "carris-metropolitana/sla.csv"
+USUAL_WEATHER = "feeds/ipma/observations.json"
+TABLE_COLUMNS = ("line_id", "operational_day", "total_trip_count", "pass_trip_count")
+MOST_LOOKED_AT = 2_000
+MOST_BYTES = 50 * 2**20
 STATIONS = 6
 HOURS = 24
 
@@ -26,19 +34,66 @@ def find(named: Path | None) -> Path | None:
     return None
 
 
-def choose(samples: Path | None, into: Path) -> Inputs:
-    """The real files where the folder has them, else small ones written below `into`."""
+def choose(samples: Path | None, into: Path, *, asked: bool = False) -> Inputs:
+    """The real files that the folder has, and small ones written below `into` for those it lacks.
+
+    A file is known by what is in it, wherever it lies and whatever it is called. Raises BadInput when the folder was
+    `asked` for and has none of them: a verification of something else would mislead.
+    """
     own = _write(into)
     if samples is None:
         return own
-    wanted = Inputs(
-        origin=samples.name,
-        models=samples / "cnmd",
-        places=samples / "carris-metropolitana" / "facilities" / "schools.csv",
-        table=samples / "carris-metropolitana" / "sla.csv",
-        weather=samples / "feeds" / "ipma" / "observations.json",
-    )
-    return wanted if all(path.exists() for path in (wanted.models, wanted.places, wanted.table, wanted.weather)) else own
+    folder = samples.resolve()
+    found = {"models": _models(folder), "places": _first(folder, USUAL_PLACES, _are_places), "table": _first(folder, USUAL_TABLE, _is_table)}
+    found["weather"] = _first(folder, USUAL_WEATHER, _is_weather)
+    if asked and not any(found.values()):
+        raise BadInput(
+            msg(
+                "Em {folder} não há nada com que verificar: uma pasta de modelos (*.schema.json), um CSV com id, name, lat e lon, um com {table}, ou observações do IPMA em JSON."
+            ),
+            folder=samples,
+            table=", ".join(TABLE_COLUMNS),
+        )
+    return replace(own, folder=folder, **{name: path for name, path in found.items() if path is not None})
+
+
+def _models(folder: Path) -> Path | None:
+    """The folder of schemas: the usual one, else the first that holds some."""
+    if (folder / "cnmd").is_dir():
+        return folder / "cnmd"
+    schema = next(iter(sorted(folder.rglob("*.schema.json"))), None)
+    return None if schema is None else folder if schema.parent == folder else folder / schema.relative_to(folder).parts[0]
+
+
+def _first(folder: Path, usual: str, fits: Callable[[Path], bool]) -> Path | None:
+    """The usual file, else the first one of its kind that fits."""
+    candidates = [folder / usual, *islice(sorted(folder.rglob(f"*{Path(usual).suffix}")), MOST_LOOKED_AT)]
+    return next((path for path in candidates if path.is_file() and fits(path)), None)
+
+
+def _header(path: Path) -> set[str]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return {name.strip().strip('"') for name in file.readline(10_000).split(",")}
+
+
+def _are_places(path: Path) -> bool:
+    return {"id", "name", "lat", "lon"} <= _header(path)
+
+
+def _is_table(path: Path) -> bool:
+    return set(TABLE_COLUMNS) <= _header(path)
+
+
+def _is_weather(path: Path) -> bool:
+    """Instants, then stations, then measures: the shape of IPMA's observations."""
+    if path.stat().st_size > MOST_BYTES:
+        return False
+    try:
+        hours = json.loads(path.read_bytes())
+        station = next(iter(next(iter(hours.values())).values()))
+        return "temperatura" in station and bool(datetime.fromisoformat(next(iter(hours))))
+    except (ValueError, AttributeError, TypeError, StopIteration):
+        return False
 
 
 def _write(into: Path) -> Inputs:
@@ -49,7 +104,7 @@ def _write(into: Path) -> Inputs:
     places.write_text(_places(), encoding="utf-8")
     table.write_text(_table(), encoding="utf-8")
     weather.write_text(json.dumps(_weather()), encoding="utf-8")
-    return Inputs(say(OWN), models, places, table, weather)
+    return Inputs(None, models, places, table, weather)
 
 
 def _schema() -> dict[str, object]:

@@ -55,7 +55,7 @@ def models(road: Road, step: Step) -> None:
     owner = road.known["tenant"]
     with database.connect() as conn, database.tenant_transaction(conn, [owner.id]):
         kept = importing.save(conn, owner.id, report, origin=road.inputs.models.name)
-    step.input = f"{road.inputs.origin}: {road.inputs.models.name}"
+    step.input = f"{road.inputs.origin_of(road.inputs.models)}: {road.inputs.models.name}"
     step.equal(say(msg("esquemas lidos")), len(schemas), len(report.schemas))
     step.equal(
         say(msg("aceites ou recusados com razão")), len(schemas), kept + sum(bool(one.reason) or one.is_metadata for one in report.schemas if one.model is None)
@@ -69,7 +69,7 @@ def files(road: Road, step: Step) -> None:
     from malha.ingest.runs import service as runs
 
     owner = road.known["tenant"]
-    step.input = f"{road.inputs.origin}: {road.inputs.places.name}, {road.inputs.table.name}"
+    step.input = ", ".join(f"{road.inputs.origin_of(path)}: {path.name}" for path in (road.inputs.places, road.inputs.table))
     answers = {road.inputs.places: {"type": "Facility", "key": ["id"]}, road.inputs.table: {"type": "LinePerformance", "key": ["line_id"]}}
     for path, given in answers.items():
         result = runs.load_file(owner.id, path, given)
@@ -96,7 +96,7 @@ def programs(road: Road, step: Step) -> None:
     road.known["token"] = answer["token"]
     rows = {row["id"]: row for row in rows_of(road.inputs.places)}
     found = {uri.rsplit(":", 1)[1]: entity for uri, entity in answer["entities"].items()}
-    step.input = say(msg("{origin}: {file}, lido por outro processo"), origin=road.inputs.origin, file=road.inputs.places.name)
+    step.input = say(msg("{origin}: {file}, lido por outro processo"), origin=road.inputs.origin_of(road.inputs.places), file=road.inputs.places.name)
     step.equal(say(msg("entidades")), road.known[road.inputs.places.name].created, len(found))
     names = {key: rows[key]["name"].strip() for key in found if rows[key]["name"].strip()}
     step.equal(say(msg("nomes iguais aos do ficheiro")), len(names), sum(found[key].get("name") == name for key, name in names.items()))
@@ -127,7 +127,7 @@ def history(road: Road, step: Step) -> None:
     start_at, end_at = min(sums), max(sums) + timedelta(days=1)
     one = SeriesQuery("LinePerformance", "total_trip_count", start_at, end_at, uris=(f"urn:{owner.slug}:LinePerformance:{line}",), grain=Grain.RAW)
     all_days = SeriesQuery("LinePerformance", "total_trip_count", start_at, end_at, grain=Grain.DAY, aggregation=Aggregation.SUM)
-    step.input = f"{road.inputs.origin}: {road.inputs.table.name}"
+    step.input = f"{road.inputs.origin_of(road.inputs.table)}: {road.inputs.table.name}"
     for moment in (say(msg("antes de compactar")), say(msg("depois de compactar"))):
         for what, query, expected in (
             (say(msg("valores da linha {line}"), line=line), one, days),

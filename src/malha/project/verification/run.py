@@ -38,7 +38,12 @@ STEPS: tuple[tuple[str, str, Walk], ...] = (
 def run(named: Path | None, *, told: Callable[[Step], None] = lambda _: None) -> tuple[list[Step], str]:
     """Walk every step on a throw-away platform; a step that fails ends the walk. Returns the steps and the input's name."""
     folder = throw_away_folder()
-    road = Road(folder / "data", inputs.choose(inputs.find(named), folder / "inputs"))
+    try:
+        chosen = inputs.choose(inputs.find(named), folder / "inputs", asked=named is not None)
+    except MalhaError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    road = Road(folder / "data", chosen)
     road.data.mkdir()
     steps: list[Step] = []
     platform: AbstractContextManager[None] = nullcontext()

@@ -50,7 +50,9 @@ def export(road: Road, step: Step) -> None:
     lines = [line for line in io.StringIO(text) if not line.startswith("#")]
     exported = {row["id"].rsplit(":", 1)[1]: row for row in csv.DictReader(lines)}
     rows = {row["id"]: row for row in rows_of(road.inputs.places)}
-    step.input = say(msg("{origin}: {file}, exportado em CSV por uma pessoa com sessão"), origin=road.inputs.origin, file=road.inputs.places.name)
+    step.input = say(
+        msg("{origin}: {file}, exportado em CSV por uma pessoa com sessão"), origin=road.inputs.origin_of(road.inputs.places), file=road.inputs.places.name
+    )
     step.equal(say(msg("linhas")), road.known[road.inputs.places.name].created, len(exported))
     unlike = [
         key
