@@ -32,8 +32,8 @@ def run(*, demo: bool) -> None:
     console = Console(soft_wrap=True, highlight=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background has it ignored
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    conf = _on_a_free_port(console)
     with console.status(say(msg("A arrancar a base de dados…"))), supervisor.running_database() as keep_database:
+        conf = _on_a_free_port(console)  # once nobody else runs on this data: a second start is refused, and says nothing else
         processes = supervisor.Processes(conf.data / "log")
         try:
             _start_web(processes, conf)

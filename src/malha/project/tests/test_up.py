@@ -112,6 +112,7 @@ def test_it_works(tmp_path: Path, taken: int) -> None:
             assert second.returncode == 1
             assert word in second.stderr
             assert f"{data} (pid {first.pid})" in second.stderr
+            assert "port" not in second.stdout, "who is refused is told of nothing else"
             assert "Traceback" not in second.stderr
         assert first.poll() is None
 
