@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,8 @@ from malha.insight.exports.contracts import ExportFormat, Row
 from malha.kernel.text import msg
 from malha.project import supervisor
 
-FORMATS = ("csv", "excel.csv", "xlsx", "json", "geojson", "parquet", "pdf")
+#: the longest ends of file names first: "casas.excel.csv" is no plain CSV
+FORMATS = tuple(sorted((one.value for one in ExportFormat), key=len, reverse=True))
 
 
 @click.command()
@@ -27,8 +29,11 @@ FORMATS = ("csv", "excel.csv", "xlsx", "json", "geojson", "parquet", "pdf")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Ficheiro a escrever; sem ele, a saída do comando.")
 @click.option("--q", "question", default="", help='Filtro, por exemplo: temperature>25;status=="ok"')
 @click.option("--column", "columns", multiple=True, help="Só estas colunas (pode repetir).")
-def command(entity_type: str, tenant: str, wanted: str | None, out: Path | None, question: str, columns: tuple[str, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Com --out: o que ficou escrito, em JSON, para programas.")
+def command(entity_type: str, tenant: str, wanted: str | None, out: Path | None, question: str, columns: tuple[str, ...], *, as_json: bool) -> None:
     """Escreve as entidades de um TIPO num ficheiro. Colunas sobre pessoas ficam de fora."""
+    if as_json and out is None:
+        raise click.UsageError(say(msg("Com --json diga --out: a saída do comando não pode ser as duas coisas.")))
     chosen = wanted or next((name for name in FORMATS if out and out.name.endswith(f".{name}")), "csv")
     with supervisor.platform():
         from malha.foundation.tenancy import service as tenancy
@@ -48,6 +53,9 @@ def command(entity_type: str, tenant: str, wanted: str | None, out: Path | None,
             else:
                 with out.open("wb") as file:
                     service.write(counted, ExportFormat(chosen), file)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "format": chosen, "rows": total}, ensure_ascii=False))
+        return
     click.echo(say(msg("{count} linhas"), count=total), err=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -32,6 +33,15 @@ with database.connect(Role.OWNER, autocommit=True) as conn:
     assert done.returncode == 0, done.stderr
     (still,) = conn.execute("SELECT to_regclass(%s)", [last]).fetchone()
 print(json.dumps({"tenants": json.loads(done.stdout), "migrated": still is not None}))
+"""
+#: makes the tables of an older version: without the last change that identity brought
+OLDER = """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
+import django
+from django.core.management import call_command
+django.setup()
+call_command("migrate", "identity", "0003", database="owner", verbosity=0)
 """
 
 
@@ -81,6 +91,17 @@ def working(data: Path) -> list[str]:
     return found
 
 
+def listening(port: int) -> set[str]:
+    """The IPv4 addresses on which somebody listens at `port`, and "::" for any over IPv6."""
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        address, at = line.split()[1].split(":")
+        if line.split()[3] == "0A" and int(at, 16) == port:
+            found.add(str(ipaddress.ip_address(int.from_bytes(bytes.fromhex(address), "little"))))
+    six = Path("/proc/net/tcp6").read_text().splitlines()[1:] if Path("/proc/net/tcp6").exists() else []
+    return found | {"::" for line in six if line.split()[3] == "0A" and line.split()[1].endswith(f":{port:04X}")}
+
+
 def gone(data: Path, but: str = "", seconds: float = 30) -> list[str]:
     """What is still there after a while, besides what has `but` in its command line or its title."""
     deadline = time.monotonic() + seconds
@@ -124,8 +145,15 @@ def test_it_works(tmp_path: Path, taken: int) -> None:
         first.wait()
         assert gone(data, but="postgres") == [], "what served ends with its supervisor"
 
+    done = subprocess.run([sys.executable, "-c", OLDER], env=environment(data), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     with up(data, taken, said) as again:
         url = address(again, said)
+        copy = re.search(r"Dados de uma versão anterior: cópia feita em (\S+)\.\n", said.read_text())
+        assert copy is not None, said.read_text()
+        assert f"./malha database restore {copy[1]}" in said.read_text()
+        assert {one.name for one in Path(copy[1]).iterdir()} == {"malha.dump", "lake.dump"}
+        assert listening(int(url.rpartition(":")[2])) == {"127.0.0.1"}, "never beyond loopback unless told"
         assert len(working(data)) > 3
         again.send_signal(signal.SIGINT)
         assert again.wait(60) == 0
