@@ -27,6 +27,10 @@ class Choice:
     pt: str
     en: str
 
+    def word(self, language: str | None) -> str:
+        """What people read in that language."""
+        return self.en if (language or "").startswith("en") else self.pt
+
 
 _EU = "http://publications.europa.eu/resource/authority"
 

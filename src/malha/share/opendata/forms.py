@@ -11,8 +11,7 @@ from malha.share.opendata.models import Dataset
 
 
 def _options(entries: tuple[Choice, ...]) -> list[tuple[str, str]]:
-    english = (get_language() or "").startswith("en")
-    return [(entry.code, entry.en if english else entry.pt) for entry in entries]
+    return [(entry.code, entry.word(get_language())) for entry in entries]
 
 
 class ContentForm(forms.Form):

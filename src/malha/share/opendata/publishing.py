@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -17,7 +18,7 @@ from malha.foundation.access.views import requires
 from malha.foundation.database import django as database
 from malha.insight.exports.contracts import CellType
 from malha.share.opendata import service
-from malha.share.opendata.contracts import NotReadyToPublish, PublicationState, UnknownDataset
+from malha.share.opendata.contracts import LICENCES, NotReadyToPublish, PublicationState, UnknownDataset, choice
 from malha.share.opendata.forms import ContentForm, LicenceForm, WithdrawForm
 from malha.share.opendata.models import Dataset
 from malha.share.opendata.views import tenant_of
@@ -131,11 +132,8 @@ def approval(request: HttpRequest, dataset_id: int) -> HttpResponse:
             return redirect("opendata_publish:index")
         except NotReadyToPublish as error:
             messages.error(request, str(error))
-    return render(
-        request,
-        "opendata/approval.html",
-        {"dataset": row, "steps": _steps(row, 3), "missing": service.missing(row), "may_publish": may_publish, "leaving": service.leaving(tenant, row)},
-    )
+    context = {"dataset": row, "steps": _steps(row, 3), "missing": service.missing(row), "may_publish": may_publish, "leaving": service.leaving(tenant, row)}
+    return render(request, "opendata/approval.html", context | {"licence": choice(LICENCES, row.licence).word(get_language())})
 
 
 @requires(Capability.DATASETS_PUBLISH)

@@ -67,7 +67,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "title": (row.title_en if english else "") or row.title_pt,
             "text": (row.description_en if english else "") or row.description_pt,
             "href": reverse("opendata:dataset", args=[row.slug]),
-            "theme": _word(THEMES, row.theme),
+            "theme": choice(THEMES, row.theme).word(get_language()),
         }
         for row in rows
     ]
@@ -98,10 +98,10 @@ def dataset(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
             for end, file_type, _media, pt, en in dcat.DISTRIBUTIONS
             if file_type != "GEOJSON" or "location" in row.columns
         ],
-        "licence": _word(LICENCES, row.licence),
+        "licence": choice(LICENCES, row.licence).word(get_language()),
         "licence_url": choice(LICENCES, row.licence).uri,
-        "theme": _word(THEMES, row.theme),
-        "frequency": _word(FREQUENCIES, row.frequency),
+        "theme": choice(THEMES, row.theme).word(get_language()),
+        "frequency": choice(FREQUENCIES, row.frequency).word(get_language()),
         "last": last,
         "next": service.next_update(row, last),
         "structured": json.dumps(_schema_org(row, tenant, url), ensure_ascii=False).replace("<", "\\u003c"),
@@ -276,11 +276,6 @@ def privacy(request: HttpRequest) -> HttpResponse:
 
 def _home(request: HttpRequest) -> str:
     return request.build_absolute_uri(reverse("opendata:index")).removesuffix("dados-abertos/")
-
-
-def _word(entries: tuple[object, ...], code: str) -> str:
-    entry = choice(entries, code)  # type: ignore[arg-type]  # tuples of Choice, all of them
-    return entry.en if (get_language() or "").startswith("en") else entry.pt
 
 
 def _shown(value: object) -> str:
