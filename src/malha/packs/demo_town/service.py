@@ -138,22 +138,22 @@ def _load_year(tenant_id: int, table: object) -> int:
         run_id = runs.start(connection, tenant_id, "demo", title="Um ano de Vila de Malha (fictício)", actor="demo")
     loaded = lake.bulk_load(tenant_id, table, run_id)
     with database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
-        runs.finish(connection, tenant_id, run_id, Counts(observations=loaded))
+        runs.finish(connection, tenant_id, run_id, Counts(read=loaded, entered=loaded, observations=loaded))
     return loaded
 
 
 def _write(tenant_id: int, tables: list[EntityTable], title: str) -> tuple[int, int]:
     """Write batches by the real road, as one run: (entities made, observations)."""
-    created = observations = 0
+    rows = created = observations = 0
     with database.connect() as connection:
         with database.tenant_transaction(connection, [tenant_id]):
             run_id = runs.start(connection, tenant_id, "demo", title=f"{title} (fictício)", actor="demo")
         for table in tables:
             with database.tenant_transaction(connection, [tenant_id]):
                 outcome = store.upsert_table(connection, tenant_id, table, WriteOptions(run_id=run_id, live=False))
-            created, observations = created + outcome.created, observations + outcome.observations
+            rows, created, observations = rows + len(table.uris), created + outcome.created, observations + outcome.observations
         with database.tenant_transaction(connection, [tenant_id]):
-            runs.finish(connection, tenant_id, run_id, Counts(created=created, observations=observations))
+            runs.finish(connection, tenant_id, run_id, Counts(read=rows, entered=rows, created=created, observations=observations))
     return created, observations
 
 
