@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -36,6 +38,23 @@ COMMANDS = {
     "federate": ("malha.project.commands.federate", "Junta esta instalação com outra: ver o que sai e o que vem, juntar, terminar"),
     "hub": ("malha.project.commands.hub", "Dados para as ferramentas: dar e tirar o acesso por SQL de um município"),
 }
+#: commands of the checkout itself, or with a folder of their own
+WITHOUT_FOLDER = {"verify", "check", "test", "bench", "docs", "assets", "version"}
+
+
+def _use_folder(_context: click.Context, _option: click.Parameter, folder: Path | None) -> None:
+    if folder is not None:
+        os.environ["MALHA_DATA"] = str(folder)
+
+
+def with_folder(command: click.Command) -> None:
+    """Let a command, and each of its own, name the data folder of the platform that it speaks to, as `up` does."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            with_folder(inner)
+    elif not any(option.name == "data" for option in command.params):
+        kind = click.Path(path_type=Path, file_okay=False)
+        command.params.append(click.Option(["--data"], type=kind, expose_value=False, is_eager=True, callback=_use_folder, help=msg("Pasta de dados.")))
 
 
 def translate(command: click.Command) -> None:
@@ -64,6 +83,8 @@ class Commands(click.Group):
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         assert isinstance(command, click.Command)
         command.name = cmd_name
+        if cmd_name not in WITHOUT_FOLDER:
+            with_folder(command)
         translate(command)
         return command
 

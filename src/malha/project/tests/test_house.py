@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from malha.project import bench, check, docs, docs_coverage, testing
-from malha.project.cli import cli
+from malha.project.cli import WITHOUT_FOLDER, cli
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -28,6 +28,9 @@ def test_every_command_explains_itself(name: str) -> None:
     code, output = run(*name.split(), "--help")
     assert code == 0
     assert len(output.splitlines()) > 3
+    assert ("--data" in output) == (name.split()[0] not in WITHOUT_FOLDER and "Comm" not in output), (
+        "a command names the folder of the platform that it speaks to"
+    )
 
 
 def test_help_follows_the_locale() -> None:
