@@ -28,7 +28,7 @@ def test_every_command_explains_itself(name: str) -> None:
     code, output = run(*name.split(), "--help")
     assert code == 0
     assert len(output.splitlines()) > 3
-    assert ("--data" in output) == (name.split()[0] not in WITHOUT_FOLDER and "Comm" not in output), (
+    assert ("--data" in output) == (name.split(maxsplit=1)[0] not in WITHOUT_FOLDER and "Comm" not in output), (
         "a command names the folder of the platform that it speaks to"
     )
 
