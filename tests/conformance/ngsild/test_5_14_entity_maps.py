@@ -85,3 +85,12 @@ def test_of_what_was(five):
 def test_nobody_else_reads_it(five, other_client):
     made = five.get(MAPS, params={"type": "Contentor"})
     assert other_client(five).get(f"{MAPS}/{name_of(made)}").status_code == 404
+
+
+def test_one_entity_has_a_map_too(five):
+    made = five.get("entities/urn:x:Contentor:1", params={"entityMap": "true"})
+    assert (made.status_code, made.json()["id"]) == (200, "urn:x:Contentor:1")
+    again = five.get("entities/urn:x:Contentor:1", headers={HEADER: made.headers[HEADER]})
+    assert again.headers[HEADER] == made.headers[HEADER]
+    assert five.get("entities/urn:x:Contentor:1", headers={HEADER: "urn:ngsi-ld:entitymap:nada"}).headers[HEADER] != made.headers[HEADER]
+    assert five.get(f"{MAPS}/{name_of(made)}").json()["entityMap"] == {"urn:x:Contentor:1": ["@none"]}

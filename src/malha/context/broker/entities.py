@@ -11,12 +11,13 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import attributes, changes, checking, door, express, linked, projection, reading, rendering
+from malha.context.broker import attributes, changes, checking, door, entity_maps, express, linked, projection, reading, rendering
 from malha.context.broker.changes import Changed
 from malha.context.broker.contracts import AlreadyExists, Asked, BadRequestData, InvalidRequest, MethodNotAllowed, ResourceMissing
 from malha.context.store import express as express_store
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, StoredEntity, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
+from malha.context.store.maps import EntityMap
 from malha.context.store.table import usable_uri
 from malha.foundation.access.contracts import Capability
 from malha.foundation.language import service as language
@@ -34,6 +35,8 @@ async def retrieve(request: Request) -> Response:
     """GET /entities/{id}"""
     uri = uri_of(request)
     projection.check_parameters(request, projection.RETRIEVE)
+    if entity_maps.meant(request):
+        return await _by_map(request, uri)
     if (response := await _retrieve_at_once(request, uri)) is not None:
         return response
 
@@ -44,6 +47,22 @@ async def retrieve(request: Request) -> Response:
 
     (found,), want, joined = await door.read(request, work)
     return written(found, want, joined)
+
+
+async def _by_map(request: Request, uri: str) -> Response:
+    """`retrieve` with the address of a map that has the entity, made where there is none (§5.7.1.4)."""
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, rendering.Wanted, linked.Joined, EntityMap]:
+        want = rendering.wanted(request, who.context)
+        found = door.shown(who, _found(conn, who, uri, request))
+        known = entity_maps.found(conn, who, request)
+        here = known if known is not None and uri in known.uris else entity_maps.kept(conn, who, request, [uri])
+        return found, want, linked.join(conn, who, [found], want), here
+
+    found, want, joined, here = await door.look(request, work)
+    response = written(found, want, joined)
+    response.headers[entity_maps.HEADER] = entity_maps.address(request, here)
+    return response
 
 
 async def _retrieve_at_once(request: Request, uri: str) -> Response | None:

@@ -79,6 +79,7 @@ async def retrieve(request: Request) -> Response:
     if unknown := [name for name in params if name not in _RETRIEVE]:
         raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
     query = temporal_query.read(params)
+    _refuse_linked(params)
     uri = request.path_params["id"]
     if ":" not in uri:
         raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
@@ -222,8 +223,7 @@ def _asking(conn: psycopg.Connection[Any], who: Asked, query: TemporalQuery, con
     pick, omit, attrs = params.get("pick", ""), params.get("omit", ""), params.get("attrs", "")
     if attrs and (pick or omit):
         raise BadRequestData(msg("Use attrs, ou então pick e omit."))
-    if any(projection.parse(text, context.expand).depth() for text in (pick, omit)):
-        raise BadRequestData(msg("Na evolução de entidades pick e omit não descem por ligações."))
+    _refuse_linked(params)
     keep, drop = _names(pick or attrs, context), _names(omit, context)
     if keep & drop:
         raise BadRequestData(msg("“{name}” está em pick e em omit."), name=min(keep & drop))
@@ -239,6 +239,12 @@ def _asking(conn: psycopg.Connection[Any], who: Asked, query: TemporalQuery, con
         _datasets(conn, params.get("datasetId", "")),
         params.get("lang", ""),
     )
+
+
+def _refuse_linked(params: Mapping[str, str]) -> None:
+    """Raise BadRequestData where pick or omit go down relationships: no linked entity comes along (§5.7.3.4, §5.7.4.4)."""
+    if any(projection.parse(params.get(name, ""), str).depth() for name in ("pick", "omit")):
+        raise BadRequestData(msg("Na evolução de entidades pick e omit não descem por ligações."))
 
 
 def _names(text: str, context: Context) -> frozenset[str]:
