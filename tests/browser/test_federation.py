@@ -59,7 +59,7 @@ def test_it_works(page, another_server, towns, sign_in, shoot, assert_accessible
     sign_in(page, nation, base=server)
     page.goto(f"{server}/{nation.slug}/dados/federacao/convidar/")
     assert_accessible(page)
-    page.get_by_label("Quem convida").fill("Águeda")
+    page.get_by_label("A quem se destina o convite").fill("Águeda")
     page.get_by_label("Só o que fica em").select_option(label="Águeda")
     page.get_by_label("Licença com que saem").select_option("CC-BY-4.0")
     page.get_by_role("button", name="Fazer o convite").click()

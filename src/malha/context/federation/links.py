@@ -134,6 +134,10 @@ class Offer:
                 found.setdefault(name, []).append(each.type)
         return dict(sorted(found.items()))
 
+    def terms(self, types: tuple[str, ...], licence: str) -> Terms:
+        """Whole types out of it, under a licence."""
+        return Terms(types, tuple(name for name, of in self.attributes().items() if set(of) & set(types)), licence=licence)
+
 
 def offer(conn: psycopg.Connection[Any], tenant_id: int, wanted: Terms | None = None) -> Offer:
     """What the tenant could give, within `wanted` where it is given; in its transaction. What other sources hold is theirs to give."""

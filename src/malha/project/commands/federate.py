@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -12,19 +16,23 @@ from malha.kernel.text import msg
 from malha.project import supervisor
 
 if TYPE_CHECKING:
-    from malha.context.federation.links import Offer
+    from malha.context.federation.links import Offer, Terms
 
 
 @click.command()
 @click.argument("invitation", default="")
 @click.option("--tenant", "slug", required=True, help=msg("O município ou a comunidade, pelo seu endereço."))
+@click.option("--invite", "invited", default="", help=msg("Faz um convite para a instalação com este nome, com o que --give, --area e --licence dizem."))
+@click.option("--area", default="", help=msg("Código DICO do concelho a que o convite se limita; por omissão, todo o território."))
 @click.option("--give", "gives", multiple=True, help=msg("Tipo de dados que sai; repete-se. Por omissão, nenhum."))
 @click.option("--take", "takes", multiple=True, help=msg("Tipo de dados que vem; repete-se. Por omissão, todos."))
 @click.option("--licence", default="interno", help=msg("Licença com que os dados saem: CC-BY-4.0, CC0-1.0, ODbL-1.0 ou interno."))
 @click.option("--yes", is_flag=True, help=msg("Juntar sem perguntar."))
 @click.option("--end", "end_id", type=int, default=0, help=msg("Termina a ligação com este número."))
-def command(invitation: str, slug: str, gives: tuple[str, ...], takes: tuple[str, ...], licence: str, yes: bool, end_id: int) -> None:
-    """Junta com outra instalação pelo CONVITE que ela deu; sem convite mostra como está cada ligação."""
+def command(
+    invitation: str, slug: str, invited: str, area: str, gives: tuple[str, ...], takes: tuple[str, ...], licence: str, yes: bool, end_id: int
+) -> None:  # fmt: skip
+    """Junta com outra instalação pelo CONVITE que ela deu, ou faz um; sem convite mostra como está cada ligação."""
     with supervisor.platform():
         from malha.context.federation import joining, links
         from malha.foundation.database import django as database
@@ -37,23 +45,36 @@ def command(invitation: str, slug: str, gives: tuple[str, ...], takes: tuple[str
                 told = joining.end(conn, tenant, end_id, person_id=None, by="command")
                 click.echo(language.say(msg("Terminou.")) if told else language.say(msg("Terminou deste lado; a outra instalação não respondeu.")))
                 return
-            if not invitation:
-                _show(joining.health(conn, tenant))
+            if not invitation and not invited:
+                _show(joining.health(conn, tenant), tenant.zone)
+                return
+            offer = links.offer(conn, tenant.id)
+            given = _given(offer, gives, licence, links.LICENCES)
+            if invited:
+                place, name = joining.area_of(conn, tenant.id, area)
+                click.echo(joining.invite(conn, tenant, invited, replace(given, area=place, area_name=name), person_id=None, by="command"))
                 return
             one = links.invitation(invitation)
             comes, facts = joining.look(tenant, one)
-            offer = links.offer(conn, tenant.id)
             _tell(language.say(msg("Vem de {name}, com a licença {licence}:"), name=facts["name"], licence=facts["licence"]), comes)
             _tell(language.say(msg("Daqui pode sair:")), offer)
-            wrong = set(gives) - {each.type for each in offer.types}
-            if wrong:
-                raise MalhaError(msg("Não pode sair: {types}."), types=", ".join(sorted(wrong)))
+            going = language.say(msg("Sai: {types}."), types=", ".join(gives)) if gives else language.say(msg("Não sai nada: diga com --give o que quer dar."))
+            click.echo(going)
             if not yes and not click.confirm(language.say(msg("Juntar?"))):
+                click.echo(language.say(msg("Nada mudou.")))
                 return
-            attributes = tuple(name for name, of in offer.attributes().items() if set(of) & set(gives))
-            given = links.Terms(gives, attributes, licence=licence if licence in links.LICENCES else "interno")
             number = joining.join(conn, tenant, one, given, takes or tuple(each.type for each in comes.types), person_id=None, by="command")
     click.echo(language.say(msg("As duas instalações estão juntas. Para terminar: ./malha federate --tenant {slug} --end {number}"), slug=slug, number=number))
+
+
+def _given(offer: Offer, gives: tuple[str, ...], licence: str, known: Collection[str]) -> Terms:
+    """What leaves. Raises MalhaError for a type that may not, or a licence that is not known."""
+    wrong = set(gives) - {each.type for each in offer.types}
+    if wrong:
+        raise MalhaError(msg("Não pode sair: {types}."), types=", ".join(sorted(wrong)))
+    if licence not in known:
+        raise MalhaError(msg("A licença é uma destas: {known}."), known=", ".join(known))
+    return offer.terms(gives, licence)
 
 
 def _tell(title: str, offer: Offer) -> None:
@@ -64,10 +85,12 @@ def _tell(title: str, offer: Offer) -> None:
         click.echo(f"  - {what}: {language.say(reason, **more)}")
 
 
-def _show(found: list[Any]) -> None:
+def _show(found: list[Any], zone: ZoneInfo) -> None:
+    def when(moment: datetime | None) -> str:
+        return moment.astimezone(zone).strftime("%d/%m/%Y %H:%M") if moment else language.say(msg("ainda não"))
+
     for one in found:
-        heard = one.heard_at.isoformat(timespec="minutes") if one.heard_at else language.say(msg("ainda não"))
-        answered = one.answered_at.isoformat(timespec="minutes") if one.answered_at else language.say(msg("ainda não"))
+        heard, answered = when(one.heard_at), when(one.answered_at)
         click.echo(
             language.say(
                 msg("{id}. {name}: perguntaram-nos {heard}, responderam-nos {answered}"), id=one.link.id, name=one.link.name, heard=heard, answered=answered
