@@ -189,3 +189,18 @@ def test_a_subscription_belongs_to_its_client(client, new_tenant):
 
 def test_who_may_not_read_may_not_subscribe(client, new_tenant):
     assert client.of(new_tenant(), capabilities=()).post("subscriptions", json=subscription()).status_code == 403
+
+
+def test_a_context_said_inline_gets_an_address(town):
+    said = subscription(id="urn:x:Subscription:ctx") | {"@context": CONTEXT}
+    assert town.post("subscriptions", json=said, headers={"Content-Type": "application/ld+json"}).status_code == 201
+    address = town.get("subscriptions/urn:x:Subscription:ctx").json()["jsonldContext"]
+    assert town.get("jsonldContexts", params={"kind": "ImplicitlyCreated"}).json() == [address]
+    assert town.get(f"jsonldContexts/{address.rsplit('/', 1)[-1]}").json() == {"@context": CONTEXT}
+    town.post("subscriptions", json=subscription(id="urn:x:Subscription:plain"))
+    assert "jsonldContext" not in town.get("subscriptions/urn:x:Subscription:plain").json()
+
+
+def test_a_change_of_the_notification_replaces_it(town):
+    town.post("subscriptions", json=subscription(id="urn:x:Subscription:n"))
+    assert town.patch("subscriptions/urn:x:Subscription:n", json={"notification": {"format": "keyValues"}}).status_code == 400

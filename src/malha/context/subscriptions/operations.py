@@ -76,10 +76,9 @@ def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> 
 
 
 def _words_of(conn: psycopg.Connection[Any], tenant_id: int, source: Any, request: Request) -> str:
-    """The address of the context that a subscription came in: what was said inline is put on the shelf (§5.2.12, §5.13)."""
-    if source is None or isinstance(source, str):
-        return source or ""
-    return contexts.implicit(conn, tenant_id, jsonld_contexts.address(request), source)
+    """The address of the context that was put on the shelf for a subscription whose own is no single address (§5.2.12, §5.13); "" for any other."""
+    one = source[0] if isinstance(source, list) and len(source) == 1 else source
+    return "" if one is None or isinstance(one, str) else contexts.implicit(conn, tenant_id, jsonld_contexts.address(request), source)
 
 
 def _about(request: Request) -> str:

@@ -14,7 +14,7 @@ from malha.vocabulary.contexts.service import Context
 
 
 def document(subscription: Subscription, state: State, context: Context, words: str = "", *, system: bool = False) -> dict[str, Any]:
-    """The subscription, without @context; `words` is the address of the context that it came in, which its notifications use unless it names another."""
+    """The subscription, without @context; `words` is the address that the context it came in got here, where it had none."""
     said = subscription.document
     out: dict[str, Any] = {"id": subscription.uri, "type": "Subscription", **said}
     if "entities" in said:
