@@ -149,3 +149,30 @@ def test_who_may_not_gets_in_nowhere(client, town, new_tenant):
     assert stranger.post("Observations", json={"result": 1, "Datastream": {"@iot.id": key}}).status_code == 400
     reader.headers.pop("Authorization")
     assert reader.get("Things").status_code == 401
+
+
+def test_a_change_keeps_what_it_does_not_name(empty):
+    made = created(empty, "Things", thing(Datastreams=[stream()]))
+    here = f"Things({made['@iot.id']})"
+    changed = empty.patch(here, json={"name": "Caixa nova", "properties": {"serial": None, "sala": 3, "dono da caixa": "junta"}})
+    assert (changed.status_code, changed.json()["name"], changed.json()["description"]) == (200, "Caixa nova", "de teste")
+    assert changed.json()["properties"] | {"id": ""} == {"id": "", "type": "Device", "sala": 3, "dono da caixa": "junta"}
+    flow = empty.get(f"{here}/Datastreams").json()["value"][0]["@iot.id"]
+    said = empty.patch(f"Datastreams({flow})" if isinstance(flow, int) else f"Datastreams('{flow}')", json={"description": "no corredor"}).json()
+    assert (said["description"], said["name"], said["unitOfMeasurement"]) == ("no corredor", "Temperatura", UNIT)
+    place = empty.get(f"{here}/Locations").json()["value"][0]
+    moved = empty.patch(f"Locations({place['@iot.id']})", json={"location": {"type": "Point", "coordinates": [-8.7, 41.2]}}).json()
+    assert (moved["name"], moved["location"]["coordinates"]) == ("Sala", [-8.7, 41.2])
+    sensor = empty.get("Sensors").json()["value"][0]["@iot.id"]
+    assert empty.patch(f"Sensors({sensor})", json={"description": "outra"}).json()["metadata"] == SENSOR["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"), [("", {}, 400), ("", {"nada": 1}, 400), ("", {"name": 3}, 400), ("", {"properties": {"id": "urn:x:a"}}, 400)]
+)
+def test_what_cannot_be_changed(empty, path, body, status):
+    made = created(empty, "Things", thing())
+    assert empty.patch(f"Things({made['@iot.id']}){path}", json=body).status_code == status
+    assert empty.get(f"Things({made['@iot.id']})").json()["name"] == "Caixa"
+    assert empty.patch("Things", json={"name": "x"}).status_code == 400
+    assert empty.patch("Things(987654321)", json={"name": "x"}).status_code == 404

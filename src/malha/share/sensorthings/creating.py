@@ -18,7 +18,7 @@ from malha.context.broker import checking, door
 from malha.context.broker.contracts import AlreadyExists
 from malha.context.store import names
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityDocument, InstanceKey
+from malha.context.store.contracts import EntityDocument, InstanceKey, WriteOptions
 from malha.context.store.table import usable_uri
 from malha.kernel import units
 from malha.kernel.text import msg, unaccent
@@ -66,7 +66,8 @@ def _back(kind: EntitySet, parent: EntitySet) -> str:
     raise NotOffered(msg("Aí não se cria; crie em {kind} e diga a que pertence."), kind=kind.name)
 
 
-def _text(said: Said, name: str, *, required: bool = True) -> str:
+def text_of(said: Said, name: str, *, required: bool = True) -> str:
+    """A member that is a text. Raises BadRequest."""
     value = said.get(name)
     if value is None and not required:
         return ""
@@ -75,7 +76,8 @@ def _text(said: Said, name: str, *, required: bool = True) -> str:
     return value
 
 
-def _object(said: Said, name: str) -> dict[str, Any]:
+def object_of(said: Said, name: str) -> dict[str, Any]:
+    """A member that is an object, empty where it is missing. Raises BadRequest."""
     value = said.get(name)
     if value is not None and not isinstance(value, dict):
         raise BadRequest(msg("“{name}” é um objeto JSON."), name=name)
@@ -84,14 +86,14 @@ def _object(said: Said, name: str) -> dict[str, Any]:
 
 def thing(seen: View, said: Said) -> str:
     """A Thing with its Locations and Datastreams. Its type and id are those that its properties name, else a type `Thing` and an id of ours."""
-    properties = _object(said, "properties")
+    properties = object_of(said, "properties")
     type_ = properties.get("type") if isinstance(properties.get("type"), str) and _NAME.fullmatch(str(properties.get("type"))) else "Thing"
     uri = properties.get("id") if isinstance(properties.get("id"), str) and usable_uri(str(properties.get("id"))) else f"urn:malha:{type_}:{uuid.uuid4()}"
     door.require_reach(seen.who, (str(type_),))
     if store.exists(seen.conn, seen.tenant_id, str(uri)):
         raise AlreadyExists(msg("Já existe uma entidade “{uri}”."), uri=uri)
-    attributes: dict[str, object] = {"name": {"type": "Property", "value": _text(said, "name")}}
-    if description := _text(said, "description"):
+    attributes: dict[str, object] = {"name": {"type": "Property", "value": text_of(said, "name")}}
+    if description := text_of(said, "description"):
         attributes["description"] = {"type": "Property", "value": description}
     rest = {name: value for name, value in properties.items() if name not in {"id", "type"} and value is not None}
     plain = {name for name, value in rest.items() if _NAME.fullmatch(name) and name not in _OWN and value not in ([], {})}
@@ -100,8 +102,8 @@ def thing(seen: View, said: Said) -> str:
         attributes["properties"] = {"type": "JsonProperty", "json": left}
     places = _list(said, "Locations")
     if places:
-        attributes["location"] = _place(places[0])
-    _store(seen, EntityDocument(str(uri), (str(type_),), attributes))
+        attributes["location"] = place(places[0])
+    write(seen, EntityDocument(str(uri), (str(type_),), attributes))
     row = seen.conn.execute("SELECT id FROM entities WHERE tenant_id = %s AND uri = %s", [seen.tenant_id, uri]).fetchone()
     assert row is not None
     for one in _list(said, "Datastreams"):
@@ -116,16 +118,16 @@ def _list(said: Said, name: str) -> list[dict[str, Any]]:
     return value
 
 
-def _place(said: Said) -> dict[str, Any]:
+def place(said: Said) -> dict[str, Any]:
     """The GeoProperty of a Location. Only GeoJSON is a place here."""
-    encoding = _text(said, "encodingType", required=False) or GEOJSON
+    encoding = text_of(said, "encodingType", required=False) or GEOJSON
     if encoding not in {GEOJSON, "application/vnd.geo+json", "application/vnd.geo+json; charset=utf-8"}:
         raise Unacceptable(msg("A localização vem em GeoJSON (encodingType {wanted})."), wanted=GEOJSON)
-    value = _object(said, "location")
+    value = object_of(said, "location")
     value = value.get("geometry", {}) if value.get("type") == "Feature" else value
     made: dict[str, Any] = {"type": "GeoProperty", "value": value, "observedAt": format_instant(now())}
     for name in ("name", "description"):
-        if text := _text(said, name, required=name == "name"):
+        if text := text_of(said, name, required=name == "name"):
             made[name] = {"type": "Property", "value": text}
     return made
 
@@ -137,15 +139,20 @@ def location(seen: View, said: Said) -> str:
         raise NotOffered(msg("Uma localização é de uma coisa: POST a Things(id)/Locations, ou diga Things."))
     found = existing(seen, SETS["Things"], things[0])
     stored = store.retrieve(seen.conn, seen.tenant_id, found["uri"], lock=True)
-    _store(seen, EntityDocument(stored.uri, stored.types, {**stored.attributes, "location": _place(said)}))
+    write(seen, EntityDocument(stored.uri, stored.types, {**stored.attributes, "location": place(said)}))
     return str(found["id"])
 
 
-def _store(seen: View, doc: EntityDocument) -> None:
+def is_plain(name: str) -> bool:
+    """Whether a property of a Thing is an attribute of its entity by itself."""
+    return bool(_NAME.fullmatch(name)) and name not in _OWN
+
+
+def write(seen: View, doc: EntityDocument, options: WriteOptions = WriteOptions()) -> None:  # noqa: B008 -- frozen
     """Write one entity as every door does: completed, checked against its model. Raises Unacceptable with the store's reason."""
     whole = checking.completed(seen.conn, seen.who, doc)
     checking.checked(seen.conn, seen.who, whole)
-    for _, reason in store.upsert_documents(seen.conn, seen.tenant_id, [whole]).refused:
+    for _, reason in store.upsert_documents(seen.conn, seen.tenant_id, [whole], options).refused:
         raise Unacceptable(reason.replace("{", "{{").replace("}", "}}"))
 
 
@@ -160,7 +167,18 @@ def existing(seen: View, kind: EntitySet, said: Any) -> dict[str, Any]:
 
 def element(seen: View, kind: EntitySet, said: Said) -> str:
     """A sensor, an observed property or a feature of interest, with the datastreams that hang on it."""
-    one, fields = _KEPT[kind.name]
+    one, doc = _KEPT[kind.name][0], described(kind, said)
+    text = "INSERT INTO sensorthings_element (tenant_id, kind, doc) VALUES (%s, %s, %s::jsonb) RETURNING id"
+    row = seen.conn.execute(text, [seen.tenant_id, one, json_of(doc)]).fetchone()
+    assert row is not None
+    for below in _list(said, "Datastreams"):
+        datastream(seen, {**below, one: {"@iot.id": row[0]}})
+    return str(row[0])
+
+
+def described(kind: EntitySet, said: Said) -> dict[str, Any]:
+    """What is kept of a sensor, an observed property or a feature of interest. Raises BadRequest for a member that is missing."""
+    fields = _KEPT[kind.name][1]
     doc: dict[str, Any] = {}
     for name in fields:
         if name in {"metadata", "feature"}:
@@ -168,21 +186,17 @@ def element(seen: View, kind: EntitySet, said: Said) -> str:
                 raise BadRequest(msg("Falta “{name}”."), name=name)
             doc[name] = said[name]
         else:
-            doc[name] = _text(said, name, required=name != "encodingType" or kind.name == "Sensors")
+            doc[name] = text_of(said, name, required=name != "encodingType" or kind.name == "Sensors")
     if kind.name == "FeaturesOfInterest":
-        doc["feature"] = _place({"name": doc["name"], "location": said["feature"], "encodingType": doc["encodingType"]})["value"]
+        doc["feature"] = place({"name": doc["name"], "location": said["feature"], "encodingType": doc["encodingType"]})["value"]
         doc["encodingType"] = doc["encodingType"] or GEOJSON
-    if properties := _object(said, "properties"):
+    if properties := object_of(said, "properties"):
         doc["properties"] = properties
-    text = "INSERT INTO sensorthings_element (tenant_id, kind, doc) VALUES (%s, %s, %s::jsonb) RETURNING id"
-    row = seen.conn.execute(text, [seen.tenant_id, one, _json(doc)]).fetchone()
-    assert row is not None
-    for below in _list(said, "Datastreams"):
-        datastream(seen, {**below, one: {"@iot.id": row[0]}})
-    return str(row[0])
+    return doc
 
 
-def _json(value: object) -> str:
+def json_of(value: object) -> str:
+    """As PostgreSQL keeps it. Raises BadRequest for characters that it does not."""
     try:
         text = msgspec.json.encode(value).decode()
     except (UnicodeEncodeError, ValueError) as reason:
@@ -207,11 +221,11 @@ def datastream(seen: View, said: Said) -> str:
     """A Datastream with its Sensor, ObservedProperty and Observations. Returns its id."""
     owner = _linked(seen, said, "Thing", SETS["Things"])
     sensor, observed = _linked(seen, said, "Sensor", SETS["Sensors"]), _linked(seen, said, "ObservedProperty", SETS["ObservedProperties"])
-    doc = {name: _text(said, name) for name in ("name", "description", "observationType")}
-    unit = _object(said, "unitOfMeasurement")
+    doc = {name: text_of(said, name) for name in ("name", "description", "observationType")}
+    unit = object_of(said, "unitOfMeasurement")
     if "unitOfMeasurement" not in said:
         raise BadRequest(msg("Falta “{name}”."), name="unitOfMeasurement")
-    more: dict[str, Any] = {"unitOfMeasurement": unit, **({"properties": found} if (found := _object(said, "properties")) else {})}
+    more: dict[str, Any] = {"unitOfMeasurement": unit, **({"properties": found} if (found := object_of(said, "properties")) else {})}
     if code := unit_code(unit):
         more["unitCode"] = code
     attribute = _attribute(seen.conn, observed)
@@ -220,7 +234,7 @@ def datastream(seen: View, said: Said) -> str:
     text = (
         """INSERT INTO sensorthings_datastream (tenant_id, entity_id, attr_id, dataset_id, sensor, property, doc) VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb)"""
     )
-    seen.conn.execute(text, [seen.tenant_id, owner["thing"], attr, dataset, sensor["id"], observed["id"], _json({**doc, **more})])
+    seen.conn.execute(text, [seen.tenant_id, owner["thing"], attr, dataset, sensor["id"], observed["id"], json_of({**doc, **more})])
     key = f"{owner['thing']}.{attr}" + (f".{dataset}" if dataset else "")
     if values := _list(said, "Observations"):
         stream = stream_of(seen, {"Datastream": {"@iot.id": key}})

@@ -14,7 +14,7 @@ from malha.context.broker import rendering as broker
 from malha.context.broker.contracts import Asked, UnsupportedMedia
 from malha.kernel.text import msg
 from malha.share.datahub import door as hub
-from malha.share.sensorthings import asking, creating, fetching, rendering
+from malha.share.sensorthings import asking, changing, creating, fetching, rendering
 from malha.share.sensorthings.asking import Path, Step
 from malha.share.sensorthings.contracts import SETS, BadRequest, EntitySet, NoSuchThing, NotOffered, Options, Page
 from malha.share.sensorthings.relations import View, view
@@ -25,7 +25,7 @@ CONFORMANCE = [
     *(f"{_SPEC}datamodel/{name}" for name in ("thing", "location", "historical-location", "datastream", "sensor", "observed-property", "observation", "feature-of-interest")),
     f"{_SPEC}resource-path/resource-path-to-entities",
     *(f"{_SPEC}request-data/{name}" for name in ("order", "expand", "select", "top", "skip", "count", "filter", "built-in-filter-operations", "built-in-query-functions", "pagination", "status-codes")),
-    *(f"{_SPEC}create-update-delete/{name}" for name in ("create-entity", "link-to-existing-entities", "deep-insert", "deep-insert-status-code", "delete-entity")),
+    *(f"{_SPEC}create-update-delete/{name}" for name in ("create-entity", "link-to-existing-entities", "deep-insert", "deep-insert-status-code", "update-entity", "delete-entity")),
     f"{_SPEC}data-array/data-array",
 ]  # fmt: skip
 
@@ -36,7 +36,7 @@ def routes() -> list[BaseRoute]:
         Route(path, door.guarded(handler), methods=[method])
         for path, method, handler in (
             (ROOT, "GET", root), (f"{ROOT}/", "GET", root), (f"{ROOT}/CreateObservations", "POST", create_observations),
-            (f"{ROOT}/{{path:path}}", "GET", get), (f"{ROOT}/{{path:path}}", "POST", post), (f"{ROOT}/{{path:path}}", "DELETE", delete),
+            (f"{ROOT}/{{path:path}}", "GET", get), (f"{ROOT}/{{path:path}}", "POST", post), (f"{ROOT}/{{path:path}}", "DELETE", delete), (f"{ROOT}/{{path:path}}", "PATCH", patch),
         )
     ]  # fmt: skip
 
@@ -186,6 +186,22 @@ async def create_observations(request: Request) -> Response:
         seen = view(conn, who, _base(request, conn, who))
         keys = creating.create_observations(seen, said)
         return broker.plain([rendering.address(seen, SETS["Observations"], key) if key else "error" for key in keys], status=201)
+
+    return await door.write(request, None, work)
+
+
+async def patch(request: Request) -> Response:
+    """PATCH of one thing: those members that are named (§10.3); what it is afterwards."""
+    path = asking.path(request.path_params["path"])
+    if path.is_collection or path.fields or path.ref:
+        raise BadRequest(msg("Muda-se uma coisa de cada vez, pelo seu endereço."))
+    said = await _body(request)
+
+    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
+        seen = view(conn, who, _base(request, conn, who))
+        changing.change(seen, path.last.kind, find(seen, path.steps), said)
+        row = find(view(conn, who, seen.base), path.steps)
+        return broker.plain(rendering.entities(seen, path.last.kind, [row], Options())[0])
 
     return await door.write(request, None, work)
 
