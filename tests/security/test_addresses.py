@@ -21,6 +21,7 @@ from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability, Principal, RoleName
 from malha.foundation.identity import service as people
 from malha.foundation.identity.models import Person
+from malha.project import operating, plane
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -209,6 +210,18 @@ def test_routes_of_the_plane_are_shut_to_nobody_and_to_strangers(stranger):
         pool.close()
     found = [f"{name}: {status}" for name, status in zip(names, answers, strict=True) if status not in SHUT]
     assert found == [], "\n" + "\n".join(found)
+
+
+def test_what_watches_tells_strangers_nothing():
+    async def look():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(plane.application(), client=("203.0.113.9", 1)), base_url="http://localhost") as http:
+            return {path: await http.get(path) for path in sorted(operating.ADDRESSES)}
+
+    try:
+        said = ThreadPoolExecutor(1).submit(asyncio.run, look()).result()
+    finally:
+        pool.close()
+    assert (said["/healthz"].text, said["/metrics"].status_code, set(said["/readyz"].json())) == ("ok\n", 403, {"ready"})
 
 
 def test_the_walk_knows_all_addresses():

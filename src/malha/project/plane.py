@@ -25,7 +25,7 @@ from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
 from malha.ingest.devices import plane as devices
-from malha.project import openapi
+from malha.project import openapi, operating
 from malha.share.datahub import plane as datahub
 from malha.share.sensorthings import plane as sensorthings
 from malha.vocabulary.models import service as models
@@ -64,6 +64,7 @@ def routes() -> list[BaseRoute]:
 async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     """Streams end when the process is asked to (the server waits for them), connections close with it."""
     before = _end_streams_on(signal.SIGTERM, signal.SIGINT)
+    operating.ending.clear()
     sys.setswitchinterval(SWITCH_SECONDS)
     await express.open_lane()
     try:
@@ -86,6 +87,7 @@ def _end_streams_on(*numbers: signal.Signals) -> dict[signal.Signals, Any]:
         handler = before[number] = signal.getsignal(number)
 
         def stop(received: int, frame: Any, then: Any = handler) -> None:
+            operating.ending.set()
             hub.stop_all()
             if callable(then):
                 then(received, frame)
@@ -107,6 +109,7 @@ class TenantPath:
             turns.heard.note(account)
             slug, _, rest = scope["path"].removeprefix("/").partition("/")
             if slug not in PREFIXES and rest.partition("/")[0] in PREFIXES:
+                scope["malha.path"] = f"/{rest}"  # for whoever watches from outside
                 scope = {**scope, "path": f"/{rest}", "root_path": f"/{slug}", "malha.slug": slug}
             if (straight := self.straight(scope)) is not None:
                 await straight(scope, receive, send)
@@ -117,11 +120,11 @@ class TenantPath:
 def belongs_to_plane(path: str) -> bool:
     """Whether the plane answers `path`, with or without a tenant's step before it."""
     first, _, rest = path.removeprefix("/").partition("/")
-    return first in PREFIXES or rest.partition("/")[0] in PREFIXES
+    return path in operating.ADDRESSES or first in PREFIXES or rest.partition("/")[0] in PREFIXES
 
 
 def application() -> ASGIApp:
     """The plane as an ASGI callable."""
     reach.provide_categories(models.types_of_theme)
     app = Starlette(routes=routes(), lifespan=lifespan, exception_handlers={404: broker.not_found, 405: broker.not_allowed})
-    return TenantPath(app, broker.straight(federation.around))
+    return operating.Watched(TenantPath(app, broker.straight(federation.around)))

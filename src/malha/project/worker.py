@@ -40,9 +40,11 @@ def run() -> None:
 
     from malha.foundation.events.dispatcher import Dispatcher
     from malha.foundation.settings import service as settings
-    from malha.project import composition
+    from malha.project import composition, operating
 
     stop = threading.Event()
+    if settings.current().worker_port:
+        operating.serve_worker(settings.current().worker_port)
     threads = [threading.Thread(target=Dispatcher(composition.consumers()).run, args=[stop], name="dispatcher")]
     threads += [threading.Thread(target=work, args=[stop], name=work.__module__) for work in composition.services()]
     waited_for = list(threads)

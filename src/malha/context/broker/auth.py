@@ -117,7 +117,7 @@ def _key(dbname: str, token: str) -> bytes:
 
 def remembered(dbname: str, headers: Iterable[tuple[bytes, bytes]]) -> Claims | None:
     """What the token of a request says, where it was verified a moment ago. Good for sharing out work, not for letting anybody in."""
-    given = {name: value.decode("latin-1") for name, value in headers if name in {b"authorization", b"cookie"}}
+    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name in {b"authorization", b"cookie"}}
     scheme, _, token = given.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         token = next((value for part in given.get("cookie", "").split(";") if (value := part.strip().removeprefix(f"{COOKIE}=")) != part.strip()), "")

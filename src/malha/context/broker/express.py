@@ -24,6 +24,7 @@ from malha.foundation.access import reach
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.foundation.telemetry import service as telemetry
 from malha.kernel.text import msg
 from malha.vocabulary.contexts.contracts import ContextToFetch
 
@@ -56,6 +57,7 @@ class Lane:
 
     async def fetch(self, statement: str, params: Any) -> tuple[Any, ...] | None:
         """The first row of one statement, which is a transaction of its own. Raises Busy, and what the database says."""
+        telemetry.note(statement)
         key = pool.account.get()
         await self.turns.take(key)
         try:

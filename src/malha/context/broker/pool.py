@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import anyio.to_thread
 import psycopg
@@ -28,6 +29,7 @@ _lock = threading.Lock()
 _pools: dict[str, ConnectionPool[psycopg.Connection[Any]]] = {}
 _limiter: RunVar[CapacityLimiter] = RunVar("plane")
 _turns: RunVar[Turns] = RunVar("turns of the plane")
+_all_turns: WeakSet[Turns] = WeakSet()
 #: on whose account the running request is; see `express.account`
 account: ContextVar[Hashable] = ContextVar("account", default="")
 _apart: RunVar[CapacityLimiter] = RunVar("plane apart")
@@ -73,12 +75,18 @@ async def run[T](work: Callable[[], T]) -> T:
         return await _threads(work, _limiter, SIZE)
 
 
+def waiting() -> int:
+    """How many requests wait for a thread, and a connection, in this event loop's process."""
+    return sum(each.waiting for each in _all_turns)
+
+
 def turns() -> Turns:
     """The turns of the threads of this event loop."""
     found = _turns.get(None)
     if found is None:
         found = Turns(SIZE)
         _turns.set(found)
+        _all_turns.add(found)
     return found
 
 

@@ -19,6 +19,8 @@ import httpcore
 from malha.context.federation.contracts import Answer
 from malha.context.federation.matching import Source
 from malha.context.subscriptions.gate import Gate
+from malha.foundation.telemetry import service as telemetry
+from malha.foundation.telemetry import traces
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 
@@ -100,6 +102,15 @@ class Wire:
     async def once(self, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, timeout_seconds: float) -> Answer:
         """One request. Never raises for what the other side does."""
         start = time.monotonic()
+        with traces.span(f"{method} other source", "CLIENT", attributes={"http.request.method": method}) as told:
+            answer = await self._tried(method, address, {**headers, **traces.outgoing()}, body, tenant, timeout_seconds, start)
+            told["http.response.status_code"] = answer.status
+        telemetry.FORWARDED.labels(answer.status).observe(time.monotonic() - start)
+        return answer
+
+    async def _tried(
+        self, method: str, address: str, headers: Mapping[str, str], body: bytes, tenant: str, timeout_seconds: float, start: float
+    ) -> Answer:  # fmt: skip
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._once(method, address, headers, body, tenant, start)

@@ -17,6 +17,7 @@ from psycopg.rows import tuple_row
 
 from malha.context.store import geometry
 from malha.context.store.cells import array_of, array_of_text
+from malha.foundation.telemetry import service as telemetry
 
 IDS_IN_EVENT = 1000
 decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -152,6 +153,7 @@ class Written:
 
 def execute(conn: psycopg.Connection[Any], statement: str, params: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
     """Run one statement with a plain cursor, whatever cursor the connection makes itself."""
+    telemetry.note(statement)
     return psycopg.Cursor(conn, row_factory=tuple_row).execute(statement.encode(), params)
 
 

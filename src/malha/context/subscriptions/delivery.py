@@ -8,7 +8,7 @@ import random
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,8 @@ from malha.context.subscriptions.outcomes import Outcomes
 from malha.context.subscriptions.rows import Rows
 from malha.context.subscriptions.rules import Rule
 from malha.context.subscriptions.slots import Slots
+from malha.foundation.telemetry import service as telemetry
+from malha.foundation.telemetry import traces
 from malha.kernel.text import msg
 from malha.kernel.time import now
 from malha.vocabulary.contexts.service import Context
@@ -212,7 +214,12 @@ class Post:
     async def deliver(self, message: Message, reader: Reader) -> Delivery:
         """Send one message when there is room for it."""
         async with self.slots.room(message.uri):
-            sent: Delivery = await self.send(message, reader.slug)
+            with traces.span("notification", "PRODUCER") as told:
+                if message.uri.startswith("http") and (more := traces.outgoing()):
+                    message = replace(message, headers={**message.headers, **more})
+                sent: Delivery = await self.send(message, reader.slug)
+                told["http.response.status_code"] = sent.status or 0
+        telemetry.NOTIFIED.labels("taken" if sent.ok else "refused").observe(sent.seconds)
         self.slots.heard(message.uri, sent)
         return sent
 

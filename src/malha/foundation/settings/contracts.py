@@ -107,6 +107,10 @@ class Settings:
     tenants_by_write: int = _setting(
         _count, 0, "Municípios que cada ligação com o direito de os criar pode fazer existir à primeira escrita (NGSILD-Tenant; 0: nenhum)"
     )
+    slow_ms: int = _setting(_count, 1000, "Milissegundos a partir dos quais um pedido vai para o registo dos lentos, sem valores (0: nenhum)")
+    metrics_token: str = _setting(str, "", "Token de quem recolhe /metrics de outra máquina (vazio: só da própria)", secret=True)
+    worker_port: int = _setting(_count, 0, "Porta em que o trabalhador diz como está, só na própria máquina (0: em nenhuma)")
+    otel_endpoint: str = _setting(str, "", "Endereço OTLP/HTTP para onde vão os rastos OpenTelemetry; pede o extra “otel” (vazio: não se fazem)")
     passkey_domain: str = _setting(str, "", "Domínio das chaves de acesso (vazio: o anfitrião do endereço público)")
     secret_key: str = _setting(str, "", "Segredo das sessões (vazio: gerado na pasta de dados)", secret=True)
     secret_keys_before: tuple[str, ...] = _setting(

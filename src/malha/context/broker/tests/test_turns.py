@@ -1,10 +1,14 @@
 import asyncio
 
 import pytest
+from django.conf import settings
 
-from malha.context.broker import turns
+from malha.context.broker import auth, express, turns
 from malha.context.broker.contracts import Busy, TooManyRequests
 from malha.context.broker.turns import Heard, Turns
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.tokens import service as tokens
 
 
 class Town:
@@ -134,3 +138,24 @@ def test_a_wait_without_end_is_none(monkeypatch):
         assert (one.free, one.waiting, dict(one.queues)) == (1, 0, {})
 
     asyncio.run(walk())
+
+
+def test_a_request_is_on_the_account_of_the_tenants_of_its_token(new_tenant):
+    tenant = new_tenant()
+    auth.forget()
+    with database.connect(autocommit=True) as conn:
+        token = tokens.issue(conn, settings.SECRET_KEY, subject="client:test", tenants=[tenant.id], capabilities=[Capability.DATA_READ])
+
+    async def work():
+        await express.open_lane()
+        try:
+            scope = {"headers": [(b"authorization", f"Bearer {token}".encode())], "client": ("203.0.113.9", 1)}
+            cookie = {"headers": [(b"cookie", f"other=1; {auth.COOKIE}={token}".encode())], "client": ("203.0.113.9", 1)}
+            before = express.account(scope)
+            with database.connect(autocommit=True) as conn:
+                auth.principal(conn, {"authorization": f"Bearer {token}"}, {})
+            return before, express.account(scope), express.account(cookie), express.account({"headers": [], "client": None})
+        finally:
+            await express.close_lane()
+
+    assert asyncio.run(work()) == ("203.0.113.9", (tenant.id,), (tenant.id,), "")
