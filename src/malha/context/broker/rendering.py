@@ -76,8 +76,26 @@ _OPTIONS = frozenset({"sysAttrs", "count", "noOverwrite", "update", "replace", "
 JOIN_LEVELS = 10
 
 
+_wanted: dict[tuple[object, ...], Wanted] = {}
+_WANTED = 2_000
+
+
 def wanted(request: Request, context: Context, body: Mapping[str, Any] | None = None) -> Wanted:
     """What `request` asks for by Accept, `options`, `format`, `attrs`, `pick`, `omit`, `datasetId`, `lang`, `join`; `body` is a Query that says the same."""
+    if body:
+        return _read(request, context, body)
+    headers = request.headers
+    key = (request.scope.get("query_string"), headers.get("accept"), *headers.getlist("prefer"), request.scope.get("malha.media"), id(context))
+    known = _wanted.get(key)
+    if known is None or known.context is not context:
+        known = _read(request, context, None)
+        if len(_wanted) >= _WANTED:
+            _wanted.clear()
+        _wanted[key] = known
+    return known
+
+
+def _read(request: Request, context: Context, body: Mapping[str, Any] | None) -> Wanted:
     params = {**dict(request.query_params), **(body or {})}
     options = [o for o in params.get("options", "").split(",") if o]
     media = negotiated(request)

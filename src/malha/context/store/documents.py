@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import psycopg
 
 from malha.context.store import announce, geometry, names, state, undo
@@ -22,6 +24,7 @@ ENDED = {
     "VocabProperty": ObservationKind.VOCABULARY, "JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationKind.LIST,
     "ListRelationship": ObservationKind.OBJECT_LIST,
 }  # fmt: skip
+_encode = msgspec.json.Encoder().encode
 #: what the store itself says about an instance
 STAMPS = frozenset({"createdAt", "modifiedAt"})
 
@@ -58,6 +61,7 @@ class Round:
     def __init__(self, conn: psycopg.Connection[Any], tenant_id: int, options: WriteOptions) -> None:
         self.conn, self.tenant_id, self.options = conn, tenant_id, options
         self.moment = now()
+        self.now = format_instant(self.moment)
         self.refused: list[tuple[str, str]] = []
         #: rows of history; the entity is named by URI until it has an id
         self.rows: list[tuple[str, Observation]] = []
@@ -125,7 +129,7 @@ class Round:
     def change(self, doc: EntityDocument, current: Current | None) -> Change | None:
         """What the entity becomes, None where nothing of it changes; rows of history are gathered."""
         before = state.whole(current.extra[0], current.extra[1]) if current else {}
-        self.stamp = format_instant(self.moment) if current else ""
+        self.stamp = self.now if current else ""
         after: dict[str, Any] = {}
         gone: list[str] = []
         for name, attribute in doc.attributes.items():
@@ -210,6 +214,11 @@ class Round:
 
     def _attribute(self, doc: EntityDocument, name: str, attribute: object, before: object) -> Any:
         """What the attribute becomes: None when nothing of it changes, [] when its last instance goes. Each change makes a row of history."""
+        if before is None and isinstance(attribute, dict):  # new, and one: most of what comes
+            if _value(attribute) is None:
+                return None
+            self.rows.append((doc.uri, self._row(doc, name, attribute)))
+            return self._stamped(attribute, None)
         old = {str(i.get("datasetId", "")): i for i in instances(before)}
         merged = dict(old) if self.options.mode is WriteMode.UPDATE else {}
         changed = False
@@ -261,7 +270,7 @@ class Round:
         )
         return Observation(
             self.types[doc.types[0]], 0, self.attributes[name] if name in self.attributes else self._attribute_id(name),
-            _instant(instance.get("observedAt")) or format_instant(self.moment), kind, num, txt,
+            _instant(instance.get("observedAt")) or self.now, kind, num, txt,
             unit_id=self.units.get(str(instance.get("unitCode", ""))), dataset_id=self.datasets.get(str(instance.get("datasetId", "")), 0), op=operation,
             untimed=instance.get("observedAt") is None,
         )  # fmt: skip
@@ -298,7 +307,7 @@ class Round:
 
     def period(self, instants: Sequence[str]) -> tuple[datetime, datetime]:
         """From when to when these instants (ISO 8601) are; the moment of writing where there are none."""
-        moments = [datetime.fromisoformat(instant) for instant in instants] or [self.moment]
+        moments = [datetime.fromisoformat(instant) for instant in set(instants)] or [self.moment]
         return min(moments), max(moments)
 
 
@@ -341,14 +350,18 @@ def check_instance(name: str, instance: dict[str, Any]) -> None:
             _instant(instance["observedAt"])
         except (ValueError, TypeError) as reason:
             raise UnusableEntity(msg("O observedAt de “{name}” não é uma data e hora: {value}."), name=name, value=str(instance["observedAt"])[:40]) from reason
-    if "\\u0000" in canonical(instance):
+    if b"\\u0000" in _encode(instance):
         raise UnusableEntity(msg("O texto de “{name}” tem caracteres que não existem em Unicode."), name=name)
 
 
 def _instant(value: object) -> str | None:
-    if value is None:
-        return None
-    moment = datetime.fromisoformat(str(value))
+    return None if value is None else _as_kept(str(value))
+
+
+@lru_cache(maxsize=10_000)
+def _as_kept(text: str) -> str:
+    """An instant as history keeps it; the readings of a batch share few. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
     return format_instant(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 

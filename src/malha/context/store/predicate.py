@@ -75,7 +75,7 @@ def _by_member(term: Term, member: str, params: list[object], look: Look) -> str
     a page is read along the index until it is full, not sorted out of everything.
     """
     name, place = term.path.names[0], f"{look.alias}.doc #> %s::text[]"
-    params += [name, [name, "value"]]
+    params.append([name, "value"])
     parts: list[str] = []
     for value in term.values:
         low, high = (value.low, value.high) if isinstance(value, Range) else (value, value)
@@ -85,10 +85,10 @@ def _by_member(term: Term, member: str, params: list[object], look: Look) -> str
         else:
             parts.append(f"{place} {'=' if term.operator == '!=' else _SQL_OPERATORS[term.operator]} %s::jsonb")
             params += [[name, "value"], json.dumps(low, ensure_ascii=False)]
-    params.append(_term(term, look))
+    params += [name, _term(term, look)]
     either = f"{'NOT ' if term.operator == '!=' else ''}({' OR '.join(parts)})"
     return (
-        f"CASE WHEN NOT {look.alias}.doc ? %s THEN false WHEN jsonb_typeof({place}) = '{member}' THEN {either} "
+        f"CASE WHEN jsonb_typeof({place}) = '{member}' THEN {either} WHEN NOT {look.alias}.doc ? %s THEN false "
         f"ELSE coalesce({look.alias}.doc @@ %s::jsonpath, false) END"
     )
 
