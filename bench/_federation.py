@@ -30,7 +30,7 @@ def federation(bench: Bench) -> tuple[dict[str, Any], bool]:
     """
     from malha.project.nodes import nodes
 
-    rounds = 40 if bench.quick else 200
+    rounds = 20 if bench.quick else 200
     names = ["centro", *(f"no{n:02}" for n in range(NODES)), "lento"]
     with tempfile.TemporaryDirectory(prefix="malha-nodes-") as folder, nodes(Path(folder), names, delays={"lento": SLOW_SECONDS}) as made:
         centre, slow, equal = made[0], made[-1], made[1:-1]
