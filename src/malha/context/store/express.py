@@ -64,8 +64,8 @@ def edit(conn: psycopg.Connection[Any], tenant_id: int, row: Row, doc: EntityDoc
         return None
     keys = [*change.gone, *(name for name in doc.attributes if name not in change.gone)]
     return {
-        "tenant": tenant_id, "id": row[0], "keys": keys, "expected": canonical({name: before[name] for name in keys if name in before}),
-        "doc": change.doc, "gone": list(change.gone), "named": change.named, "name_key": change.name_key, **_history(round_, doc),
+        "tenant": tenant_id, "id": row[0], "keys": array_of_text(keys), "expected": canonical({name: before[name] for name in keys if name in before}),
+        "doc": change.doc, "gone": array_of_text(list(change.gone)), "named": change.named, "name_key": change.name_key, **_history(round_, doc),
     }  # fmt: skip
 
 
