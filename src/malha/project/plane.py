@@ -36,7 +36,7 @@ PREFIXES = frozenset(
 )
 
 #: how long a thread that works keeps the event loop waiting, which has all requests in hand: Python's own 5 ms would be one wait after another
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.0005
 
 
 async def health(_request: Request) -> PlainTextResponse:

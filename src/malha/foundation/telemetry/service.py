@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 
@@ -58,7 +59,32 @@ def note(statement: str) -> None:
         kept.append(statement)
 
 
+class Sparing:
+    """Lets a few lines through in each span of time, and says how many it held back: a flood fills no disk."""
+
+    def __init__(self, lines: int = 20, seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.lines, self.seconds, self.clock = lines, seconds, clock
+        self.began, self.count = clock(), 0
+
+    def passes(self) -> int | None:
+        """How many were held back before this line, None where this one is held back too."""
+        moment = self.clock()
+        held = 0
+        if moment - self.began >= self.seconds:
+            held, self.began, self.count = max(0, self.count - self.lines), moment, 0
+        self.count += 1
+        return held if self.count <= self.lines else None
+
+
+_sparing = Sparing()
+
+
 def log_slow(milliseconds: float, method: str, area: str, parameters: Iterable[str], status: int) -> None:
     """Write down a slow request: no value of it, no id, no token."""
+    held = _sparing.passes()
+    if held is None:
+        return
+    if held:
+        slow.warning("%s slow requests more were not written down", held)
     texts = [" ".join(text.split())[:STATEMENT_LENGTH] for text in statements.get() or ()]
     slow.warning("%.0f ms %s %s parameters=%s status=%s statements=%s", milliseconds, method, area, ",".join(sorted(parameters)) or "-", status, texts)
