@@ -26,7 +26,8 @@ import psutil
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 TOWN = "vila-de-malha"
-SENSORS, PER_SECOND, LISTENERS = 300, 50, 5
+SENSORS, PER_SECOND, BROWSERS = 300, 50, 5
+FIRST = 1_000_000.5  # a value that nothing else says
 READY_SECONDS = 300
 SETTLE_SECONDS = 20  # a town that was made this minute still has its events to work off
 
@@ -113,17 +114,49 @@ def home(port: int, cookie: str, loads: int) -> tuple[list[float], list[float], 
     return slowest[1:], complete[1:], painted[1:]
 
 
-def post_to_map(port: int, cookie: str, secret: str, seconds: int) -> list[float]:
-    """Milliseconds from sending a reading until each of five boards has fetched the layer that holds it.
+#: in the page: when each value was first in the source that its map draws from, in milliseconds of the machine's clock
+WATCH = """() => {
+  const map = document.querySelector('malha-map');
+  window.arrived = {};
+  window.setInterval(() => { for (const one of map.held.get('ar').features.values()) window.arrived[one.properties.pm10] ??= Date.now(); }, 20);
+}"""
 
-    The boards are HTTP clients that do what the map does: hear of the change on the event stream, then ask for what changed.
+
+def post_to_map(port: int, cookie: str, secret: str, seconds: int) -> list[float]:
+    """Milliseconds from sending a reading until each of five browsers that have *Hoje* open holds it in the source of its map.
+
+    A new value of a sensor may come before the one before it was fetched; what no map ever held is missing from the list.
     """
+    from playwright.sync_api import sync_playwright
+
     base = f"http://localhost:{port}/{TOWN}"
     client, password = secret.split()
-    form = {"grant_type": "client_credentials", "client_id": client, "client_secret": password}
-    token = httpx.post(f"{base}/identity/o/api/token", data=form, timeout=20).json()["access_token"]
-    sent: dict[float, float] = {}
-    delays: list[float] = []
+    token = _token(base, client, password)
+    with sync_playwright() as playwright:
+        pages = []
+        for _ in range(BROWSERS):  # each a process of its own, as on five desks
+            browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=FLAGS)
+            context = browser.new_context(viewport={"width": 1366, "height": 900}, bypass_csp=True)
+            context.add_cookies([{"name": "malha_session", "value": cookie, "url": base}])
+            page = context.new_page()
+            page.goto(f"{base}/")
+            page.wait_for_function("document.querySelector('malha-map')?.dataset.state === 'drawn'", timeout=60_000)
+            page.evaluate(WATCH)
+            pages.append(page)
+        sent = _send(base, token, seconds)
+        pages[0].wait_for_timeout(2000)
+        arrived = [{float(value): at for value, at in page.evaluate("window.arrived").items() if value not in {"null", "undefined"}} for page in pages]
+        for page in pages:
+            page.context.browser.close()
+    return [at - sent[value] for page in arrived for value, at in page.items() if value in sent]
+
+
+def post_to_client(port: int, cookie: str, secret: str, seconds: int) -> list[float]:
+    """The same without browsers: five programs that hear of the change on the event stream and ask for what changed, as the map does."""
+    base = f"http://localhost:{port}/{TOWN}"
+    client, password = secret.split()
+    token = _token(base, client, password)
+    arrived: list[tuple[float, float]] = []
     stop = threading.Event()
 
     def board() -> None:
@@ -139,35 +172,41 @@ def post_to_map(port: int, cookie: str, secret: str, seconds: int) -> list[float
                     if not line.startswith("data:") or "AirQualityObserved" not in line:
                         continue
                     found = web.get(f"{base}/mapa/camadas.geojson", params={"camadas": "ar", "desde": since}).json()
-                    since, arrived = found["at"], time.monotonic()
+                    since, now = found["at"], time.time() * 1000
                     for value in {feature["properties"].get("pm10") for feature in found["layers"]["ar"]} - seen:
                         seen.add(value)
-                        if value in sent:
-                            delays.append((arrived - sent[value]) * 1000)
+                        arrived.append((value, now))
 
-    boards = [threading.Thread(target=board, daemon=True) for _ in range(LISTENERS)]
+    boards = [threading.Thread(target=board, daemon=True) for _ in range(BROWSERS)]
     for one in boards:
         one.start()
     time.sleep(2)
+    sent = _send(base, token, seconds, first=FIRST * 2)
+    time.sleep(2)
+    stop.set()
+    return [at - sent[value] for value, at in arrived if value in sent]
+
+
+def _token(base: str, client: str, password: str) -> str:
+    form = {"grant_type": "client_credentials", "client_id": client, "client_secret": password}
+    return str(httpx.post(f"{base}/identity/o/api/token", data=form, timeout=20).json()["access_token"])
+
+
+def _send(base: str, token: str, seconds: int, first: float = FIRST) -> dict[float, float]:
+    """`PER_SECOND` readings a second over `SENSORS` sensors, a batch each second: each value and when it left, in milliseconds."""
+    sent: dict[float, float] = {}
     with httpx.Client(headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, timeout=30) as web:
         for tick in range(seconds):
             began, entities = time.monotonic(), []
-            for number in range(PER_SECOND):
-                sensor, value = (tick * PER_SECOND + number) % SENSORS, tick * PER_SECOND + number + 0.5
-                entities.append(
-                    {
-                        "id": f"urn:bench:AirQualityObserved:{sensor}",
-                        "type": "AirQualityObserved",
-                        "pm10": {"type": "Property", "value": value, "unitCode": "GQ", "observedAt": datetime.now(UTC).isoformat().replace("+00:00", "Z")},
-                        "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.9 + sensor / 10000, 39.4]}},
-                    }
-                )
-                sent[value] = time.monotonic()
+            for number in range(tick * PER_SECOND, (tick + 1) * PER_SECOND):
+                reading = {"type": "Property", "value": first + number, "unitCode": "GQ", "observedAt": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+                place = {"type": "Point", "coordinates": [-8.9 + number % SENSORS / 10000, 39.4]}
+                uri = f"urn:bench:AirQualityObserved:{number % SENSORS}"
+                entities.append({"id": uri, "type": "AirQualityObserved", "pm10": reading, "location": {"type": "GeoProperty", "value": place}})
+                sent[first + number] = time.time() * 1000
             web.post(f"{base}/ngsi-ld/v1/entityOperations/upsert", content=json.dumps(entities)).raise_for_status()
             time.sleep(max(0.0, 1 - (time.monotonic() - began)))
-    time.sleep(2)
-    stop.set()
-    return delays
+    return sent
 
 
 def memory_mb(process: subprocess.Popen[bytes]) -> float:
@@ -194,6 +233,7 @@ def main() -> None:
         cookie, secret = enter(folder)
         time.sleep(SETTLE_SECONDS)
         slowest, complete, painted = home(8872, cookie, asked.loads)
+        heard = post_to_client(8872, cookie, secret, asked.seconds)
         delays = post_to_map(8872, cookie, secret, asked.seconds)
         time.sleep(asked.idle)
         memory = memory_mb(process)
@@ -207,9 +247,11 @@ def main() -> None:
                 "home_complete_ms": statistics.median(complete),
                 "home_painted_ms": statistics.median(painted),
                 "post_to_map_p95_ms": p95(delays) if delays else None,
+                "post_to_client_p95_ms": p95(heard) if heard else None,
+                "readings_heard": len(heard),
                 "readings_seen": len(delays),
                 "idle_memory_mb": memory,
-                "expected": asked.seconds * PER_SECOND * LISTENERS,
+                "expected": asked.seconds * PER_SECOND * BROWSERS,
             }
         )
     )
