@@ -20,6 +20,7 @@ import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -192,19 +193,34 @@ def _token(base: str, client: str, password: str) -> str:
     return str(httpx.post(f"{base}/identity/o/api/token", data=form, timeout=20).json()["access_token"])
 
 
+def _readings(numbers: range, first: float) -> list[dict[str, Any]]:
+    """Each of `numbers` as a reading of its sensor, which says `first + number`."""
+    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return [
+        {
+            "id": f"urn:bench:AirQualityObserved:{number % SENSORS}",
+            "type": "AirQualityObserved",
+            "pm10": {"type": "Property", "value": first + number, "unitCode": "GQ", "observedAt": at},
+            "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.9 + number % SENSORS / 10000, 39.4]}},
+        }
+        for number in numbers
+    ]
+
+
 def _send(base: str, token: str, seconds: int, first: float = FIRST) -> dict[float, float]:
-    """`PER_SECOND` readings a second over `SENSORS` sensors, a batch each second: each value and when it left, in milliseconds."""
+    """`PER_SECOND` readings a second of `SENSORS` sensors that are known already, a batch each second: each value and when it left, in milliseconds."""
     sent: dict[float, float] = {}
     with httpx.Client(headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, timeout=30) as web:
+
+        def upsert(numbers: range, start: float) -> None:
+            web.post(f"{base}/ngsi-ld/v1/entityOperations/upsert", content=json.dumps(_readings(numbers, start))).raise_for_status()
+
+        upsert(range(SENSORS), first + FIRST / 2)
+        time.sleep(3)
         for tick in range(seconds):
-            began, entities = time.monotonic(), []
-            for number in range(tick * PER_SECOND, (tick + 1) * PER_SECOND):
-                reading = {"type": "Property", "value": first + number, "unitCode": "GQ", "observedAt": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
-                place = {"type": "Point", "coordinates": [-8.9 + number % SENSORS / 10000, 39.4]}
-                uri = f"urn:bench:AirQualityObserved:{number % SENSORS}"
-                entities.append({"id": uri, "type": "AirQualityObserved", "pm10": reading, "location": {"type": "GeoProperty", "value": place}})
-                sent[first + number] = time.time() * 1000
-            web.post(f"{base}/ngsi-ld/v1/entityOperations/upsert", content=json.dumps(entities)).raise_for_status()
+            began, numbers = time.monotonic(), range(tick * PER_SECOND, (tick + 1) * PER_SECOND)
+            sent |= dict.fromkeys((first + number for number in numbers), time.time() * 1000)
+            upsert(numbers, first)
             time.sleep(max(0.0, 1 - (time.monotonic() - began)))
     return sent
 

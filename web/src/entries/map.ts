@@ -7,7 +7,7 @@ import "../../styles/insight.css";
 import { announce } from "../announce.ts";
 import { AreaDrawing } from "../insight/draw.ts";
 import { inline } from "../insight/inline.ts";
-import { drawn, type Feature, passes } from "../insight/layers.ts";
+import { alike, drawn, type Feature, passes } from "../insight/layers.ts";
 import { quantity } from "../insight/numbers.ts";
 import { PlacePicking } from "../insight/pick.ts";
 import type { LayerSpec, MapSpec, Together } from "../insight/spec.ts";
@@ -243,10 +243,12 @@ class MalhaMap extends HTMLElement {
   }
 
   private take(one: Held, features: Feature[], found: { at: string; whole: boolean }): void {
+    const changed = found.whole || features.some((feature) => !alike(one.spec, one.features.get(String(feature.id)), feature));
     if (found.whole) one.features.clear();
     for (const feature of features) one.features.set(String(feature.id), feature);
     one.at = found.at;
-    if (found.whole || features.length) this.paint(one);
+    if (changed) this.paint(one); // another value of the same colour at the same place needs no drawing
+    else this.tableSoon();
   }
 
   // The whole layer first; then only what changed since, merged by id, so that nothing jumps.
@@ -285,6 +287,10 @@ class MalhaMap extends HTMLElement {
 
   private paint(one: Held): void {
     this.map!.getSource<GeoJSONSource>(one.spec.id)?.setData(this.collection(one));
+    this.tableSoon();
+  }
+
+  private tableSoon(): void {
     window.clearTimeout(this.tableTimer);
     this.tableTimer = window.setTimeout(() => this.table(), 300);
   }
@@ -315,7 +321,7 @@ class MalhaMap extends HTMLElement {
       return;
     }
     const one = this.held.get(found.source);
-    if (one) this.open(one.spec, found.properties, where);
+    if (one) this.open(one.spec, one.features.get(String(found.id))?.properties ?? found.properties, where); // drawn may be older than known
   }
 
   private open(layer: LayerSpec, properties: Record<string, unknown>, where: [number, number]): void {

@@ -92,3 +92,21 @@ export function passes(layer: LayerSpec, off: Set<number>, properties: Record<st
   const mine = layer.legend.findIndex((item) => belongs(item, layer, properties));
   return mine < 0 || !off.has(mine);
 }
+
+// What is drawn of a value: its colour, its size and whether the legend lets it through.
+function classOf(layer: LayerSpec, properties: Record<string, unknown>): string {
+  const { property, stops, categories } = layer.colour;
+  const value = properties[property];
+  const mine = layer.legend.findIndex((item) => belongs(item, layer, properties));
+  if (categories || !stops) return `${mine} ${String(value)}`;
+  return `${mine} ${typeof value === "number" ? stops.filter((stop) => value >= stop[0]).length : "none"}`;
+}
+
+// Whether a feature looks as it did before.
+export function alike(layer: LayerSpec, before: Feature | undefined, after: Feature): boolean {
+  return (
+    before !== undefined &&
+    classOf(layer, before.properties) === classOf(layer, after.properties) &&
+    JSON.stringify(before.geometry) === JSON.stringify(after.geometry)
+  );
+}
