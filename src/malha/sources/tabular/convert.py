@@ -19,7 +19,10 @@ from typing import Any
 from xml.etree.ElementTree import iterparse
 from zipfile import ZipFile, is_zipfile
 
+import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 MEMORY_BYTES = 4 * 2**30  # address space, not what it really uses
@@ -156,7 +159,36 @@ def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
     geometry_name = next((name for name, kind, *_ in fields if kind.startswith("GEOMETRY")), "")
     picks = [_pick(name, kind) for name, kind, *_ in fields if name != "OGC_FID"]
     engine.execute(f"COPY (SELECT {', '.join(picks)} FROM {source}) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
+    if geometry_name and path.suffix in {".geojson", ".json"}:
+        _tell_lost(path, out, geometry_name)
     return {"sheets": list(found), "crs": crs, "geometry": geometry_name, "rows": pq.ParquetFile(out).metadata.num_rows}
+
+
+NULL = msgspec.Raw(b"null")
+
+
+class _Feature(msgspec.Struct):
+    geometry: msgspec.Raw = NULL
+
+
+class _Collection(msgspec.Struct):
+    features: list[_Feature]
+
+
+def _tell_lost(path: Path, out: Path, name: str) -> None:
+    """GDAL gives a geometry that it cannot read as none at all: put something unreadable in its place, so that the row waits and says so."""
+    try:
+        features = msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=_Collection).features
+    except msgspec.MsgspecError:
+        return  # not one collection: GDAL's word stands
+    said = np.array([bytes(feature.geometry) != b"null" for feature in features], bool)
+    table = pq.read_table(out)
+    if table.num_rows != len(said):
+        return
+    lost = said & np.asarray(pc.is_null(table.column(name)).to_numpy(zero_copy_only=False), bool)
+    if lost.any():
+        marked = pc.if_else(pa.array(lost), pa.scalar(b"?", pa.binary()), table.column(name).cast(pa.binary()))
+        pq.write_table(table.set_column(table.column_names.index(name), name, marked), out, compression="zstd", row_group_size=GROUP_ROWS)
 
 
 def _pick(name: str, kind: str) -> str:

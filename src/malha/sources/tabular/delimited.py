@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
 from malha.sources.base.contracts import Refused
 from malha.sources.tabular import cells, rules
 from malha.sources.tabular.contracts import Position, Reading, TextBatch, UnusableFile
@@ -21,6 +21,8 @@ BLOCK_BYTES = 4 * 2**20
 #: a quote that stays open for this long was never meant to be closed
 OPEN_QUOTE_BYTES = 64 * 2**20
 DAMAGE = "�"
+#: accented letters of UTF-8 read as Windows-1252: no word of ours has these pairs
+MOJIBAKE = r"Ã[£¡¢§©ª\x{ad}³´µº‡ƒ‰]|Â[ºª]"
 
 
 def blocks(path: Path, reading: Reading, offset: int = 0) -> Iterator[tuple[bytes, int]]:
@@ -67,8 +69,9 @@ def batches(path: Path, reading: Reading, start: Position, batch_rows: int) -> I
         else:
             text = _as_utf8(block, reading.encoding)
         first = False
-        table, refused, total = _parse(text, reading, row)
-        numbers = _numbers(row, total, {item.row_number for item in refused})
+        table, refused, skipped = _parse(text, reading, row)
+        total = table.num_rows + len(skipped)
+        numbers = _numbers(row, total, skipped)
         yield from _cut(table, numbers, refused, reading, Position(offset, row + total), batch_rows)
         row += total
 
@@ -83,14 +86,18 @@ def _as_utf8(block: bytes, encoding: str) -> bytes:
     return block.decode(encoding, errors="replace").encode()
 
 
-def _parse(text: bytes, reading: Reading, row: int) -> tuple[pa.Table, list[Refused], int]:
-    """The rows of a block as a table of text, the rows whose number of cells is wrong, and how many rows there were."""
+def _parse(text: bytes, reading: Reading, row: int) -> tuple[pa.Table, list[Refused], set[int]]:
+    """The rows of a block as a table of text, the rows whose number of cells is wrong, and the numbers of those that are not in the table.
+
+    Titles and comments above the header seldom have its number of cells: they are not in the table, and not refused either.
+    """
     names = [f"c{position}" for position in range(len(reading.columns))]
     odd: list[Refused] = []
     mended: list[tuple[int, list[str]]] = []
 
     def handle(invalid: pacsv.InvalidRow) -> str:
         number = row + (invalid.number or 1) - 1
+        skipped.add(number)
         if not invalid.text.strip("\r\n \x00"):
             return "skip"
         found = next(csv.reader(io.StringIO(invalid.text), delimiter=reading.delimiter), [])
@@ -98,10 +105,9 @@ def _parse(text: bytes, reading: Reading, row: int) -> tuple[pa.Table, list[Refu
             mended.append((number, found[: len(names)]))
         elif number > reading.header_row:
             odd.append(_odd_row(number, found, len(names)))
-        counted.append(number)
         return "skip"
 
-    counted: list[int] = []
+    skipped: set[int] = set()
     table = pacsv.read_csv(
         pa.BufferReader(text),
         read_options=pacsv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text) + 1, 1024)),
@@ -111,15 +117,14 @@ def _parse(text: bytes, reading: Reading, row: int) -> tuple[pa.Table, list[Refu
         ),
         convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False),
     )  # fmt: skip
-    total = table.num_rows + len(counted)
     for number, found in mended:
         odd.append(Refused(number, "", "", cells=dict(zip(names, found, strict=True))))
-    return table, odd, total
+    return table, odd, skipped
 
 
 def _odd_row(number: int, found: list[str], width: int) -> Refused:
     return Refused(
-        number, "columns", msg("a linha tem {found} colunas e o cabeçalho tem {width}").format(found=len(found), width=width),
+        number, "columns", sentence(msg("a linha tem {found} colunas e o cabeçalho tem {width}"), found=len(found), width=width),
         mend=msg("Veja se falta uma aspa, ou se o ficheiro está cortado."), cells={str(position): cell for position, cell in enumerate(found)},
     )  # fmt: skip
 
@@ -141,7 +146,7 @@ def _cut(table: pa.Table, numbers: np.ndarray[Any, Any], odd: list[Refused], rea
     body = numbers > reading.header_row
     columns = [cells.clean(column.combine_chunks()) for column in table.columns]
     out = rules.left_out(columns)
-    damaged = _damaged(columns)
+    damaged = _damaged(columns, mixed=not reading.encoding.startswith("utf"))
     refused += [
         Refused(int(numbers[i]), "encoding", msg("há letras que não se conseguem ler"), mend=msg("Guarde o ficheiro em UTF-8 e volte a carregá-lo."),
                 cells={name: column[int(i)].as_py() for name, column in zip(reading.columns, columns, strict=True)})
@@ -160,12 +165,15 @@ def _cut(table: pa.Table, numbers: np.ndarray[Any, Any], odd: list[Refused], rea
         yield TextBatch(named, numbers[begin : begin + batch_rows], after if last else Position(-1, 0), refused if last else [], left if last else 0)
 
 
-def _damaged(columns: list[Any]) -> np.ndarray[Any, Any]:
+def _damaged(columns: list[Any], *, mixed: bool) -> np.ndarray[Any, Any]:
+    """Rows with letters that are lost; where the encoding is not UTF-8, those too that were written in it (`mixed`)."""
     import pyarrow.compute as pc  # noqa: PLC0415 -- keeps the top of this module for reading
 
     found = np.zeros(len(columns[0]) if columns else 0, bool)
     for column in columns:
         hit = pc.match_substring(column, DAMAGE)
+        if mixed and pc.any(pc.or_(pc.match_substring(column, "Ã"), pc.match_substring(column, "Â"))).as_py():
+            hit = pc.or_(hit, pc.match_substring_regex(column, MOJIBAKE))
         if pc.any(hit).as_py():
             found |= np.asarray(pc.fill_null(hit, False).to_numpy(zero_copy_only=False), bool)
     return found

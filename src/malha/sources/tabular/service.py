@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
 from malha.sources.tabular import archives, cells, delimited, rules
 from malha.sources.tabular.contracts import CellType, ColumnShape, FileKind, Position, Reading, TableShape, TextBatch, UnusableFile
 
@@ -30,6 +30,10 @@ CONVERT_SECONDS = 900
 HEAD_BYTES = 2**20
 #: sheets that are looked at for a table before somebody is asked
 MOST_SHEETS = 8
+#: lines of comment at the top; a table of hashtags is none
+MOST_COMMENTS = 30
+#: how the workbooks that we write begin: what they are, then the rows
+OWN_SHEETS = ("Sobre", "Dados")
 #: a list of objects: rows as programs write them
 _ROWS = re.compile(rb"\[\s*(\{|\])")
 SUFFIXES = {
@@ -51,6 +55,8 @@ def inspect(path: Path, name: str, work: Path, *, sheet: str = "", header_row: i
     if kind is FileKind.DELIMITED:
         return _inspect_delimited(path, header_row)
     shape = _inspect_converted(path, kind, work, sheet, header_row)
+    if kind is FileKind.WORKBOOK and not sheet and shape.sheets[:2] == OWN_SHEETS:  # an export of ours, come back
+        return _inspect_converted(path, kind, work, OWN_SHEETS[1], header_row)
     if kind is FileKind.WORKBOOK and not sheet and len(shape.columns) < 2:  # a cover: the table is on a later sheet
         others = (_inspect_converted(path, kind, work, name, header_row) for name in shape.sheets[1:MOST_SHEETS])
         shape = next((other for other in others if len(other.columns) > 1 and other.rows), shape)
@@ -135,12 +141,13 @@ def _inspect_delimited(path: Path, header_row: int | None) -> TableShape:
     encoding = rules.encoding_of(head, whole=size <= HEAD_BYTES)
     text = head.decode(encoding, errors="replace")
     whole_lines = text if size <= HEAD_BYTES else text[: text.rfind("\n") + 1]
-    delimiter = rules.delimiter_of(whole_lines[:200_000])
+    said = _comments(whole_lines)
+    delimiter = rules.delimiter_of("".join(whole_lines.splitlines(keepends=True)[said:])[:200_000] if said else whole_lines[:200_000])
     quote = '"' if whole_lines.count('"') % 2 == 0 or size > HEAD_BYTES else ""
     rows = delimited.head_rows(path, encoding, delimiter, quote)
     if not rows or (max(len(row) for row in rows) == 1 and len(rows) > 1 and "�" in whole_lines[:1000]):
         raise UnusableFile(msg("Não se encontra nenhuma tabela neste ficheiro."))
-    header = rules.header_row_of([[cell.strip() or None for cell in row] for row in rows]) if header_row is None else header_row
+    header = said + rules.header_row_of([[cell.strip() or None for cell in row] for row in rows[said:]]) if header_row is None else header_row
     width = len(rows[header - 1]) if header else max(len(row) for row in rows[:50])
     names = rules.column_names([[cell.strip() or None for cell in row] for row in rows], header, width)
     stored = "utf-8" if encoding == "utf-16" else encoding
@@ -152,6 +159,12 @@ def _inspect_delimited(path: Path, header_row: int | None) -> TableShape:
     lines = max(1, whole_lines.count("\n"))
     rows_estimate = max(0, lines - header) if size <= HEAD_BYTES else round(size / (len(whole_lines.encode(stored, errors="replace")) / lines))
     return _shape(reading, sample, rows_estimate, ())
+
+
+def _comments(text: str) -> int:
+    """How many lines at the top say what the table is, as our own exports do ("# Filtro: nenhum")."""
+    lines = enumerate(text.removeprefix("\ufeff").splitlines()[:MOST_COMMENTS])
+    return next((position for position, line in lines if not line.startswith("#")), 0)
 
 
 def _converted(path: Path, kind: FileKind, work: Path, sheet: str) -> tuple[Path, dict[str, Any]]:
@@ -249,5 +262,5 @@ def _shape(reading: Reading, sample: TextBatch | None, rows: int, sheets: tuple[
     hint = rules.decimal_hint_of(reading.delimiter if reading.kind is FileKind.DELIMITED else ",", texts)
     columns = tuple(rules.shape_of(name, column, hint) for name, column in sample.columns.items() if name != reading.geometry)
     shown = list(zip(*(sample.columns[column.name].slice(0, SHOWN_ROWS).to_pylist() for column in columns), strict=True))
-    notes = (msg("Linhas de totais e notas que ficam de fora: {count}.").format(count=sample.left_out),) if sample.left_out else ()
+    notes = (sentence(msg("Linhas de totais e notas que ficam de fora: {count}."), count=sample.left_out),) if sample.left_out else ()
     return TableShape(replace(reading, decimal=hint), columns, sheets, rows, tuple(shown), tuple(int(number) for number in sample.numbers[:SHOWN_ROWS]), notes)

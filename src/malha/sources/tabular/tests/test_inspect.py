@@ -207,3 +207,30 @@ def test_a_cover_is_not_the_table(tmp_path):
     shape, path = look(tmp_path, (tmp_path / "t.xlsx").read_bytes(), "t.xlsx")
     assert (shape.reading.sheet, [column.name for column in shape.columns]) == ("Árvores", ["ID", "Espécie"])
     assert len(everything(path, shape, tmp_path)[0]) == 5
+
+
+@pytest.mark.parametrize(("delimiter", "decimal"), [(",", "."), (";", ",")])
+def test_what_an_export_says_of_itself_is_no_row(tmp_path, delimiter, decimal):
+    said = '# Estações — Vila\n# Filtro: name=="A"; b\n# Unidades: t: °C; h: %\n'
+    table = ["id;t;nota", f"a;1{decimal}5;'=+351 21", f"b;2{decimal}5;ok"]
+    text = said + "\n".join(table).replace(";", delimiter) + "\n"
+    shape, path = look(tmp_path, text.encode("utf-8-sig"), "e.csv")
+    assert shape.reading.header_row == 4
+    rows, batches = everything(path, shape, tmp_path)
+    assert [list(row.values()) for row in rows] == [["a", f"1{decimal}5", "=+351 21"], ["b", f"2{decimal}5", "ok"]]
+    assert not any(batch.refused for batch in batches)
+
+
+def test_a_column_of_hashtags_is_a_table(tmp_path):
+    shape, _path = look(tmp_path, "tema;vezes\n#praia;3\n#rio;4\n")
+    assert (shape.reading.header_row, [column.name for column in shape.columns]) == (1, ["tema", "vezes"])
+
+
+def test_titles_without_delimiters_take_no_row_away(tmp_path):
+    """Lines above the header, lines between rows: each row keeps its number, and none is lost."""
+    shape, path = look(tmp_path, "Relatório do ano\n\nid;t;n\na;1;2\nb;3;4\n\nc;5;6;;\nd;7\ne;9;1\n")
+    assert shape.reading.header_row == 3
+    rows, batches = everything(path, shape, tmp_path)
+    assert sorted(row["id"] for row in rows) == ["a", "b", "c", "e"]
+    assert {int(number): row["id"] for batch in batches for number, row in zip(batch.numbers, rows, strict=True)} == {4: "a", 5: "b", 7: "c", 9: "e"}
+    assert [(held.row_number, held.code) for batch in batches for held in batch.refused] == [(8, "columns")]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 
 import pytest
+import shapely
 
+from malha.foundation.language import service as language
 from malha.sources.tabular import archives, cells, service
 from malha.sources.tabular.contracts import DangerousFile, Position, UnusableFile
 
@@ -67,7 +70,7 @@ def test_a_truncated_row_waits_and_the_others_come_in(tmp_path):
     assert [key for batch in batches for key in batch.columns["id"].to_pylist()] == ["1", "2"]
     refused = [held for batch in batches for held in batch.refused]
     assert [(held.row_number, held.code) for held in refused] == [(4, "columns"), (5, "columns"), (6, "columns")]
-    assert refused[0].message == "a linha tem 2 colunas e o cabeçalho tem 3"
+    assert language.word(refused[0].message, "pt") == "a linha tem 2 colunas e o cabeçalho tem 3"
 
 
 def test_damaged_letters_wait_alone(tmp_path):
@@ -78,6 +81,30 @@ def test_damaged_letters_wait_alone(tmp_path):
     batch = next(service.batches(path, "d.csv", tmp_path / "w", shape.reading))
     assert batch.columns["id"].to_pylist() == ["1", "2", "3", "4"]
     assert [(held.row_number, held.code) for held in batch.refused] == [(6, "encoding")]
+
+
+def test_two_encodings_in_one_file(tmp_path):
+    """Rows of UTF-8 pasted into a file of Windows-1252 wait; capitals with a tilde are no such thing."""
+    path = tmp_path / "m.csv"
+    lines = "id;terra\n1;Águeda\n2;SÃO JOÃO\n3;Ação\n".encode("cp1252") + "4;Praça\n".encode() + "5;Mação\n6;MANHÃ\n".encode("cp1252")
+    path.write_bytes(lines)
+    shape = service.inspect(path, "m.csv", tmp_path / "w")
+    batch = next(service.batches(path, "m.csv", tmp_path / "w", shape.reading))
+    assert batch.columns["terra"].to_pylist() == ["Águeda", "SÃO JOÃO", "Ação", "Mação", "MANHÃ"]
+    assert [(held.row_number, held.code) for held in batch.refused] == [(5, "encoding")]
+
+
+def test_a_geometry_that_cannot_be_read_is_not_none(tmp_path):
+    """GDAL drops it in silence; the row must say that it had one."""
+    shapes = [{"type": "Point", "coordinates": [-8.6, 40.6]}, {"type": "Polygon", "coordinates": [[[-8.6, 40.6], [-8.5]]]}, None]
+    features = [{"type": "Feature", "properties": {"id": str(n)}, "geometry": shape} for n, shape in enumerate(shapes)]
+    path = tmp_path / "g.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    shape = service.inspect(path, "g.geojson", tmp_path / "w")
+    batch = next(service.batches(path, "g.geojson", tmp_path / "w", shape.reading))
+    told = batch.columns[shape.reading.geometry].to_pylist()
+    assert [one is not None for one in told] == [True, True, False]
+    assert [one is not None for one in shapely.from_wkb(told, on_invalid="ignore")] == [True, False, False]
 
 
 def test_formulas_are_texts_and_our_own_guard_is_undone(tmp_path):
