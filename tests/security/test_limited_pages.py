@@ -95,7 +95,9 @@ def test_an_area_is_kept_to(town):
     assert "Fábrica do Leste" not in home
     layer = json.loads(shown(west, town, "mapa/camadas.geojson?camadas=ar"))
     assert [one["properties"]["name"] for one in layer["layers"]["ar"]] == ["Escola do Oeste"]
-    assert ">20" in shown(west, town, "indicadores/cartoes/")
+    cards = shown(west, town, "indicadores/cartoes/")
+    assert ">20" in cards
+    assert "<time" in cards, "what speaks inside the area is no silence"
     assert "Fábrica do Leste" not in shown(west, town, "agir/alarmes/")
     assert json.loads(shown(west, town, "agir/sino/"))["alarms"] == 2
 

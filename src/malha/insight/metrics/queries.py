@@ -53,3 +53,10 @@ def freshest(conn: psycopg.Connection, tenant_id: int, entity_type: str, attribu
         {"tenant": tenant_id, "type": entity_type, "attribute": attribute},
     ).fetchone()
     return time.parse_instant(row[0]) if row and row[0] else None
+
+
+def observed_at(attribute: object) -> datetime | None:
+    """When the first instance of an attribute was observed, as its entity's document has it."""
+    one = attribute[0] if isinstance(attribute, list) and attribute else attribute
+    text = one.get("observedAt") if isinstance(one, dict) else None
+    return time.parse_instant(text) if isinstance(text, str) else None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
 
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityQuery
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.tenancy.contracts import Tenant
@@ -20,6 +23,8 @@ from malha.vocabulary.models.contracts import Aggregation
 
 #: a window of more days than this shows a trend by day
 TREND_BY_DAY = timedelta(days=3)
+#: things read at a time where the newest of an area is looked for
+CHUNK = 2_000
 
 
 def moment(tenant: Tenant) -> datetime:
@@ -68,11 +73,25 @@ def evaluate(conn: psycopg.Connection, tenant: Tenant, metric: Metric, at: datet
     same a day before.
     """
     now = at or moment(tenant)
-    parts = reach.parts((metric.type,), grain=Finest.HOUR) or ()
-    # of an area nobody looks for the newest value: what speaks elsewhere is not theirs to know of
-    freshest = None if any(part.area for part in parts) else queries.freshest(conn, tenant.id, metric.type, metric.attribute)
+    freshest = _freshest(conn, tenant.id, metric)
     evaluator = _now if metric.window is Window.NOW else _window
     return evaluator(tenant, metric, now, freshest)
+
+
+def _freshest(conn: psycopg.Connection, tenant_id: int, metric: Metric) -> datetime | None:
+    """The newest observation that the reader may know of: of an area, the newest inside it; by hours, the hour alone."""
+    parts = reach.parts((metric.type,), grain=Finest.HOUR) or ()
+    if not any(part.area for part in parts):
+        return queries.freshest(conn, tenant_id, metric.type, metric.attribute)
+    newest: datetime | None = None
+    with reach.limited(tuple(replace(part, grain=Finest.RAW, attributes=None, agreement_id=None) for part in parts)):
+        question = EntityQuery(types=(metric.type,), attrs=(metric.attribute,), limit=CHUNK)
+        while page := store.query(conn, [tenant_id], question).entities:
+            told = [at for entity in page if (at := queries.observed_at(entity.attributes.get(metric.attribute))) is not None]
+            newest = max([*told, *([newest] if newest else [])], default=None)
+            question = replace(question, after_id=page[-1].id)
+    fine = any(part.allows(Finest.RAW) for part in parts)
+    return newest if newest is None or fine else rules.floor_hour(newest)
 
 
 def _series(tenant: Tenant, metric: Metric, start: datetime, end: datetime, grain: Grain, aggregation: Aggregation, *, by_thing: bool = False) -> list[Series]:
