@@ -43,7 +43,8 @@ class Extract:
 
 
 def read(
-    conn: psycopg.Connection, agreement_id: int, *, giver_id: int, grantee_id: int, reader: str, type: str, offset: int = 0, at: datetime | None = None  # noqa: A002 -- NGSI-LD's word
+    conn: psycopg.Connection, agreement_id: int, *, giver_id: int, grantee_id: int, reader: str, type: str, offset: int = 0, limit: int = PAGE,  # noqa: A002 -- NGSI-LD's word
+    at: datetime | None = None,
 ) -> Extract:  # fmt: skip
     """One page of a type under an agreement, noted for the giver. In a transaction whose scope is the giver.
 
@@ -54,12 +55,12 @@ def read(
         raise NoAgreement(msg("O acordo não inclui este tipo de dados."))
     model = models.find(type, giver_id)
     if agreement.grain == Grain.RAW:
-        return _things(conn, agreement, type, model, offset)
+        return _things(conn, agreement, type, model, offset, limit)
     return _steps(conn, agreement, type, model, at or now())
 
 
-def _things(conn: psycopg.Connection, agreement: Agreement, type_: str, model: DataModel | None, offset: int) -> Extract:
-    page = store.query(conn, [agreement.tenant_id], EntityQuery(types=(type_,), within=agreement.area, limit=PAGE, offset=offset, count=True))
+def _things(conn: psycopg.Connection, agreement: Agreement, type_: str, model: DataModel | None, offset: int, limit: int) -> Extract:
+    page = store.query(conn, [agreement.tenant_id], EntityQuery(types=(type_,), within=agreement.area, limit=limit, offset=offset, count=True))
     names = allowed(agreement, model, sorted({name for entity in page.entities for name in entity.attributes}))
     rows: list[tuple[object, ...]] = [(entity.uri, *(_plain(entity, name) for name in names)) for entity in page.entities]
     total = page.total or 0

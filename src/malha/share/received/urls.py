@@ -11,4 +11,5 @@ app_name = "received"
 urlpatterns = [
     path("dados/partilhados/", views.index, name="index"),
     path("dados/partilhados/<int:giver_id>/<int:agreement_id>/", views.extract, name="extract"),
+    path("dados/partilhados/<int:giver_id>/<int:agreement_id>/ficheiro.<path:ending>", views.file, name="file"),
 ]

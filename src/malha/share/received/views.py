@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponseBase
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_GET
 
@@ -15,10 +18,16 @@ from malha.foundation.agreements.contracts import NoAgreement
 from malha.foundation.database import django as database
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tenancy.contracts import Tenant
-from malha.kernel import formats
-from malha.share.received import service
+from malha.insight.exports import service as writing
+from malha.insight.exports import views as exports
+from malha.insight.exports.contracts import MEDIA_TYPES, ExportFormat
+from malha.kernel import formats, text
+from malha.share.received import service, taking
 from malha.share.received.service import Extract
 from malha.vocabulary.models import service as models
+
+#: places do not leave by agreements, so neither do the formats of maps
+FORMATS = (ExportFormat.XLSX, ExportFormat.CSV_EXCEL_PT, ExportFormat.CSV, ExportFormat.JSON, ExportFormat.PARQUET, ExportFormat.PDF)
 
 
 def _tenant(request: HttpRequest) -> Tenant:
@@ -46,13 +55,8 @@ def index(request: HttpRequest) -> HttpResponseBase:
 def extract(request: HttpRequest, giver_id: int, agreement_id: int) -> HttpResponseBase:
     """What one agreement lets us see now."""
     tenant, principal = _tenant(request), access.principal(request)
-    wanted = request.GET.get("tipo", "")
-    if not wanted:
-        found = [one for one in agreements.granted(database.current(), tenant.id, tenant_id=giver_id) if one.id == agreement_id]
-        wanted = found[0].types[0] if found else ""
-    if principal.types is not None and wanted not in principal.types:
-        raise Http404
-    offset = int(text) if (text := request.GET.get("desde", "0")).isdecimal() else 0
+    wanted = _type_wanted(request, tenant, giver_id, agreement_id)
+    offset = int(given) if (given := request.GET.get("desde", "0")).isdecimal() else 0
     try:
         with tenancy.scope(giver_id):
             seen = service.read(
@@ -60,7 +64,46 @@ def extract(request: HttpRequest, giver_id: int, agreement_id: int) -> HttpRespo
             )
     except NoAgreement as reason:
         raise Http404(str(reason)) from reason
-    return render(request, "received/extract.html", _page(seen, tenant, giver_id, offset))
+    downloads = _downloads(giver_id, agreement_id, wanted) if principal.may(Capability.DATA_EXPORT) else []
+    return render(request, "received/extract.html", _page(seen, tenant, giver_id, offset) | {"downloads": downloads})
+
+
+def _type_wanted(request: HttpRequest, tenant: Tenant, giver_id: int, agreement_id: int) -> str:
+    """The type asked for, or the first that the agreement names."""
+    wanted = request.GET.get("tipo", "")
+    if not wanted:
+        found = [one for one in agreements.granted(database.current(), tenant.id, tenant_id=giver_id) if one.id == agreement_id]
+        wanted = found[0].types[0] if found else ""
+    types = access.principal(request).types
+    if types is not None and wanted not in types:
+        raise Http404
+    return wanted
+
+
+def _downloads(giver_id: int, agreement_id: int, wanted: str) -> list[dict[str, str]]:
+    asked = urlencode({"tipo": wanted})
+    return [
+        {**one, "href": f"{reverse('received:file', args=[giver_id, agreement_id, one['format']])}?{asked}"}
+        for one in exports.labels()
+        if one["format"] in FORMATS
+    ]
+
+
+@requires(Capability.DATA_READ, Capability.DATA_EXPORT, limited=True)
+@require_GET
+def file(request: HttpRequest, giver_id: int, agreement_id: int, ending: str) -> HttpResponseBase:
+    """All that one agreement lets us see of a type, as a file; the giver sees that it was read."""
+    tenant, principal = _tenant(request), access.principal(request)
+    if ending not in FORMATS:
+        raise Http404
+    wanted = taking.Wanted(giver_id, agreement_id, f"person:{principal.person_id}", _type_wanted(request, tenant, giver_id, agreement_id))
+    try:
+        made = taking.export(tenant, wanted, get_language() or "pt-pt")
+    except NoAgreement as reason:
+        raise Http404(str(reason)) from reason
+    response = StreamingHttpResponse(writing.stream(made, ExportFormat(ending)), content_type=MEDIA_TYPES[ExportFormat(ending)])
+    response["Content-Disposition"] = f'attachment; filename="{text.slug(made.statement.title)}.{ending}"'
+    return response
 
 
 def _page(seen: Extract, tenant: Tenant, giver_id: int, offset: int) -> dict[str, object]:

@@ -15,7 +15,7 @@ from malha.foundation.identity import service as people
 from malha.foundation.identity.models import Person
 from malha.foundation.tenancy import service as tenancy
 from malha.kernel.time import now
-from malha.share.received import service
+from malha.share.received import service, taking
 
 INSIDE = {"type": "Polygon", "coordinates": [[[-9, 40], [-8, 40], [-8, 41], [-9, 41], [-9, 40]]]}
 
@@ -96,3 +96,27 @@ def test_the_page_shows_it_and_the_giver_sees_who_read(giver, new_tenant):
         agreements.end(database.current(), giver.id, agreement, by="person:1")
     assert browser.get(f"/{reader.slug}/dados/partilhados/{giver.id}/{agreement}/").status_code == 404
     assert browser.get(f"/{giver.slug}/dados/entidades/").status_code == 403
+
+
+def test_it_leaves_as_a_file_within_the_terms(giver, new_tenant, monkeypatch):
+    monkeypatch.setattr(taking, "PAGE", 1)
+    reader = new_tenant(name="Comunidade")
+    agreement = agree(giver, reader, attributes=("pm10",))
+    card = people.create_person(f"{uuid4().hex[:12]}@exemplo.pt", name="Rui Analista")
+    access.grant(card.id, reader.id, RoleName.ANALYST)
+    browser = Client(headers={"host": "localhost"})
+    browser.force_login(Person.objects.get(pk=card.id))
+    place = f"/{reader.slug}/dados/partilhados/{giver.id}/{agreement}/"
+    assert f"{place}ficheiro.csv?tipo=AirQualityObserved" in browser.get(place).content.decode()
+    lines = b"".join(browser.get(f"{place}ficheiro.csv")).decode().splitlines()
+    rows = [line for line in lines if not line.startswith("#")]
+    assert rows[0] == "id,pm10"
+    assert sorted(rows[1:]) == ["urn:t:AirQualityObserved:a,21.5", "urn:t:AirQualityObserved:b,40.0"]
+    assert any("Plano do ar" in line for line in lines if line.startswith("#"))
+    for ending in ("excel.csv", "xlsx", "json", "parquet", "pdf"):
+        assert len(b"".join(browser.get(f"{place}ficheiro.{ending}"))) > 100
+    assert browser.get(f"{place}ficheiro.geojson").status_code == 404
+    with tenancy.scope(giver.id):
+        assert {one.reader for one in agreements.readings(database.current(), giver.id, agreement)} == {f"person:{card.id}"}
+        agreements.end(database.current(), giver.id, agreement, by="person:1")
+    assert browser.get(f"{place}ficheiro.csv").status_code == 404
