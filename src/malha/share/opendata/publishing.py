@@ -12,16 +12,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from malha.context.store import service as store
+from malha.context.store.contracts import UnusableQuery
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.database import django as database
+from malha.foundation.language import service as language
 from malha.insight.exports.contracts import CellType
 from malha.share.opendata import service
 from malha.share.opendata.contracts import LICENCES, NotReadyToPublish, PublicationState, UnknownDataset, choice
 from malha.share.opendata.forms import ContentForm, LicenceForm, WithdrawForm
 from malha.share.opendata.models import Dataset
-from malha.share.opendata.views import tenant_of
+from malha.share.opendata.views import shown_as, tenant_of
 
 
 def _found(request: HttpRequest, dataset_id: int) -> Dataset:
@@ -88,9 +90,14 @@ def content(request: HttpRequest, dataset_id: int) -> HttpResponse:
     initial = {name: getattr(row, name) for name in ("title_pt", "title_en", "description_pt", "description_en", "filter", "columns")}
     form = ContentForm(request.POST or None, columns=columns, initial=initial | {"keywords": ", ".join(row.keywords)})
     if request.method == "POST" and form.is_valid():
-        form.save(row)
-        if "preview" not in request.POST:
-            return redirect("opendata_publish:licence", row.pk)
+        try:
+            service.check_filter(tenant, row, form.cleaned_data["filter"])
+        except UnusableQuery as reason:
+            form.add_error("filter", language.explain(reason, get_language() or "pt-pt"))
+        else:
+            form.save(row)
+            if "preview" not in request.POST:
+                return redirect("opendata_publish:licence", row.pk)
     leaving = service.leaving(tenant, row)
     shown = [index for index, column in enumerate(leaving.export.columns) if column.type is not CellType.GEOMETRY]
     context = {
@@ -99,9 +106,9 @@ def content(request: HttpRequest, dataset_id: int) -> HttpResponse:
         "steps": _steps(row, 1),
         "leaving": leaving,
         "columns": [{"label": leaving.export.columns[i].name} for i in shown],
-        "rows": [["" if line[i] is None else str(line[i])[:120] for i in shown] for line in leaving.rows],
+        "rows": [[shown_as(line[i], tenant, get_language() or "pt-pt") for i in shown] for line in leaving.rows],
     }
-    return render(request, "opendata/content.html", context)
+    return render(request, "opendata/content.html", context, status=422 if form.errors else 200)
 
 
 @requires(Capability.DATASETS_PREPARE)

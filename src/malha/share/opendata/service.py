@@ -84,6 +84,11 @@ def export_of(tenant: Tenant, row: Dataset, *, whole_url: str = "", columns: boo
     )
 
 
+def check_filter(tenant: Tenant, row: Dataset, text: str) -> None:
+    """Try a filter before it is kept. Raises UnusableQuery where it cannot be understood."""
+    entities.count(tenant.id, entities.EntityExport(type=row.entity_type, query=EntityQuery(q=text)))
+
+
 def leaving(tenant: Tenant, row: Dataset, *, shown: int = 20) -> Leaving:
     """What would leave: the first rows, the columns about people that stay, the groups so small that they may name somebody."""
     export = export_of(tenant, row)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from functools import wraps
 
 from django.core.paginator import Paginator
@@ -18,6 +20,7 @@ from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports import service as exports
 from malha.insight.exports.contracts import MEDIA_TYPES, CellType, ExportFormat
 from malha.insight.exports.writers.cells import plain
+from malha.kernel import formats
 from malha.share.opendata import dcat, service
 from malha.share.opendata.contracts import FREQUENCIES, LICENCES, THEMES, PublicationState, UnknownDataset, choice
 from malha.share.opendata.forms import ReportForm
@@ -90,7 +93,9 @@ def dataset(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
         "description": (row.description_en if english else "") or row.description_pt,
         "url": url,
         "columns": [{"label": export.columns[i].name, "numeric": export.columns[i].type in {CellType.NUMBER, CellType.INTEGER}} for i in shown],
-        "rows": [[{"text": _shown(line[i]), "numeric": isinstance(line[i], int | float)} for i in shown] for line in preview],
+        "rows": [
+            [{"text": shown_as(line[i], tenant, get_language() or "pt-pt"), "numeric": isinstance(line[i], int | float)} for i in shown] for line in preview
+        ],
         "dictionary": export.columns,
         "has_place": "location" in row.columns,
         "downloads": [
@@ -278,7 +283,13 @@ def _home(request: HttpRequest) -> str:
     return request.build_absolute_uri(reverse("opendata:index")).removesuffix("dados-abertos/")
 
 
-def _shown(value: object) -> str:
+def shown_as(value: object, tenant: Tenant, language: str) -> str:
+    """A cell as people read it: numbers with the comma and to six decimals, instants in the tenant's zone."""
+    if isinstance(value, datetime):
+        return formats.instant(value, tenant.zone, language)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        decimals = min(6, -int(exponent)) if isinstance(exponent := Decimal(str(value)).normalize().as_tuple().exponent, int) and exponent < 0 else 0
+        return formats.number(value, decimals, language)
     written = plain(value)
     if written is None:
         return ""

@@ -12,7 +12,10 @@ from django.test import Client
 
 from malha.context.store import service as store
 from malha.context.store.contracts import Column, EntityTable
+from malha.foundation.access import service as access
+from malha.foundation.access.contracts import RoleName
 from malha.foundation.database import django as database
+from malha.foundation.identity import service as people
 from malha.foundation.tenancy import service as tenancy
 from malha.share.opendata import service
 from malha.share.opendata.contracts import NotReadyToPublish, PublicationState
@@ -148,6 +151,30 @@ def test_what_leaves_is_seen_before(tenant):
     assert leaving.count == ROWS
     assert len(leaving.personal) == 1
     assert ("category", "Saneamento", 2) in leaving.small_groups
+
+
+def test_a_filter_that_is_none_is_said_at_its_field_and_not_kept(tenant):
+    from uuid import uuid4
+
+    from django.contrib.auth import get_user_model
+
+    row = prepare(tenant, publish=False)
+    person = people.create_person(f"p-{uuid4().hex[:8]}@exemplo.pt", name="Ana")
+    access.grant(person.id, tenant.id, RoleName.TENANT_MANAGER)
+    browser = Client(HTTP_HOST="localhost")
+    browser.force_login(get_user_model().objects.get(pk=person.id))
+    place = f"/{tenant.slug}/dados/publicar/{row.pk}/conteudo/"
+    said = {"title_pt": "Outro título", "description_pt": row.description_pt, "columns": ["id", "category", "longitude"], "preview": "1"}
+    refused = browser.post(place, said | {"filter": "só as da rua direita"})
+    assert refused.status_code == 422
+    assert "Não se percebe a pergunta q" in refused.content.decode()
+    assert "Outro título" in refused.content.decode(), "what was written stays"
+    with tenancy.scope(tenant.id):
+        row.refresh_from_db()
+    assert row.filter == ""
+    taken = browser.post(place, said | {"filter": 'category=="Saneamento"'}).content.decode()
+    assert "Saem 2 linhas" in taken
+    assert "-8,5" in taken, "as the visitor reads it"
 
 
 def test_a_visitor_reports_an_error_and_a_machine_does_not(tenant, web):
