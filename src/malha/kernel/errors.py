@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from malha.kernel.text import sentence
+
 
 class MalhaError(Exception):
     """Something went wrong that the reader can understand and mend."""
@@ -29,6 +31,10 @@ class MalhaError(Exception):
         self.message = message
         self.params = params
         super().__init__(message)
+
+    def kept(self) -> str:
+        """The sentence with its parameters apart, to be stored and worded for each reader (`kernel.text.parts_of`)."""
+        return sentence(self.message, **self.params)
 
     def __str__(self) -> str:
         return self.message.format(**self.params) if self.params else self.message

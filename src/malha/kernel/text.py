@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
+#: stands between a kept sentence and its parameters
+_APART = "\x1e"
 _SPACES = re.compile(r"\s+")
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 #: abbreviations in names of places that people type both ways
@@ -24,6 +27,17 @@ _ABBREVIATIONS = {
 def msg(message: str) -> str:
     """Mark a Portuguese sentence for the English catalogue where no translation happens yet."""
     return message
+
+
+def sentence(message: str, **params: object) -> str:
+    """A Portuguese sentence and its parameters as one text that can be kept, to be worded in the reader's language when it is shown."""
+    return message + _APART + json.dumps(params, ensure_ascii=False, default=str) if params else message
+
+
+def parts_of(kept: str) -> tuple[str, dict[str, object]]:
+    """What `sentence` put together; any other text is a sentence without parameters."""
+    message, apart, params = kept.partition(_APART)
+    return message, json.loads(params) if apart else {}
 
 
 def unaccent(text: str) -> str:

@@ -11,6 +11,7 @@ from functools import cache
 from malha.foundation.language import catalogue
 from malha.foundation.language.contracts import DEFAULT, ENGLISH, PORTUGUESE
 from malha.kernel.errors import MalhaError
+from malha.kernel.text import parts_of
 
 
 @cache
@@ -32,6 +33,12 @@ def translate(message: str, language: str, **params: object) -> str:
 def say(message: str, **params: object) -> str:
     """`message` in the language of this terminal: for commands."""
     return translate(message, of_terminal(), **params)
+
+
+def word(kept: str, language: str) -> str:
+    """A sentence that was stored (`kernel.text.sentence`), in `language`."""
+    message, params = parts_of(kept)
+    return translate(message, language, **params)
 
 
 def explain(error: MalhaError, language: str) -> str:

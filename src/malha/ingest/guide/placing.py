@@ -7,12 +7,14 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.database import django as database
+from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
 from malha.foundation.tenancy.contracts import Tenant
 from malha.ingest.guide.forms import PlaceForm
@@ -63,7 +65,7 @@ def _placed(request: HttpRequest, tenant: Tenant, run_id: int, row_id: int, form
     if still is None and result is not None:
         messages.success(request, _("A linha entrou, com lugar."))
     elif still is not None:
-        messages.warning(request, _("A linha continua à espera: {reason}.").format(reason=still.message))
+        messages.warning(request, _("A linha continua à espera: {reason}.").format(reason=language.word(still.message, get_language() or "pt-pt")))
     after = next((row.id for code in mending.PLACELESS for row in quality.rows_for(conn, tenant.id, run_id, code, 1)), None) if still is None else None
     return redirect("desk:place", run_id, after) if after else redirect("desk:waiting", run_id)
 

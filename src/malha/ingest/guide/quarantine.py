@@ -46,7 +46,9 @@ def words_of(way: Way) -> str:
 
 def sentence_of(group: Group) -> str:
     """“188 linhas: a data não existe”."""
-    return ngettext("{count} linha: {message}", "{count} linhas: {message}", group.count).format(count=group.count, message=group.message)
+    return ngettext("{count} linha: {message}", "{count} linhas: {message}", group.count).format(
+        count=group.count, message=language.word(group.message, get_language() or "pt-pt")
+    )
 
 
 @requires(Capability.DATA_LOAD)
@@ -73,9 +75,11 @@ def page(request: HttpRequest, run_id: int) -> HttpResponse:
 
 def _context(conn: Any, tenant_id: int, run_id: int) -> dict[str, Any]:
     run = runs.progress(conn, tenant_id, run_id)
-    groups = []
+    reading: Any = (run.answers or {}).get("reading") or {}
+    order, groups = reading.get("columns", ()), []
     for group in quality.groups(conn, tenant_id, run_id):
-        headers = list(group.examples[0])[:8] if group.examples else []
+        told = group.examples[0] if group.examples else {}
+        headers = [name for name in order if name in told][:8] or list(told)[:8]
         groups.append(
             {
                 "group": group,
@@ -132,7 +136,7 @@ def workbook(request: HttpRequest, run_id: int) -> HttpResponseBase:
     out = tempfile.TemporaryFile(suffix=".xlsx")  # noqa: SIM115 -- the response closes it
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "espera.xlsx"
-        quality.write_workbook(conn, tenant.id, run_id, target, reading.get("columns", []))
+        quality.write_workbook(conn, tenant.id, run_id, target, reading.get("columns", []), get_language() or "pt-pt")
         out.write(target.read_bytes())
     out.seek(0)
     return FileResponse(out, as_attachment=True, filename=f"quarentena-{run_id}.xlsx")

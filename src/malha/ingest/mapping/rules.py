@@ -15,7 +15,7 @@ from malha.context.store.contracts import ArrowTable, Column, EntityTable, pick
 from malha.ingest.mapping import names, places
 from malha.ingest.mapping.contracts import Answers, ColumnAnswer, Outside, PlaceKind, RowKind
 from malha.kernel import units
-from malha.kernel.text import msg, normalise
+from malha.kernel.text import msg, normalise, sentence
 from malha.sources.base.contracts import Refused, Tenancy
 from malha.sources.tabular import cells
 from malha.sources.tabular.contracts import CellType, TextBatch
@@ -32,7 +32,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "boolean": (msg("devia ser sim ou não"), msg("Escreva sim ou não.")),
     "date": (msg("a data não se percebe"), msg("Escreva-a como 2025-01-31 ou 31/01/2025.")),
     "no_such_date": (msg("a data não existe"), msg("Corrija o dia: por exemplo, 31 de fevereiro não existe.")),
-    "choice": (msg("o valor não é dos que o modelo aceita"), msg("Escolha um dos valores do modelo para todas as linhas.")),
+    "choice": (msg("o valor não é dos que o modelo aceita ({choices})"), msg("Escolha um dos valores do modelo para todas as linhas.")),
     "range": (msg("o valor está fora do que é possível"), msg("Veja a unidade, ou diga que o valor quer dizer “sem valor”.")),
     "coordinates": (msg("as coordenadas não se percebem"), msg("Escreva graus com ponto, ou escolha o sistema de coordenadas.")),
     "nowhere": (msg("as coordenadas não ficam em lado nenhum"), msg("Escolha outro sistema de coordenadas, ou deixe a linha sem lugar.")),
@@ -97,8 +97,8 @@ class _Batch:
         self.held: list[Refused] = []
         self.quality: list[str | None] | None = None
 
-    def hold(self, bad: Flags, code: str, path: str, detail: str = "") -> None:
-        """Put the rows that `bad` marks aside."""
+    def hold(self, bad: Flags, code: str, path: str, **told: object) -> None:
+        """Put the rows that `bad` marks aside; `told` are the parameters of the reason."""
         bad = bad & self.good
         if not bad.any():
             return
@@ -106,7 +106,7 @@ class _Batch:
         reason, mend = REASONS[code]
         for row in np.flatnonzero(bad):
             raw = {name: column[int(row)].as_py() for name, column in self.batch.columns.items() if pa.types.is_string(column.type)}
-            self.held.append(Refused(int(self.batch.numbers[row]), code, reason + detail, path, mend, raw))
+            self.held.append(Refused(int(self.batch.numbers[row]), code, sentence(reason, **told), path, mend, raw))
 
 
 def apply(batch: TextBatch, plan: Plan) -> Mapped:
@@ -286,7 +286,7 @@ def _special(work: _Batch, answer: ColumnAnswer, prop: ModelProperty, column: An
         values.append(found if prop.type is ValueType.LIST else found[0])
     indices = encoded.indices.to_pylist()
     shown = ", ".join(prop.choices[:6]) + ("…" if len(prop.choices) > 6 else "")
-    work.hold(np.array([index is not None and wrong[index] for index in indices], bool), "choice", answer.column, f" ({shown})")
+    work.hold(np.array([index is not None and wrong[index] for index in indices], bool), "choice", answer.column, choices=shown)
     return _Made(answer.attribute, [None if index is None else values[index] for index in indices])
 
 

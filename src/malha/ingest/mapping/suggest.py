@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from malha.ingest.mapping import names, personal, places
 from malha.ingest.mapping.contracts import Again, Answers, ColumnAnswer, Outside, PlaceAnswer, PlaceKind, RowKind, TimeAnswer
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
 from malha.sources.base.contracts import Tenancy
 from malha.sources.tabular.contracts import CellType, ColumnShape, TableShape, TextBatch
 from malha.vocabulary.models.contracts import DataModel
@@ -226,13 +226,13 @@ def problems(answers: Answers, model: DataModel | None) -> list[str]:
             prop.label.pt or prop.name for prop in model.properties if prop.required and prop.name not in given | {"address", "dataProvider", "id", "type"}
         ]
         if missing:
-            said.append(msg("O modelo pede {names}, que a tabela não traz: as linhas entram, mas faltar-lhes-á isso.").format(names=", ".join(missing)))
+            said.append(sentence(msg("O modelo pede {names}, que a tabela não traz: as linhas entram, mas faltar-lhes-á isso."), names=", ".join(missing)))
     out = [answer.column for answer in answers.columns if answer.personal and not answer.comes_in]
     if out:
-        said.append(msg("Ficam de fora, por serem de pessoas: {names}.").format(names=", ".join(out)))
+        said.append(sentence(msg("Ficam de fora, por serem de pessoas: {names}."), names=", ".join(out)))
     unknown = [
         text for answer in answers.columns if (pair := names.unit_of(answer.column))[1] and not pair[0] and answer.type is CellType.NUMBER for text in pair[1:]
     ]
     if unknown:
-        said.append(msg("Não se conhece a unidade {names}: os valores entram sem unidade.").format(names=", ".join(f"“{text}”" for text in unknown)))
+        said.append(sentence(msg("Não se conhece a unidade {names}: os valores entram sem unidade."), names=", ".join(f"“{text}”" for text in unknown)))
     return said

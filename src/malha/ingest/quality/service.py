@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from malha.foundation.language import service as words
 from malha.ingest.quality.contracts import Group, HeldRow, UnknownGroup
 from malha.kernel.text import msg
 from malha.sources.base.contracts import Refused
@@ -103,7 +104,7 @@ def settle_run(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> No
     conn.execute("UPDATE ingest_held SET state = 'dropped', settled_at = now() WHERE tenant_id = %s AND run_id = %s AND state = 'waiting'", [tenant_id, run_id])
 
 
-def write_workbook(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, target: Path, headers: Sequence[str]) -> int:
+def write_workbook(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, target: Path, headers: Sequence[str], language: str = "pt") -> int:
     """The rows that wait as XLSX, the reason in the column “porquê”; it can be mended and brought back. Returns how many rows.
 
     Cells are text: a formula in them is never run.
@@ -125,7 +126,8 @@ def write_workbook(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, t
                 if value is not None:
                     sheet.write_string(written, position, str(value))
             sheet.write_number(written, len(columns), held.row_number)
-            sheet.write_string(written, len(columns) + 1, f"{held.path}: {held.message}" if held.path else held.message)
+            why = words.word(held.message, language)
+            sheet.write_string(written, len(columns) + 1, f"{held.path}: {why}" if held.path else why)
     return written
 
 

@@ -120,11 +120,11 @@ def _ask(conn: psycopg.Connection[Any], source: Source, made: Connector, fetcher
             with database.tenant_transaction(conn, [source.tenant_id]):
                 counts = _write(conn, source, batch, run_id, counts)
     except NotReady as reason:
-        return counts, RunState.FAILED, str(reason), reason.retry_after_seconds
+        return counts, RunState.FAILED, reason.kept(), reason.retry_after_seconds
     except SourceChanged as reason:
-        return counts, RunState.FAILED, str(reason), float(LONGEST_WAIT_SECONDS)
+        return counts, RunState.FAILED, reason.kept(), float(LONGEST_WAIT_SECONDS)
     except MalhaError as reason:
-        return counts, RunState.FAILED, str(reason), None
+        return counts, RunState.FAILED, reason.kept(), None
     return counts, RunState.DONE, "", None
 
 

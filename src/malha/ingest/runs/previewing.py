@@ -17,7 +17,7 @@ from malha.ingest.mapping.contracts import Again, Answers
 from malha.ingest.runs import holding_to_model, loading, service
 from malha.ingest.runs.contracts import Preview
 from malha.ingest.runs.seen import Seen, contents_of, hashes_of
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
 from malha.sources.tabular import service as tabular
 from malha.sources.tabular.contracts import CellType, TextBatch
 
@@ -78,9 +78,9 @@ def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, nam
 def _about_dates(bad: Counter[str], looked: int, texts: list[str]) -> list[str]:
     """Sentences on columns whose dates mostly cannot be read: the answer is wrong, not the rows."""
     most = msg("Em “{column}”, {count} de {all} datas não se leem: veja se a coluna é mesmo uma data, ou corrija-a na origem antes de carregar.")
-    said = [most.format(column=column, count=count, all=looked) for column, count in bad.items() if count * 2 > looked]
+    said = [sentence(most, column=column, count=count, all=looked) for column, count in bad.items() if count * 2 > looked]
     as_text = msg("“{column}” parece ter datas, mas escritas de maneira que não se lê; entra como texto, e não se poderá ordenar nem filtrar por data.")
-    return said + [as_text.format(column=column) for column in texts]
+    return said + [sentence(as_text, column=column) for column in texts]
 
 
 def _texts_of_dates(batch: TextBatch, answers: Answers) -> list[str]:

@@ -177,7 +177,7 @@ def _attempt(load: FileLoad, batch_rows: int) -> tuple[RunState, str]:
     except Stopped:
         return RunState.STOPPED, ""
     except MalhaError as reason:
-        return RunState.FAILED, str(reason)
+        return RunState.FAILED, reason.kept()
     except (psycopg.errors.DiskFull, OSError) as reason:
         if isinstance(reason, OSError) and reason.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

@@ -20,6 +20,7 @@ from malha.insight.exports.entities import EntityExport
 from malha.insight.exports.models import ExportJob, ExportState
 from malha.insight.exports.series import SeriesExport
 from malha.kernel import time
+from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 
 #: rows that each format writes in about ten seconds on two cores; more is a job
@@ -85,7 +86,7 @@ def make(tenant_id: int, job_id: int) -> None:
     except Exception as error:
         part.unlink(missing_ok=True)
         with tenancy.scope(tenant_id):
-            ExportJob.objects.filter(pk=job_id).update(state=ExportState.FAILED, error=str(error)[:500])
+            ExportJob.objects.filter(pk=job_id).update(state=ExportState.FAILED, error=(error.kept() if isinstance(error, MalhaError) else str(error))[:500])
         raise
     with tenancy.scope(tenant_id):
         ExportJob.objects.filter(pk=job_id).update(state=ExportState.READY, size_bytes=place.stat().st_size)

@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from malha.foundation.language import service as language
 from malha.kernel.errors import BadInput, MalhaError, NotFound
+from malha.kernel.text import msg
 
 #: one row, in the order of the columns
 Row = tuple[object, ...]
@@ -76,20 +78,24 @@ class Statement:
     licence: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+    language: str = "pt-pt"
 
     def lines(self, columns: Sequence[ExportColumn]) -> list[str]:
-        """The statement as sentences in Portuguese, one a line."""
+        """The statement as sentences in the language of whoever asked, one a line."""
         local = self.moment.astimezone(self.zone)
         units = "; ".join(f"{column.name}: {column.unit}" for column in columns if column.unit)
         return [
             f"{self.title} — {self.publisher}",
-            f"Filtro: {self.filter or 'nenhum'}",
-            f"Extraído em {local:%Y-%m-%d %H:%M:%S%z} ({self.zone.key})",
-            f"Unidades: {units or 'nenhuma'}",
-            *([f"Licença: {self.licence}"] if self.licence else []),
-            *([f"Fonte: {self.source}"] if self.source else []),
-            *self.notes,
+            self._say(msg("Filtro: {text}"), text=self.filter or self._say(msg("nenhum"))),
+            self._say(msg("Extraído em {at} ({zone})"), at=f"{local:%Y-%m-%d %H:%M:%S%z}", zone=self.zone.key),
+            self._say(msg("Unidades: {units}"), units=units or self._say(msg("nenhuma"))),
+            *([self._say(msg("Licença: {address}"), address=self.licence)] if self.licence else []),
+            *([self._say(msg("Fonte: {name}"), name=self.source)] if self.source else []),
+            *(self._say(note) for note in self.notes),
         ]
+
+    def _say(self, message: str, **params: object) -> str:
+        return language.translate(message, self.language, **params)
 
 
 @dataclass(frozen=True, slots=True)

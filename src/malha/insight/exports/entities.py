@@ -14,7 +14,8 @@ from malha.foundation.access import reach
 from malha.foundation.database import service as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, Row, Statement
-from malha.kernel import time
+from malha.kernel import formats, time
+from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import AttributeKind, DataModel, ModelProperty, UnknownModel, ValueType
 
@@ -61,7 +62,8 @@ def export(tenant: Tenant, wanted: EntityExport) -> Export:
         zone=tenant.zone,
         licence=wanted.licence,
         source=wanted.source,
-        notes=("Dados fictícios de demonstração",) if tenant.is_demo else (),
+        notes=(msg("Dados fictícios de demonstração"),) if tenant.is_demo else (),
+        language=wanted.language,
     )
     query = replace(wanted.query, types=(wanted.type,), limit=PAGE, offset=0, count=False)
     within = reach.current()  # batches are walked after the page was answered
@@ -124,7 +126,7 @@ def _properties(tenant: Tenant, wanted: EntityExport) -> list[ModelProperty]:
 def _column(p: ModelProperty, language: str) -> tuple[ExportColumn, Reader]:
     geometry = p.kind is AttributeKind.GEO_PROPERTY or p.type is ValueType.GEOMETRY
     cell = CellType.GEOMETRY if geometry else _CELLS.get(p.type, CellType.TEXT)
-    column = ExportColumn(p.name, p.label.in_language(language) or p.name, cell, p.unit, p.description.in_language(language), p.personal)
+    column = ExportColumn(p.name, p.label.in_language(language) or p.name, cell, formats.unit(p.unit), p.description.in_language(language), p.personal)
     if cell is CellType.INSTANT:
         return column, lambda entity: _instant(entity.value(p.name))
     return column, lambda entity: entity.value(p.name)

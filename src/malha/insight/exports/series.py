@@ -59,7 +59,8 @@ def export(tenant: Tenant, wanted: SeriesExport, *, chart: bool = False) -> Expo
         filter=_filter(tenant, wanted),
         moment=time.now(),
         zone=tenant.zone,
-        notes=("Dados fictícios de demonstração",) if tenant.is_demo else (),
+        notes=(msg("Dados fictícios de demonstração"),) if tenant.is_demo else (),
+        language=wanted.language,
     )
     drawn = _chart(tenant, wanted, known, f"{label} ({unit})" if unit else label) if chart else ()
     within = reach.current()  # batches are walked after the page was answered

@@ -61,7 +61,7 @@ def _load_history(tenant_id: int, file: Path, resume: int | None, *, as_json: bo
 
         result = bulk.load_history(tenant_id, file, run_id=resume, actor="command", on_progress=show)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(result), default=str, ensure_ascii=False))
+        click.echo(json.dumps(_worded(dataclasses.asdict(result)), default=str, ensure_ascii=False))
     else:
         _say(result)
 
@@ -79,11 +79,20 @@ def _load(tenant_id: int, file: Path, given: dict[str, Any] | None, *, live: boo
 
         result = runs.load_file(tenant_id, file, given, live=live or None, on_progress=show)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(result), default=str, ensure_ascii=False))
+        click.echo(json.dumps(_worded(dataclasses.asdict(result)), default=str, ensure_ascii=False))
     else:
         _say(result)
     if result.state is not RunState.DONE:
         sys.exit(1)
+
+
+def _worded(value: Any) -> Any:
+    """The same with every kept sentence as people read it."""
+    if isinstance(value, dict):
+        return {key: _worded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_worded(one) for one in value]
+    return language.word(value, language.of_terminal()) if isinstance(value, str) and "\x1e" in value else value
 
 
 def _say(result: Any) -> None:
@@ -92,13 +101,13 @@ def _say(result: Any) -> None:
         id=result.run_id, entered=counts.entered, held=counts.held, changes=counts.changes, seconds=result.seconds
     ))  # fmt: skip
     for group in result.groups:
-        click.echo(f"  {group.count} × {group.path}: {group.message}")
+        click.echo(f"  {group.count} × {group.path}: {language.word(group.message, language.of_terminal())}")
     if counts.warned:
         click.echo(language.say(msg("  {warned} linhas não cumprem o modelo de dados e entraram com aviso.")).format(warned=counts.warned))
     for note in result.notes:
-        click.echo(f"  {note}")
+        click.echo(f"  {language.word(note, language.of_terminal())}")
     if result.error:
-        click.secho(result.error, fg="red", err=True)
+        click.secho(language.word(result.error, language.of_terminal()), fg="red", err=True)
 
 
 def _show(tenant_id: int, file: Path, given: dict[str, Any] | None) -> None:

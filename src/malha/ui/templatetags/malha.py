@@ -13,9 +13,10 @@ from django.template.context import Context
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from malha.kernel import formats
+from malha.kernel.text import parts_of
 from malha.kernel.time import LISBON
 from malha.ui import icons, navigation, theme
 from malha.ui.assets import manifest
@@ -35,6 +36,14 @@ def _zone(place: object) -> ZoneInfo:
         return ZoneInfo(place)
     zone = getattr(place, "zone", None)
     return zone if isinstance(zone, ZoneInfo) else LISBON
+
+
+@register.filter
+def said(kept: str) -> str:
+    """A sentence that was stored, in the reader's language: `{{ run.error|said }}`."""
+    message, params = parts_of(str(kept or ""))
+    text = gettext(message) if message else ""
+    return text.format(**params) if params else text
 
 
 @register.simple_tag(takes_context=True)

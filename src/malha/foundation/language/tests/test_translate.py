@@ -7,6 +7,7 @@ import pytest
 from malha.foundation.language import catalogue, completeness, service
 from malha.foundation.language.contracts import GapKind
 from malha.kernel.errors import NotFound
+from malha.kernel.text import sentence
 
 HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n\n'
 
@@ -95,3 +96,11 @@ def test_the_language_of_a_request(header: str, cookie: str, language: str) -> N
 def test_an_unknown_sentence_stays_portuguese() -> None:
     error = NotFound("Frase que ninguém traduziu: {name}.", name="Évora")
     assert service.explain(error, "en") == "Frase que ninguém traduziu: Évora."
+
+
+def test_what_was_stored_is_worded_for_each_reader() -> None:
+    kept = sentence("Não há nenhuma carga com o número {id}.", id=7)
+    assert service.word(kept, "pt-pt") == "Não há nenhuma carga com o número 7."
+    assert service.word(kept, "en") == "There is no load with the number 7."
+    assert NotFound("Falta {name}.", name="x{y}").kept() == sentence("Falta {name}.", name="x{y}")
+    assert service.word("uma {chaveta} de antes", "en") == "uma {chaveta} de antes"

@@ -57,3 +57,25 @@ def test_another_table_is_not_taken(loaded):
     assert answer.status_code == 422
     assert "não é o das linhas em espera" in answer.content.decode()
     assert waiting(tenant) == 2
+
+
+def test_reasons_are_said_in_the_language_of_the_reader(new_tenant, signed, tmp_path):
+    """What a load stores is a sentence with its parameters apart: whoever reads it later may read English."""
+    from django.contrib.auth import get_user_model
+
+    path = tmp_path / "obras.csv"
+    path.write_text("Número;Nome;Ano\n" + "\n".join(f"{n};Obra {n};{2000 + n}" for n in range(9)) + "\n9;Obra 9\n")
+    tenant = new_tenant()
+    result = runs.load_file(tenant.id, path, {"key": ["Número"], "time": {"columns": []}})
+    assert result.counts.held == 1
+    browser = signed(tenant)
+    place = f"/dados/quarentena/{result.run_id}/"
+    assert "1 linha: a linha tem 2 colunas e o cabeçalho tem 3" in browser.open(place).content.decode()
+    get_user_model().objects.filter(pk=browser.session["_auth_user_id"]).update(language="en")
+    for page in (place, f"/dados/cargas/{result.run_id}/", "/dados/quarentena/"):
+        shown = browser.open(page).content.decode()
+        assert "the row has 2 columns and the header has 3" in shown, page
+        assert "colunas e o cabeçalho" not in shown, page
+    answer = browser.open(f"{place}linhas.xlsx")
+    sheet = openpyxl.load_workbook(io.BytesIO(b"".join(answer.streaming_content))).active
+    assert sheet.cell(2, 5).value == "the row has 2 columns and the header has 3"

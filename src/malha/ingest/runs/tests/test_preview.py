@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from malha.foundation.database import service as database
+from malha.foundation.language import service as language
 from malha.ingest.lineage import service as lineage
 from malha.ingest.runs import previewing
 from malha.ingest.runs import service as runs
@@ -24,5 +25,6 @@ def test_dates_that_mostly_cannot_be_read(new_tenant, tmp_path, kind, bad, said)
         columns = [{"column": "inicio", "attribute": "inicio", "type": kind}]
         _shape, answers = runs.prepare(conn, tenant.id, kept, path.name, {"type": "Obra", "kind": "own", "key": ["n"], "columns": columns})
         notes = previewing.preview(conn, tenant, kept, path.name, answers).notes
+    notes = [language.word(note, "pt") for note in notes]
     assert said in " ".join(notes)
     assert said or not any("data" in note for note in notes)

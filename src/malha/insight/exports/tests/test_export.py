@@ -112,6 +112,19 @@ def test_a_series_has_an_export_of_its_own(tenant, analyst):
     assert analyst.get(*series_address(tenant, "csv", id="urn:outra:coisa")).status_code == 404
 
 
+def test_a_file_speaks_the_language_of_whoever_asked(tenant, analyst):
+    from django.contrib.auth import get_user_model
+
+    get_user_model().objects.filter(pk=analyst.session["_auth_user_id"]).update(language="en")
+    said = body(analyst.get(*series_address(tenant, "csv"))).decode()
+    assert "# Taken out at" in said
+    assert "# Units: pm10: µg/m³" in said
+    assert "Filtro" not in said
+    whole = body(analyst.get(f"/{tenant.slug}/dados/exportar/ficheiro.csv", {"type": "AirQualityObserved"})).decode()
+    assert "# Filter: none" in whole
+    assert "pm10: µg/m³" in whole, "the unit as people read it, not its code"
+
+
 def test_a_series_is_read_in_stretches_and_loses_nothing(tenant, monkeypatch):
     monkeypatch.setattr(series, "STRETCH_ROWS", 2)
     wanted = series.SeriesExport("AirQualityObserved", "pm10", time.now() - timedelta(days=7), time.now())
