@@ -35,6 +35,7 @@ def clean(column: Any) -> Any:
     column = pc.utf8_trim_whitespace(column)
     if pc.any(pc.starts_with(column, "'")).as_py():
         column = pc.replace_substring_regex(column, r"^'([=+\-@\t\r])", r"\1")
+        column = pc.replace_substring_regex(column, r"^'(\d[\d., ]*)$", r"\1")  # how a sheet marks a number kept as text
     if pc.any(pc.starts_with(column, '="')).as_py():
         column = pc.replace_substring_regex(column, r'^="([^"]*)"$', r"\1")
     blank = pc.or_(pc.equal(column, ""), pc.is_in(column, value_set=NOTHING))

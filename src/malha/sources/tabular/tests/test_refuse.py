@@ -109,10 +109,10 @@ def test_a_geometry_that_cannot_be_read_is_not_none(tmp_path):
 
 def test_formulas_are_texts_and_our_own_guard_is_undone(tmp_path):
     path = tmp_path / "f.csv"
-    path.write_text("id;v\n1;'=+351 213\n2;=cmd|' /C calc'!A0\n3;=\"0105\"\n4;'-x\n5;d'Ávila\n")
+    path.write_text("id;v\n1;'=+351 213\n2;=cmd|' /C calc'!A0\n3;=\"0105\"\n4;'-x\n5;d'Ávila\n6;'12,5\n7;'0105\n")
     shape = service.inspect(path, "f.csv", tmp_path / "w")
     batch = next(service.batches(path, "f.csv", tmp_path / "w", shape.reading))
-    assert batch.columns["v"].to_pylist() == ["=+351 213", "=cmd|' /C calc'!A0", "0105", "-x", "d'Ávila"]
+    assert batch.columns["v"].to_pylist() == ["=+351 213", "=cmd|' /C calc'!A0", "0105", "-x", "d'Ávila", "12,5", "0105"]
 
 
 def test_reading_goes_on_from_any_block(tmp_path, monkeypatch):
