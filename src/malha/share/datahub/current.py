@@ -15,6 +15,8 @@ from functools import cache
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import psycopg
 import shapely
 
@@ -79,17 +81,31 @@ def page(
 ) -> Page:  # fmt: skip
     """A page of entities. `after` are the `last` of the page before."""
     statement = Statement(Dialect.POSTGRES, table, sql_of)
-    parts = [_of_type(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
-    ordered = f"{statement.order(order)}, e.id" if order else "e.id"
+    parts = [*_of_table(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
     if after:
         parts.append(_after(statement, order, after))
-    keys = "".join(f", {statement.column(name)[0]}" for name, _ in order)
-    text = f"SELECT {ROW}{keys} FROM entities e WHERE {' AND '.join(parts)} ORDER BY {ordered} LIMIT %(limit)s OFFSET %(skip)s"
+    text = _in_order_of_id(parts) if not order else _ordered(statement, parts, order)
     with conn.cursor(binary=True) as cursor:
         found = cursor.execute(text, {**statement.given, "limit": limit, "skip": skip}).fetchall()
     read = readers(tuple(fields if fields is not None else table.fields), table.within.area)
     places = [[*row[8:], row[0]] for row in found[-2:]]
     return Page([read(row) for row in found], places[-1] if places else [], places[-2] if len(places) > 1 else [])
+
+
+def _in_order_of_id(parts: Sequence[str]) -> str:
+    """Rows as the index of a type has them, with those that are of the type besides another put between: one condition for both would sort them all."""
+    halves = (" AND ".join([which, *parts[1:]]) for which in (_FIRST_TYPE, _OTHER_TYPE))
+    each = " UNION ALL ".join(f"(SELECT {ROW} FROM entities e WHERE {half} ORDER BY e.id LIMIT %(limit)s::bigint + %(skip)s)" for half in halves)
+    return f"SELECT * FROM ({each}) AS e ORDER BY 1 LIMIT %(limit)s OFFSET %(skip)s"
+
+
+def _ordered(statement: Statement, parts: Sequence[str], order: Sequence[tuple[str, bool]]) -> str:
+    """Rows in an order of fields, their documents read once it is known which they are."""
+    columns = [statement.column(name)[0] for name, _ in order]
+    keys, named = "".join(f", {column} AS k{at}" for at, column in enumerate(columns)), "".join(f", p.k{at}" for at in range(len(columns)))
+    ordered = f"{statement.order(order)}, e.id"
+    found = f"SELECT e.id{keys} FROM entities e WHERE {' AND '.join(parts)} ORDER BY {ordered} LIMIT %(limit)s OFFSET %(skip)s"
+    return f"SELECT {ROW}{named} FROM ({found}) AS p JOIN entities e ON e.tenant_id = %(tenant)s AND e.id = p.id ORDER BY {ordered}"
 
 
 def _after(statement: Statement, order: Sequence[tuple[str, bool]], after: Sequence[object]) -> str:
@@ -116,6 +132,8 @@ def relation(conn: psycopg.Connection[Any], tenant_id: int, statement: Statement
     return f"FROM entities e WHERE {_of_type(conn, statement, tenant_id, table)}"
 
 
+_FIRST_TYPE = "e.tenant_id = %(tenant)s AND e.type_id = %(type)s"
+_OTHER_TYPE = "e.tenant_id = %(tenant)s AND e.type_id <> %(type)s AND cardinality(e.types) > 1 AND %(type)s = ANY (e.types)"
 _TYPED = "e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types)))"
 
 
@@ -127,18 +145,32 @@ def _typed(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> dict[
 
 def _of_type(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> str:
     """The entities of the table's type, those in its area only where it has one."""
+    return " AND ".join(_of_table(conn, statement, tenant_id, table))
+
+
+def _of_table(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> list[str]:
+    """As `_of_type`, in parts of which the first says the type."""
     statement.given |= _typed(conn, tenant_id, table)
     if not table.within.area:
-        return _TYPED
+        return [_TYPED]
     statement.given["inside"] = inside(conn, tenant_id, table)
-    return f"{_TYPED} AND e.id = ANY (%(inside)s::bigint[])"
+    return [_TYPED, "e.id = ANY (%(inside)s::bigint[])"]
 
 
 def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> str:
     """A text that changes when any entity of the table does."""
-    text = f"SELECT count(*), sum(e.id %% 1000003), extract(epoch FROM max(e.modified_at)) FROM entities e WHERE {_TYPED}"
+    each = " UNION ALL ".join(f"SELECT e.id, e.modified_at FROM entities e WHERE {which}" for which in (_FIRST_TYPE, _OTHER_TYPE))
+    text = f"SELECT count(*), sum(e.id %% 1000003), extract(epoch FROM max(e.modified_at)) FROM ({each}) AS e"
     row = conn.execute(text, _typed(conn, tenant_id, table)).fetchone()
     return "-".join([*(str(part or 0) for part in row or ()), table.within.mark])
+
+
+def many(conn: psycopg.Connection[Any], tenant_id: int, table: Table, box: Sequence[float], most: int) -> bool:
+    """Whether more than `most` entities of the table's type meet a box (west, south, east, north)."""
+    west, south, east, north = box
+    given = {**_typed(conn, tenant_id, table), "w": west, "s": south, "e": east, "n": north, "most": most}
+    text = f"SELECT 1 FROM entities e WHERE {_TYPED} AND e.bbox && box(point(%(e)s, %(n)s), point(%(w)s, %(s)s)) OFFSET %(most)s LIMIT 1"
+    return conn.execute(text, given).fetchone() is not None
 
 
 def inside(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> list[int]:
@@ -195,22 +227,33 @@ def _chunk(
     conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None, boxes: Sequence[Sequence[float]], after: int, limit: int
 ) -> list[Any]:
     statement = Statement(Dialect.POSTGRES, table, sql_of)
-    parts = [_of_type(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
+    parts = [*_of_table(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
     for number, (west, south, east, north) in enumerate(boxes):
         parts.append(f"e.bbox && box(point(%(e{number})s, %(n{number})s), point(%(w{number})s, %(s{number})s))")
         statement.given |= {f"w{number}": west, f"s{number}": south, f"e{number}": east, f"n{number}": north}
-    text = f"SELECT {ROW} FROM entities e WHERE {' AND '.join(parts)} AND e.id > %(after)s ORDER BY e.id LIMIT %(limit)s"
+    text = _in_order_of_id([*parts, "e.id > %(after)s"])
     with conn.cursor(binary=True) as cursor:
-        return cursor.execute(text, {**statement.given, "after": after, "limit": limit}).fetchall()
+        return cursor.execute(text, {**statement.given, "after": after, "limit": limit, "skip": 0}).fetchall()
 
 
-def walk(conn: psycopg.Connection[Any], tenant_id: int, table: Table, *, size: int = 5000) -> Iterator[tuple[list[list[object]], list[bytes | None]]]:
-    """Everything of a table, (rows, places as WKB) at a time, in order of id."""
-    after = 0
+def walk(
+    conn: psycopg.Connection[Any], tenant_id: int, table: Table, fields: tuple[Field, ...] | None = None, *, size: int = 5000
+) -> Iterator[tuple[list[list[object]], npt.NDArray[np.object_]]]:  # fmt: skip
+    """Everything of a table, (rows of all fields or of these, places) at a time, in order of id."""
+    after, read = 0, readers(table.fields if fields is None else fields, table.within.area)
     while rows := _chunk(conn, tenant_id, table, None, (), after, size):
-        read = readers(table.fields, table.within.area)
-        yield [read(row) for row in rows], [place.wkb if (place := reaching.cut(shape_of(row), table.within.area)) is not None else None for row in rows]
+        yield [read(row) for row in rows], _places(rows, table.within.area)
         after = rows[-1][0]
+
+
+def _places(rows: Sequence[Any], area: bytes) -> npt.NDArray[np.object_]:
+    """The places of rows, points made all at once."""
+    here = np.array([(row[4], row[5]) if row[3] is None and row[4] is not None else (np.nan, np.nan) for row in rows], np.float64)
+    places: npt.NDArray[np.object_] = shapely.points(here)
+    for at, row in enumerate(rows):
+        if row[3] is not None or row[4] is None:
+            places[at] = reaching.cut(shape_of(row), area)
+    return places
 
 
 def shape_of(row: Sequence[Any]) -> shapely.Geometry | None:
@@ -222,36 +265,44 @@ def shape_of(row: Sequence[Any]) -> shapely.Geometry | None:
 
 @cache
 def readers(fields: tuple[Field, ...], area: bytes = b"") -> Callable[[Sequence[Any]], list[object]]:
-    """What turns a row of `ROW` into the values of these fields, places cut to an area."""
-    plan = [(_fixed(field, area), field.attribute, field.member, _CELL[field.type]) for field in fields]
+    """What turns a row of `ROW` into the values of these fields, places cut to an area. It walks what a document has, not what its model may have."""
+    width = len(fields)
+    fixed = [(at, _fixed(field, area)) for at, field in enumerate(fields) if not field.attribute]
+    plan = {field.attribute: (at, field.member, _CELL[field.type]) for at, field in enumerate(fields) if field.attribute}
 
     def read(row: Sequence[Any]) -> list[object]:
-        document = _decode(row[2])
-        out: list[object] = []
-        for fixed, attribute, member, cell in plan:
-            if fixed is not None:
-                out.append(fixed(row))
+        out: list[object] = [None] * width
+        for at, value in fixed:
+            out[at] = value(row)
+        for attribute, found in _decode(row[2]).items():
+            wanted = plan.get(attribute)
+            if wanted is None:
                 continue
-            found = document.get(attribute)
-            if type(found) is list:
-                found = found[0] if found else None
-            out.append(None if found is None else cell(found.get(member)))
+            one = (found[0] if found else None) if type(found) is list else found
+            if one is not None:
+                at, member, cell = wanted
+                out[at] = cell(one.get(member))
         return out
 
     return read
 
 
-def _fixed(field: Field, area: bytes) -> Callable[[Sequence[Any]], object] | None:
-    if field.attribute:
-        return None
+def _fixed(field: Field, area: bytes) -> Callable[[Sequence[Any]], object]:
     return {
         "id": lambda row: row[1],
         "longitude": lambda row: row[4] if row[3] is None else None,
         "latitude": lambda row: row[5] if row[3] is None else None,
-        "location": lambda row: place.wkt if (place := reaching.cut(shape_of(row), area)) is not None else None,
+        "location": lambda row: _wkt(row, area),
         "createdAt": lambda row: row[6],
         "modifiedAt": lambda row: row[7],
     }[field.name]
+
+
+def _wkt(row: Sequence[Any], area: bytes) -> str | None:
+    if row[3] is None:  # a point, which lies in the area whole or not at all
+        return f"POINT ({row[4]!r} {row[5]!r})" if row[4] is not None else None
+    place = reaching.cut(shape_of(row), area)
+    return None if place is None else place.wkt
 
 
 def _text(value: object) -> object:

@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 
 from malha.foundation.access import reach
 from malha.foundation.database import service as database
@@ -148,7 +149,7 @@ def _write_current(conn: psycopg.Connection[Any], reader: Reader, table: Table, 
         for rows, places in current.walk(conn, reader.tenant_id, table):
             columns = [list(column) for column in zip(*rows, strict=True)]
             arrays = [
-                pa.array(places if one.type is FieldType.GEOMETRY else column, _TYPES[one.type]) for one, column in zip(table.fields, columns, strict=True)
+                pa.array(shapely.to_wkb(places) if one.type is FieldType.GEOMETRY else column, _TYPES[one.type]) for one, column in zip(table.fields, columns, strict=True)
             ]  # fmt: skip
             writer.write_table(pa.Table.from_arrays(arrays, schema=given))
 

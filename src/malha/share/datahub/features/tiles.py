@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ MANY = 10_000
 _MATRIX = "WebMercatorQuad"
 _SCHEME = "http://www.opengis.net/def/tilematrixset/OGC/1.0/WebMercatorQuad"
 _LAYERS_KEPT = 8
+#: a tile asked for without a tag may be so much older than the data; its tag says so to whoever asks again
+STATE_SECONDS = 1.0
 _TILES_KEPT = 256
 _encode = msgspec.json.Encoder().encode
 type Bytes = npt.NDArray[np.uint8]
@@ -57,6 +60,7 @@ class Layer:
 
 _layers: OrderedDict[tuple[object, ...], Layer] = OrderedDict()
 _tiles: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+_states: dict[tuple[object, ...], tuple[float, str]] = {}
 _lock = threading.Lock()
 
 
@@ -133,7 +137,7 @@ async def tile(request: Request, table_of: TableOf) -> Response:
 
     def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[bytes | None, str]:
         table = _drawable(table_of(conn, reader, name))
-        stamp = (conn.info.dbname, reader.tenant_id, table.entity_type, table.hidden, current.fingerprint(conn, reader.tenant_id, table))
+        stamp = (conn.info.dbname, reader.tenant_id, table.entity_type, table.hidden, _state(conn, reader, table, known=bool(known)))
         tag = door.etag(*stamp, z, x, y)
         if tag in known:
             return None, tag
@@ -153,6 +157,19 @@ def forget(*, layers: bool = False) -> None:
         _tiles.clear()
         if layers:
             _layers.clear()
+            _states.clear()
+
+
+def _state(conn: psycopg.Connection[Any], reader: Reader, table: Table, *, known: bool) -> str:
+    """The fingerprint of a table, worked out once for all the tiles that a map asks for in one go; anew for who asks whether a tile that is known still holds."""
+    key = (conn.info.dbname, reader.tenant_id, table.entity_type, table.within.mark)
+    at, found = _states.get(key, (0.0, ""))
+    if known or time.monotonic() - at > STATE_SECONDS:
+        found = current.fingerprint(conn, reader.tenant_id, table)
+        if len(_states) > 1_000:
+            _states.clear()
+        _states[key] = (time.monotonic(), found)
+    return found
 
 
 def _kept[T](shelf: OrderedDict[tuple[object, ...], T], key: tuple[object, ...], make_it: Callable[[], T], most: int) -> T:
@@ -172,60 +189,62 @@ def _kept[T](shelf: OrderedDict[tuple[object, ...], T], key: tuple[object, ...],
 def make(conn: psycopg.Connection[Any], reader: Reader, table: Table, stamp: tuple[object, ...], z: int, x: int, y: int) -> bytes:
     """The bytes of a tile, by the road that its number of features asks for."""
     square = drawing.bounds(z, x, y, drawing.BUFFER)
-    placed = store.placed(conn, reader.tenant_id, table.entity_type, square, limit=FEW + 1)
-    if len(placed) > FEW:
+    if current.many(conn, reader.tenant_id, table, square, FEW):
         layer = _kept(_layers, stamp, lambda: read_layer(conn, reader, table), _LAYERS_KEPT)
         if layer.only_points:
             return cut(layer, z, x, y)
-        placed = store.placed(conn, reader.tenant_id, table.entity_type, square, limit=drawing.FEATURES)
-    return drawing.draw(placed, z, x, y, table.hidden)
+    return drawing.draw(store.placed(conn, reader.tenant_id, table.entity_type, square, limit=drawing.FEATURES), z, x, y, table.hidden)
 
 
 def read_layer(conn: psycopg.Connection[Any], reader: Reader, table: Table) -> Layer:
     """Every point of the table as arrays; `only_points` is False where something else was among them."""
-    fields = [(at, field.name) for at, field in enumerate(table.fields) if field.name not in {"longitude", "latitude", "location", "createdAt", "modifiedAt"}]
+    fields = tuple(field for field in table.fields if field.name not in {"longitude", "latitude", "location", "createdAt", "modifiedAt"})
     rows: list[list[object]] = []
-    places: list[bytes] = []
-    for some, wkb in current.walk(conn, reader.tenant_id, table):
-        for row, place in zip(some, wkb, strict=True):
-            if place is not None:
-                rows.append(row)
-                places.append(place)
-    shapes = shapely.from_wkb(places)
+    found: list[npt.NDArray[np.object_]] = []
+    for some, places in current.walk(conn, reader.tenant_id, table, fields):
+        there = ~shapely.is_missing(places)
+        found.append(places[there])
+        rows += some if bool(there.all()) else [row for row, is_there in zip(some, there, strict=True) if is_there]
+    shapes = np.concatenate(found) if found else np.empty(0, object)
     if len(rows) == 0 or not bool(np.all(shapely.get_type_id(shapes) == 0)):
         return Layer(np.empty(0), np.empty(0), np.empty((0, 0), np.uint8), np.empty(0, np.int64), b"", only_points=False)
     points = shapely.get_coordinates(shapes)
     lat = np.radians(np.clip(points[:, 1], -85.06, 85.06))
     right, down = (points[:, 0] + 180.0) / 360.0, (1.0 - np.arcsinh(np.tan(lat)) / np.pi) / 2.0
-    prefix, lengths, tail = _described(rows, [pair for pair in fields if len(rows) <= MANY or pair[1] != "id"])
+    names = [field.name for field in fields]
+    columns = [(name, column) for name, column in zip(names, zip(*rows, strict=True), strict=True) if len(rows) <= MANY or name != "id"]
+    prefix, lengths, tail = _described(len(rows), [pair for pair in columns if pair[1].count(None) < len(rows)])
     return Layer(right, down, prefix, lengths, tail, only_points=True)
 
 
-def _described(rows: list[list[object]], fields: list[tuple[int, str]]) -> tuple[Bytes, npt.NDArray[np.int64], bytes]:
+def _described(count: int, columns: list[tuple[str, tuple[object, ...]]]) -> tuple[Bytes, npt.NDArray[np.int64], bytes]:
     """Feature number, tags and type of each row as bytes, and the layer's tables of keys and values. Numbers take three bytes always."""
     values: dict[tuple[type, object], int] = {}
-    tags = np.zeros((len(rows), len(fields) * 4), np.uint8)
-    there = np.zeros((len(rows), len(fields)), bool)
-    for column, (at, _) in enumerate(fields):
-        codes = np.zeros(len(rows), np.int64)
-        for line, row in enumerate(rows):
-            value = row[at]
-            if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= drawing.TEXT_LENGTH):
-                there[line, column] = True
-                codes[line] = values.setdefault((type(value), value), len(values))
+    tags = np.zeros((count, len(columns) * 4), np.uint8)
+    there = np.zeros((count, len(columns)), bool)
+    for column, (_, cells) in enumerate(columns):
+        codes = np.fromiter((_code(value, values) for value in cells), np.int64, count)
+        there[:, column] = codes >= 0
         tags[:, column * 4] = column
-        tags[:, column * 4 + 1 : column * 4 + 4] = _three(codes)
+        tags[:, column * 4 + 1 : column * 4 + 4] = _three(np.maximum(codes, 0))
     kept = np.repeat(there, 4, axis=1)
-    count = kept.sum(axis=1)
-    order = np.argsort(~kept, axis=1, kind="stable")
-    packed = np.take_along_axis(tags, order, axis=1)
-    lengths = count.astype(np.int64)
-    head = np.zeros((len(rows), 6), np.uint8)  # 18 01: a point; 12 len: packed tags
+    sizes = kept.sum(axis=1)
+    packed = tags if bool(there.all()) else np.take_along_axis(tags, np.argsort(~kept, axis=1, kind="stable"), axis=1)
+    lengths = sizes.astype(np.int64)
+    head = np.zeros((count, 6), np.uint8)  # 18 01: a point; 12 len: packed tags
     head[:, 0], head[:, 1], head[:, 2] = 0x18, 0x01, 0x12
     head[:, 3:6] = _three(lengths)
-    tail = b"".join(b"\x1a" + _sized(name.encode()) for _, name in fields)
+    tail = b"".join(b"\x1a" + _sized(name.encode()) for name, _ in columns)
     tail += b"".join(b"\x22" + _sized(_value(value)) for _, value in values)
     return np.hstack([head, packed]), lengths + 6, tail + b"\x28" + _varint(drawing.EXTENT) + b"\x78\x02"
+
+
+def _code(value: object, values: dict[tuple[type, object], int]) -> int:
+    """The number of a value in the layer's table, given when it is first seen; -1 for what a tile does not carry."""
+    kind = type(value)
+    if kind is float or kind is int or kind is bool or (kind is str and len(value) <= drawing.TEXT_LENGTH):  # type: ignore[arg-type]
+        return values.setdefault((kind, value), len(values))
+    return -1
 
 
 def _three(numbers: npt.NDArray[np.int64]) -> Bytes:

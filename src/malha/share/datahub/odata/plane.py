@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -136,10 +136,12 @@ def _page(conn: psycopg.Connection[Any], reader: Reader, table: Table, shown: Ta
     wanted = asked.size if asked.top is None else min(asked.size, asked.top)
     found, last = _rows(conn, reader, table, shown, replace(asked, where=before), wanted + 1) if wanted else ([], [])
     more = len(found) > wanted
-    names = [field.name for field in asked.fields]
-    body["value"] = [dict(zip(names, row, strict=True)) for row in found[:wanted]]
+    names = tuple(field.name for field in asked.fields)
     if level == "full":
-        _identify(reader, table, shown, body["value"])
+        body["value"] = _identified(reader, table, shown, [dict(zip(names, row, strict=True)) for row in found[:wanted]])
+    else:
+        made = _row_of(names)
+        body["value"] = [made(*row) for row in found[:wanted]]
     if more:
         left = None if asked.top is None else asked.top - wanted
         if left is None or left > 0:
@@ -172,11 +174,19 @@ def _context(reader: Reader, table: Table, shown: Table, asked: Asked) -> str:
     return f"{root(reader)}/$metadata#{table.name}{named}"
 
 
-def _identify(reader: Reader, table: Table, shown: Table, values: list[dict[str, Any]]) -> None:
+@lru_cache(maxsize=256)
+def _row_of(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    """A row with these names when written as JSON, at half the cost of a dictionary."""
+    places = [f"f{number}" for number in range(len(names))]
+    return msgspec.defstruct("Row", places, rename=dict(zip(places, names, strict=True)), gc=False)
+
+
+def _identified(reader: Reader, table: Table, shown: Table, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for value in values:
         value["@odata.type"] = f"#{metadata.NAMESPACE}.{table.name}"
         if shown is table and table.kind is TableKind.CURRENT and "id" in value:
             value["@odata.id"] = f"{root(reader)}/{table.name}('{str(value['id']).replace(chr(39), chr(39) * 2)}')"
+    return values
 
 
 def _one(conn: psycopg.Connection[Any], reader: Reader, table: Table, asked: Asked, text: str) -> bytes:

@@ -251,6 +251,23 @@ def test_types_and_people_stay_out(client, town):
     assert client.of(town, role=RoleName.VIEWER).get("odata/AirQualityObserved").status_code == 401
 
 
+def test_pages_walk_things_of_two_types_in_their_turn(client, town):
+    """One that is of the type besides another stands where its number puts it, whatever the order, and once."""
+    write(town, ("urn:x:AirQualityObserved:zz", ["Device", "AirQualityObserved"], {"pm10": {"type": "Property", "value": 1.5}}))
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        air(conn, town.id, 7)
+    ours, seen = client.of(town), []
+    address = "odata/AirQualityObserved?$select=id"
+    while address:
+        body = ours.get(address, headers={"Prefer": "odata.maxpagesize=2"}).json()
+        seen += [row["id"].rpartition(":")[2] for row in body["value"]]
+        address = body.get("@odata.nextLink", "")
+    assert seen == ["00000", "00001", "00002", "00003", "00004", "zz", "00005", "00006"]
+    ordered = ours.get("odata/AirQualityObserved?$orderby=pm10 desc,id&$select=id,pm10&$top=4&$skip=1").json()["value"]
+    assert [row["pm10"] for row in ordered] == sorted((row["pm10"] for row in ordered), reverse=True)
+    assert len({row["id"] for row in ordered}) == 4
+
+
 def test_a_reach_of_an_area_or_of_columns_is_kept_to(client, town):
     west = {"type": "Polygon", "coordinates": [[[-9, 38], [-8.5985, 38], [-8.5985, 42], [-9, 42], [-9, 38]]]}
     found = values(client.of(town, scope={"area": west}).get("odata/AirQualityObserved"))

@@ -32,7 +32,9 @@ def air(conn, tenant_id, count=5, *, start=START, hours=3):
 
 def write(tenant, *documents):
     with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
-        store.upsert_documents(conn, tenant.id, [EntityDocument(uri, (kind,), attributes) for uri, kind, attributes in documents])
+        store.upsert_documents(
+            conn, tenant.id, [EntityDocument(uri, (kind,) if isinstance(kind, str) else tuple(kind), attributes) for uri, kind, attributes in documents]
+        )
 
 
 def lines(text):
