@@ -76,6 +76,7 @@ def platform() -> Iterator[None]:
     A database that serves is migrated only when a migration waits: whoever only lists must not stand in line behind a load.
     """
     if _answers():
+        _take_its_port()
         if migrations_wait():
             migrate()
         yield
@@ -83,6 +84,23 @@ def platform() -> Iterator[None]:
     with running_database():
         migrate()
         yield
+
+
+def serves_at(port: int | None) -> None:
+    """Note beside the data on which port it is served, so that a command beside tells the right address; None: no more."""
+    place = settings.current().data / "port"
+    if port is None:
+        place.unlink(missing_ok=True)
+    else:
+        place.write_text(str(port), encoding="utf-8")
+
+
+def _take_its_port() -> None:
+    """Speak of the port on which the installation runs, where nobody names another: it may have found its own taken."""
+    place = settings.current().data / "port"
+    if "MALHA_PORT" not in os.environ and place.exists():
+        os.environ["MALHA_PORT"] = place.read_text(encoding="utf-8")
+        settings.current.cache_clear()
 
 
 def _answers() -> bool:

@@ -43,11 +43,13 @@ def run(*, demo: bool) -> None:
             if demo:
                 _make_demo(console, conf)
             _start(processes, conf)
+            supervisor.serves_at(conf.port)
             _announce(console, conf)
             _watch(console, processes, keep_database)
         except KeyboardInterrupt:
             console.print(say(msg("A parar…")))
         finally:
+            supervisor.serves_at(None)
             processes.stop()
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
+from malha.kernel.text import msg
 
 
 class OrganisationKind(StrEnum):
@@ -25,6 +26,23 @@ class OrganisationKind(StrEnum):
     COMPANY = "company"
     CONCESSIONAIRE = "concessionaire"
     SUPPLIER = "supplier"
+
+
+#: what people call each kind
+KIND_WORDS: dict[OrganisationKind, str] = {
+    OrganisationKind.NATION: msg("Nação"),
+    OrganisationKind.CENTRAL_BODY: msg("Organismo central"),
+    OrganisationKind.INTERMUNICIPAL_COMMUNITY: msg("Comunidade intermunicipal"),
+    OrganisationKind.METROPOLITAN_AREA: msg("Área metropolitana"),
+    OrganisationKind.AUTONOMOUS_REGION: msg("Região autónoma"),
+    OrganisationKind.ASSOCIATION: msg("Associação ou grupo"),
+    OrganisationKind.MUNICIPALITY: msg("Município"),
+    OrganisationKind.SERVICE: msg("Serviço"),
+    OrganisationKind.PARISH: msg("Freguesia"),
+    OrganisationKind.COMPANY: msg("Empresa"),
+    OrganisationKind.CONCESSIONAIRE: msg("Concessionária"),
+    OrganisationKind.SUPPLIER: msg("Fornecedor"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from malha.foundation.language import service as language
 from malha.foundation.tenancy import country
-from malha.foundation.tenancy.contracts import OrganisationKind
+from malha.foundation.tenancy.contracts import KIND_WORDS, OrganisationKind
 from malha.kernel.text import msg, normalise
 from malha.kernel.text import slug as make_slug
 from malha.project import supervisor
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from malha.foundation.tenancy.contracts import Tenant
 
 JSON = click.option("--json", "as_json", is_flag=True, help=msg("Resultado em JSON, para programas."))
+
+FACTS = {
+    "id": msg("Número"), "slug": msg("Endereço"), "name": msg("Nome"), "kind": msg("Tipo"), "dico": msg("DICO"), "hostname": msg("Nome de anfitrião"),
+    "time_zone": msg("Fuso"), "crs": msg("Sistema de coordenadas"), "centre": msg("Centro (longitude, latitude)"),
+    "extent": msg("Extensão (oeste, sul, leste, norte)"), "demo": msg("Demonstração"), "people": msg("Pessoas"), "delegated_to": msg("Delegou em"),
+}  # fmt: skip
 
 
 @click.group()
@@ -81,9 +87,12 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_facts(tenant) for tenant in tenants], ensure_ascii=False))
         return
+    if not tenants:
+        click.echo(language.say(msg("Ainda não há nenhum. Crie o primeiro com `./malha tenant create`, seguido do nome do município.")))
+        return
     table = Table(*(language.say(title) for title in (msg("Nome"), msg("Endereço"), msg("Tipo"), msg("DICO"), msg("Fuso"))))
     for tenant in tenants:
-        table.add_row(tenant.name, tenant.hostname or f"/{tenant.slug}/", tenant.kind, tenant.dico, str(tenant.zone))
+        table.add_row(tenant.name, tenant.hostname or f"/{tenant.slug}/", language.say(KIND_WORDS[tenant.kind]), tenant.dico, str(tenant.zone))
     Console().print(table)
 
 
@@ -105,8 +114,11 @@ def show(slug: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
     table = Table(show_header=False)
-    for name, value in facts.items():
-        table.add_row(name, ", ".join(f"{one['email']} ({one['role']})" for one in people) if name == "people" else str(value))
+    shown = facts | {"kind": language.say(KIND_WORDS[tenant.kind]), "demo": language.say(msg("sim")) if tenant.is_demo else language.say(msg("não"))}
+    shown["people"] = ", ".join(f"{one['email']} ({one['role']})" for one in people)
+    shown |= {name: ", ".join(map(str, value)) for name, value in shown.items() if isinstance(value, list | tuple)}
+    for name, value in shown.items():
+        table.add_row(language.say(FACTS[name]), str(value or "-"))
     Console().print(table)
 
 

@@ -122,6 +122,7 @@ def list_(tenant: str, as_json: bool) -> None:
     found: list[dict[str, object]] = []
     with supervisor.platform():
         from malha.foundation.access import service as access
+        from malha.foundation.identity.forms import ROLE_WORDS
         from malha.foundation.tenancy import service as tenancy
 
         tenants = [tenancy.by_slug(tenant)] if tenant else [tenancy.by_id(card.id) for card in tenancy.organisations(tenants_only=True)]
@@ -135,5 +136,6 @@ def list_(tenant: str, as_json: bool) -> None:
         return
     table = Table(*(language.say(title) for title in (msg("Pessoa"), msg("Correio"), msg("Município"), msg("Função"))))
     for row in found:
-        table.add_row(str(row["name"]), str(row["email"]), str(row["tenant"]), str(row["role"]))
+        word = language.say(str(ROLE_WORDS[RoleName(str(row["role"]))][0]))
+        table.add_row(str(row["name"]), str(row["email"]), str(row["tenant"]), f"{word} ({row['role']})")
     Console().print(table)
