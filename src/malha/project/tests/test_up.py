@@ -34,14 +34,14 @@ with database.connect(Role.OWNER, autocommit=True) as conn:
     (still,) = conn.execute("SELECT to_regclass(%s)", [last]).fetchone()
 print(json.dumps({"tenants": json.loads(done.stdout), "migrated": still is not None}))
 """
-#: makes the tables of an older version: without the last change that identity brought
+#: makes the tables of an older version: without the last change to what is known of tokens
 OLDER = """
 import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "malha.project.settings")
 import django
 from django.core.management import call_command
 django.setup()
-call_command("migrate", "identity", "0003", database="owner", verbosity=0)
+call_command("migrate", "tokens", "0001", database="owner", verbosity=0)
 """
 
 
