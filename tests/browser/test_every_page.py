@@ -48,8 +48,15 @@ PLATFORM = ("/", "/plataforma/", "/plataforma/componentes/", "/correio/")
 #: addresses that the walk leaves out, by beginning of the route's name, each with its reason
 LEFT_OUT = {"account_logout": "ends the walk", "identity:enter_demo": "makes the reader somebody else"}
 #: pages whose Portuguese is on purpose
-ONE_LANGUAGE = {"platform ui:components": "shows the components to who builds pages, with example texts"}
+ONE_LANGUAGE = {
+    "platform ui:components": "shows the components to who builds pages, with example texts",
+    "platform mail:demo": "shows letters, each in the language of who gets it",
+}
 LINKS = "[...document.querySelectorAll('a[href]:not([download])')].map(a => a.href)"
+#: the innermost elements that stick out of a page of that width
+TOO_WIDE = """width => [...document.querySelectorAll('body *')]
+  .filter(e => e.getBoundingClientRect().right > width && !e.closest('.table-wrap') && ![...e.children].some(c => c.getBoundingClientRect().right > width))
+  .slice(0, 5).map(e => e.outerHTML.slice(0, 200))"""
 #: what a reader reads; data of the town and names of people are marked with the language that they are in, or are no sentence of ours
 TEXTS = """() => {
   const found = new Set(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -116,7 +123,7 @@ def look(page: Page, kind: str, walk: Walk, assert_accessible: Callable[..., Non
     page.set_viewport_size({"width": PHONE_WIDTH, "height": 740})
     width = page.evaluate("document.documentElement.scrollWidth")
     if width > PHONE_WIDTH:
-        walk.faults.append(f"{kind}: {width} px wide on a phone of {PHONE_WIDTH}, at {page.url}")
+        walk.faults.append(f"{kind}: {width} px wide on a phone of {PHONE_WIDTH}, at {page.url}: {page.evaluate(TOO_WIDE, PHONE_WIDTH)}")
     page.set_viewport_size(size)  # type: ignore[arg-type]
 
 
