@@ -18,7 +18,7 @@ from urllib.parse import urldefrag, urlsplit
 import pyarrow as pa
 import pytest
 from django.urls import Resolver404, resolve
-from playwright.sync_api import Error, Page
+from playwright.sync_api import Error, Page, ViewportSize
 from tests.browser import board
 
 from malha.context.subscriptions import service as subscriptions
@@ -42,6 +42,8 @@ from malha.share.opendata import service as opendata
 from malha.vocabulary.contexts import service as contexts
 
 PHONE_WIDTH = 360
+PHONE: ViewportSize = {"width": PHONE_WIDTH, "height": 740}
+LAPTOP: ViewportSize = {"width": 1366, "height": 768}
 QUESTIONS = 14  # more than there are: nobody answers for ever
 #: addresses of the platform itself that no page of a town leads to
 PLATFORM = ("/", "/plataforma/", "/plataforma/componentes/", "/correio/")
@@ -119,12 +121,11 @@ def look(page: Page, kind: str, walk: Walk, assert_accessible: Callable[..., Non
         assert_accessible(page)
     except AssertionError as fault:
         walk.faults.append(f"{kind}: {fault}")
-    size = page.viewport_size
-    page.set_viewport_size({"width": PHONE_WIDTH, "height": 740})
+    page.set_viewport_size(PHONE)
     width = page.evaluate("document.documentElement.scrollWidth")
     if width > PHONE_WIDTH:
         walk.faults.append(f"{kind}: {width} px wide on a phone of {PHONE_WIDTH}, at {page.url}: {page.evaluate(TOO_WIDE, PHONE_WIDTH)}")
-    page.set_viewport_size(size)  # type: ignore[arg-type]
+    page.set_viewport_size(LAPTOP)
 
 
 def sentences() -> set[str]:

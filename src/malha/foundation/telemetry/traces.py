@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 from malha.foundation.settings import service as settings
@@ -18,7 +19,7 @@ from malha.kernel.text import msg
 _PARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _STATE_LENGTH = 512
 #: what came with the running request, as it is passed on where no span is made
-_came: ContextVar[Mapping[str, str]] = ContextVar("trace", default={})  # noqa: B039 -- never changed
+_came: ContextVar[Mapping[str, str]] = ContextVar("trace", default=MappingProxyType({}))
 
 
 @cache

@@ -43,18 +43,23 @@ def judged(conn: psycopg.Connection[Any], mapped: rules.Mapped, batch: TextBatch
 def _held(faults: list[judging.Fault], row_numbers: Any, batch: TextBatch, plan: rules.Plan) -> list[Refused]:
     """The rows that wait, each for its first fault, under the column that a person knows."""
     columns = {answer.attribute: answer.column for answer in plan.answers.columns if answer.column and answer.comes_in}
-    waits: dict[int, judging.Fault] = {}
-    for fault in faults:
-        for row in fault.rows:
-            waits.setdefault(int(row), fault)
     found = []
-    for row, fault in sorted(waits.items(), key=lambda item: item[0]):
+    for row, fault in _first(faults):
         number = int(row_numbers[row])
         said, name = fault.finding, fault.finding.path.split(".")[0]
         found.append(
             Refused(number, judging.MODEL, said.message, columns.get(name, said.path), said.mend, cells_of(batch, int(np.searchsorted(batch.numbers, number))))
         )
     return found
+
+
+def _first(faults: list[judging.Fault]) -> list[tuple[int, judging.Fault]]:
+    """Each row that fails, in order, with the first of its faults."""
+    seen: dict[int, judging.Fault] = {}
+    for fault in faults:
+        for row in fault.rows:
+            seen.setdefault(int(row), fault)
+    return sorted(seen.items(), key=lambda item: item[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,8 @@ def judged_source(conn: psycopg.Connection[Any], tenant_id: int, batch: SourceBa
 
 
 def _refused(table: EntityTable, faults: list[judging.Fault]) -> list[Refused]:
-    seen: dict[int, judging.Fault] = {}
-    for fault in faults:
-        for row in fault.rows:
-            seen.setdefault(int(row), fault)
     made = []
-    for row, fault in sorted(seen.items(), key=lambda item: item[0]):
+    for row, fault in _first(faults):
         said, number = fault.finding, table.row_numbers[row] if table.row_numbers is not None else row + 1
         cells = {"id": table.uris[row]} | {one.name: value for one in table.columns if isinstance(value := one.values[row], int | float | str)}
         made.append(Refused(number, judging.MODEL, said.message, said.path, said.mend, cells))

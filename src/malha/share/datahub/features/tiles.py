@@ -242,7 +242,7 @@ def _described(count: int, columns: list[tuple[str, tuple[object, ...]]]) -> tup
 def _code(value: object, values: dict[tuple[type, object], int]) -> int:
     """The number of a value in the layer's table, given when it is first seen; -1 for what a tile does not carry."""
     kind = type(value)
-    if kind is float or kind is int or kind is bool or (kind is str and len(value) <= drawing.TEXT_LENGTH):  # type: ignore[arg-type]
+    if kind is float or kind is int or kind is bool or (kind is str and len(value) <= drawing.TEXT_LENGTH):  # type: ignore[arg-type]  # a text, by `kind`
         return values.setdefault((kind, value), len(values))
     return -1
 
