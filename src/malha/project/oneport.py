@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
 
 from a2wsgi import WSGIMiddleware
+from django.conf import settings
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,6 +49,7 @@ class OnePort:
     def __init__(self) -> None:
         self.plane = plane.application()
         self.apps: ASGIApp = WSGIMiddleware(apps, workers=APP_THREADS)  # type: ignore[assignment,arg-type]
+        import_module(settings.ROOT_URLCONF)  # every page's code, now: the first person who comes does not wait for it
         self.static = BuiltFiles(directory=DIST, check_dir=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -55,6 +55,7 @@ idle_in_transaction_session_timeout = '15min'
 jit = off
 max_worker_processes = 6
 autovacuum_max_workers = 2
+autovacuum_naptime = 15s
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'

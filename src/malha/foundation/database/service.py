@@ -92,6 +92,15 @@ def require_scope(connection: psycopg.Connection) -> None:
         raise NoScope(msg("Falta dizer de que município são os dados."))
 
 
+def refresh_statistics() -> None:
+    """Let the planner know what the tables hold now, after a load that made them grow at once (seconds, as owner).
+
+    The server looks by itself only once in a while; until then it plans as if they were empty.
+    """
+    with connect(Role.OWNER, autocommit=True) as owner:
+        owner.execute("ANALYZE (SKIP_LOCKED)")
+
+
 def prepare_server() -> None:
     """Make roles and databases on the server of `MALHA_DATABASE_URL`, whose user may create both.
 

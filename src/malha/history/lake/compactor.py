@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 
 from malha.history.lake import catalogue, integrity, service, upkeep
+
+#: nobody waits for the look at the newest files
+CHECK_NICENESS = 10
 
 
 def main(arguments: list[str]) -> None:
@@ -21,6 +25,7 @@ def main(arguments: list[str]) -> None:
     if verb == "compact":
         service.compact_many([int(tenant_id) for tenant_id in rest])
     if verb == "check":
+        os.nice(CHECK_NICENESS)
         integrity.start_check(datetime.now(UTC))
     with catalogue.writing() as lake:
         if verb == "maintain":
