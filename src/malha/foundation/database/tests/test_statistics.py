@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from malha.foundation.database import service
 from malha.foundation.database.contracts import Role
-
-pytestmark = pytest.mark.django_db(transaction=True)
 
 LAST = "SELECT last_analyze FROM pg_stat_user_tables WHERE relname = 'entity'"
 
