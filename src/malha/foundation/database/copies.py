@@ -10,7 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,15 +21,21 @@ from malha.foundation.database.embedded import BIN, SUPERUSER
 from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 
+#: what is being done, bytes done, bytes in all (0: not known)
+type Told = Callable[[str, int, int], None]
+
 _DUMPS = (("malha.dump", Role.OWNER), ("lake.dump", Role.LAKE_WRITER))
 
 
-def copy(into: Path, now: datetime) -> Path:
-    """Dump both databases into a new folder below `into`; returns that folder. Raises DatabaseError."""
+def copy(into: Path, now: datetime, told: Told | None = None) -> Path:
+    """Dump both databases into a new folder below `into`; returns that folder. Raises DatabaseError.
+
+    `told` hears how far it is: (what, bytes written, 0 for "how many in all is not known").
+    """
     folder = into / now.strftime("%Y-%m-%dT%H%M%SZ")
     folder.mkdir(parents=True, mode=0o700)
     for name, role in _DUMPS:
-        _run("pg_dump", role, "--format=custom", "--no-password", f"--file={folder / name}")
+        _run("pg_dump", role, "--format=custom", "--no-password", f"--file={folder / name}", told=told, grows=folder / name)
     return folder
 
 
@@ -77,21 +83,30 @@ def _stream(tool: str, role: Role, *arguments: str) -> Iterator[bytes]:
             raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=said.read().decode(errors="replace").strip()[-500:])
 
 
-def restore(folder: Path) -> None:
+def restore(folder: Path, told: Told | None = None) -> None:
     """Put the databases back as the copy in `folder` has them. Raises DatabaseError; nothing may be using them."""
     for name, role in _DUMPS:
         if not (folder / name).is_file():
             raise DatabaseError(msg("Em {folder} não há nenhuma cópia."), folder=folder)
-        _run("pg_restore", role, "--clean", "--if-exists", "--single-transaction", "--no-password", str(folder / name))
+        _run("pg_restore", role, "--clean", "--if-exists", "--single-transaction", "--no-password", str(folder / name), told=told, grows=folder / name)
 
 
-def _run(tool: str, role: Role, *arguments: str) -> None:
+def _run(tool: str, role: Role, *arguments: str, grows: Path, told: Told | None = None) -> None:
     """Run one of the wheel's tools on the database of `role`, as whoever row-level security lets see everything."""
     environment, database = _who(role)
     target = ["--dbname", database] if tool == "pg_restore" else []
-    done = subprocess.run([BIN / tool, *target, *arguments], env=environment, capture_output=True, text=True, check=False)  # noqa: S603 -- the wheel's own tools
-    if done.returncode != 0:
-        raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=done.stderr.strip()[-500:])
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen([BIN / tool, *target, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=said) as running,  # noqa: S603 -- the wheel's own tools
+    ):
+        while running.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(0.25)
+            if told and grows.exists():
+                told(grows.name, grows.stat().st_size, 0)
+        if running.returncode != 0:
+            said.seek(0)
+            raise DatabaseError(msg("A cópia não se fez: {reason}"), reason=said.read().decode(errors="replace").strip()[-500:])
 
 
 def _who(role: Role) -> tuple[dict[str, str], str]:

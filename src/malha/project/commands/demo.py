@@ -11,8 +11,7 @@ from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 from malha.project import demonstration, supervisor
-
-JSON = click.option("--json", "as_json", is_flag=True, help=msg("Resultado em JSON, para programas."))
+from malha.project.commands.options import JSON
 
 
 @click.group()

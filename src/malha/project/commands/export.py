@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from malha.context.store.contracts import EntityQuery
-from malha.foundation.language.service import say
+from malha.foundation.language.service import of_terminal, say
 from malha.insight.exports.contracts import ExportFormat, Row
 from malha.kernel.text import msg
 from malha.project import supervisor
@@ -40,7 +40,7 @@ def command(entity_type: str, tenant: str, wanted: str | None, out: Path | None,
         from malha.insight.exports import entities, service
 
         owner = tenancy.by_slug(tenant)
-        asked = entities.EntityExport(type=entity_type, query=EntityQuery(q=question), columns=columns)
+        asked = entities.EntityExport(type=entity_type, query=EntityQuery(q=question), columns=columns, language=of_terminal())
         export, total = entities.export(owner, asked), entities.count(owner.id, asked)
         shown = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True

@@ -13,7 +13,9 @@ import click
 from malha.foundation.language import service as language
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
+from malha.kernel.time import format_instant
 from malha.project import supervisor
+from malha.project.commands.options import JSON, tell
 
 if TYPE_CHECKING:
     from malha.context.federation.links import Offer, Terms
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
 @click.option("--licence", default="interno", help=msg("Licença com que os dados saem: CC-BY-4.0, CC0-1.0, ODbL-1.0 ou interno."))
 @click.option("--yes", is_flag=True, help=msg("Juntar sem perguntar."))
 @click.option("--end", "end_id", type=int, default=0, help=msg("Termina a ligação com este número."))
+@JSON
 def command(
-    invitation: str, slug: str, invited: str, area: str, gives: tuple[str, ...], takes: tuple[str, ...], licence: str, yes: bool, end_id: int
+    invitation: str, slug: str, invited: str, area: str, gives: tuple[str, ...], takes: tuple[str, ...], licence: str, yes: bool, end_id: int, as_json: bool
 ) -> None:  # fmt: skip
     """Junta com outra instalação pelo CONVITE que ela deu, ou faz um; sem convite mostra como está cada ligação."""
     with supervisor.platform():
@@ -42,29 +45,50 @@ def command(
         with database.scope(tenant.id):
             conn = database.current()
             if end_id:
-                told = joining.end(conn, tenant, end_id, person_id=None, by="command")
-                click.echo(language.say(msg("Terminou.")) if told else language.say(msg("Terminou deste lado; a outra instalação não respondeu.")))
+                _ended(end_id, joining.end(conn, tenant, end_id, person_id=None, by="command"), as_json)
                 return
             if not invitation and not invited:
-                _show(joining.health(conn, tenant), tenant.zone)
+                _show(joining.health(conn, tenant), tenant.zone, as_json)
                 return
             offer = links.offer(conn, tenant.id)
             given = _given(offer, gives, licence, links.LICENCES)
             if invited:
                 place, name = joining.area_of(conn, tenant.id, area)
-                click.echo(joining.invite(conn, tenant, invited, replace(given, area=place, area_name=name), person_id=None, by="command"))
+                made = joining.invite(conn, tenant, invited, replace(given, area=place, area_name=name), person_id=None, by="command")
+                tell({"invitation": made}) if as_json else click.echo(made)
                 return
             one = links.invitation(invitation)
             comes, facts = joining.look(tenant, one)
-            _tell(language.say(msg("Vem de {name}, com a licença {licence}:"), name=facts["name"], licence=facts["licence"]), comes)
-            _tell(language.say(msg("Daqui pode sair:")), offer)
-            going = language.say(msg("Sai: {types}."), types=", ".join(gives)) if gives else language.say(msg("Não sai nada: diga com --give o que quer dar."))
-            click.echo(going)
-            if not yes and not click.confirm(language.say(msg("Juntar?"))):
-                click.echo(language.say(msg("Nada mudou.")))
+            if not _agreed(comes, offer, facts, gives, yes=yes, as_json=as_json):
                 return
             number = joining.join(conn, tenant, one, given, takes or tuple(each.type for each in comes.types), person_id=None, by="command")
+    if as_json:
+        tell({"joined": True, "link": number})
+        return
     click.echo(language.say(msg("As duas instalações estão juntas. Para terminar: ./malha federate --tenant {slug} --end {number}"), slug=slug, number=number))
+
+
+def _agreed(comes: Offer, offer: Offer, facts: dict[str, Any], gives: tuple[str, ...], *, yes: bool, as_json: bool) -> bool:
+    """Say what would come and go, and ask; a program is told, and joins with --yes."""
+    if as_json:
+        if not yes:
+            tell({"joined": False, "name": facts["name"], "licence": facts["licence"], "comes": _facts(comes), "may_go": _facts(offer), "goes": list(gives)})
+        return yes
+    _tell(language.say(msg("Vem de {name}, com a licença {licence}:"), name=facts["name"], licence=facts["licence"]), comes)
+    _tell(language.say(msg("Daqui pode sair:")), offer)
+    going = language.say(msg("Sai: {types}."), types=", ".join(gives)) if gives else language.say(msg("Não sai nada: diga com --give o que quer dar."))
+    click.echo(going)
+    if yes or click.confirm(language.say(msg("Juntar?"))):
+        return True
+    click.echo(language.say(msg("Nada mudou.")))
+    return False
+
+
+def _ended(number: int, told: bool, as_json: bool) -> None:
+    if as_json:
+        tell({"ended": number, "other_side_told": told})
+    else:
+        click.echo(language.say(msg("Terminou.")) if told else language.say(msg("Terminou deste lado; a outra instalação não respondeu.")))
 
 
 def _given(offer: Offer, gives: tuple[str, ...], licence: str, known: Collection[str]) -> Terms:
@@ -85,7 +109,20 @@ def _tell(title: str, offer: Offer) -> None:
         click.echo(f"  - {what}: {language.say(reason, **more)}")
 
 
-def _show(found: list[Any], zone: ZoneInfo) -> None:
+def _facts(offer: Offer) -> dict[str, Any]:
+    """What an offer holds, as programs read it."""
+    return {
+        "types": [{"type": each.type, "count": each.count, "attributes": list(each.attributes)} for each in offer.types],
+        "refused": [{"what": what, "reason": language.say(reason, **more)} for what, reason, more in offer.refused],
+    }
+
+
+def _show(found: list[Any], zone: ZoneInfo, as_json: bool) -> None:
+    if as_json:
+        times = [(one, one.heard_at and format_instant(one.heard_at), one.answered_at and format_instant(one.answered_at)) for one in found]
+        tell({"links": [{"id": one.link.id, "name": one.link.name, "heard_at": heard, "answered_at": answered} for one, heard, answered in times]})
+        return
+
     def when(moment: datetime | None) -> str:
         return moment.astimezone(zone).strftime("%d/%m/%Y %H:%M") if moment else language.say(msg("ainda não"))
 

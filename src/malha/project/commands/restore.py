@@ -12,7 +12,7 @@ from malha.foundation.settings import service as settings
 from malha.history.backups import service
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant, now, parse_instant
-from malha.project.commands.backup import progress
+from malha.project.commands.options import JSON, bytes_bar, tell
 
 
 class Instant(click.ParamType[datetime]):
@@ -37,13 +37,22 @@ class Instant(click.ParamType[datetime]):
 )
 @click.option("--backup", "id_", default="", help="Qual cópia (por omissão a mais recente).")
 @click.option("--at", type=Instant(), help="Repõe como estava nesse instante, por exemplo 2026-11-25T14:30 (só com o registo do servidor nas cópias).")
-def command(place: str, into: Path | None, id_: str, at: datetime | None) -> None:
+@JSON
+def command(place: str, into: Path | None, id_: str, at: datetime | None, *, as_json: bool) -> None:
     """Repõe uma cópia ao lado do que existe, nunca por cima."""
     data = settings.current().data
     repository = service.open_repository(place)
     wanted = into or (data if not data.exists() or not any(data.iterdir()) else data.with_name(f"{data.name}-{now():%Y-%m-%dT%H%M%SZ}"))
-    with progress() as told:
+    with bytes_bar() as told:
         done = service.restore(repository, wanted.resolve(), service.choose(repository, id_, at), at, told)
+    if as_json:
+        tell(
+            {
+                "id": done.id, "folder": str(done.folder), "in_use": done.folder == data, "seconds": round(done.seconds, 3), "at": format_instant(at) if at else None,
+                "counts": done.counts, "erased": done.erased, "lost": list(done.lost),
+            }
+        )  # fmt: skip
+        return
     text = msg("Reposta a cópia {id} em {folder}, em {seconds} s: {entities} entidades, {rows} linhas de histórico.")
     click.echo(
         say(text, id=done.id, folder=done.folder, seconds=round(done.seconds), entities=done.counts.get("entities", 0), rows=done.counts.get("lake_rows", 0))

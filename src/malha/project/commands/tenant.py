@@ -15,11 +15,11 @@ from malha.foundation.tenancy.contracts import KIND_WORDS, OrganisationKind
 from malha.kernel.text import msg, normalise
 from malha.kernel.text import slug as make_slug
 from malha.project import supervisor
+from malha.project.commands.options import JSON
 
 if TYPE_CHECKING:
     from malha.foundation.tenancy.contracts import Tenant
 
-JSON = click.option("--json", "as_json", is_flag=True, help=msg("Resultado em JSON, para programas."))
 
 FACTS = {
     "id": msg("Número"), "slug": msg("Endereço"), "name": msg("Nome"), "kind": msg("Tipo"), "dico": msg("DICO"), "hostname": msg("Nome de anfitrião"),

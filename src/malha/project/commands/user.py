@@ -13,8 +13,8 @@ from malha.foundation.access.contracts import RoleName
 from malha.foundation.language import service as language
 from malha.kernel.text import msg
 from malha.project import supervisor
+from malha.project.commands.options import JSON
 
-JSON = click.option("--json", "as_json", is_flag=True, help=msg("Resultado em JSON, para programas."))
 ROLE = click.Choice([role.value for role in RoleName if role not in {RoleName.MACHINE, RoleName.CITIZEN}])
 
 

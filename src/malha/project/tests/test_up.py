@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,29 @@ def taken() -> Iterator[int]:
         yield int(other.getsockname()[1])
 
 
+def answer(data: Path, *words: str) -> dict[str, Any]:
+    """What a command tells a program: one JSON document and nothing else, on an installation at work."""
+    done = command(data, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def programs_are_answered(data: Path, folder: Path) -> None:
+    """Copies and links are told in JSON; failure is told by the exit code and a sentence, not by a document."""
+    made = answer(data, "backup", "--to", str(folder / "copies"))
+    assert (made["place"], made["inside_data"], made["check"]) == (str(folder / "copies"), False, None)
+    assert made["counts"]["tenants"] == 1
+    listed = answer(data, "backup", "list", "--to", str(folder / "copies"))
+    assert [one["id"] for one in listed["copies"]] == [made["id"]]
+    copied = answer(data, "database", "copy", "--into", str(folder / "dumps"))
+    assert {one.name for one in Path(copied["folder"]).iterdir()} == {"malha.dump", "lake.dump"}
+    assert answer(data, "federate", "--tenant", "aveiro") == {"links": []}
+    none = command(data, "backup", "list", "--to", str(folder / "nothing"), "--json")
+    assert (none.returncode, json.loads(none.stdout)["copies"]) == (0, [])
+    refused = command(data, "federate", "--tenant", "nao-ha", "--json")
+    assert (refused.returncode, refused.stdout) == (1, "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="os processos leem-se em /proc")
 def test_it_works(tmp_path: Path, taken: int) -> None:
     data, said = tmp_path / "data", tmp_path / "up.log"
@@ -147,6 +171,7 @@ def test_it_works(tmp_path: Path, taken: int) -> None:
         assert beside.returncode == 0, beside.stderr
         assert json.loads(beside.stdout)["migrated"] is False, "a command beside it makes no tables, so that it waits for no load"
 
+        programs_are_answered(data, tmp_path)
         first.kill()
         first.wait()
         assert gone(data, but="postgres") == [], "what served ends with its supervisor"
