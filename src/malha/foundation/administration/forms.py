@@ -126,8 +126,13 @@ class AgreementForm(forms.Form):
         until = datetime.combine(self.cleaned_data["until"], time(23, 59, 59), self.zone)
         return Terms(
             types=tuple(self.cleaned_data["types"]), attributes=self.cleaned_data["attributes"], grain=Grain(self.cleaned_data["grain"]),
-            purpose=self.cleaned_data["purpose"], until=until, area=self.cleaned_data.get("area") or area,
+            purpose=self.cleaned_data["purpose"], until=until, area=self.cleaned_data.get("area") or area, area_name=self._names_of_places(),
         )  # fmt: skip
+
+    def _names_of_places(self) -> str:
+        where = self.fields.get("places")
+        known = dict(where.choices) if isinstance(where, forms.MultipleChoiceField) else {}
+        return ", ".join(str(known[code]) for code in self.cleaned_data.get("places") or ())
 
 
 class DelegationForm(forms.Form):

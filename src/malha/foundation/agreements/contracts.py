@@ -21,6 +21,7 @@ class Terms:
     attributes: tuple[str, ...] = ()
     area: dict[str, object] | None = None
     grain: Grain = Grain.RAW
+    area_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Agreement:
     ended_at: datetime | None
     readings: int
     last_read_at: datetime | None
+    area_name: str = ""
 
     def in_force(self, at: datetime) -> bool:
         """Whether it counts at that instant."""

@@ -17,7 +17,7 @@ from malha.kernel.time import now
 
 _SELECT = """
 SELECT a.id, a.tenant_id, t.name AS tenant_name, a.grantee_id, g.name AS grantee_name, a.types, a.attributes, a.area, a.grain,
-       a.purpose, a.valid_from, a.valid_until, a.signed_by, a.ended_at, r.readings, r.last_read_at
+       a.purpose, a.valid_from, a.valid_until, a.signed_by, a.ended_at, r.readings, r.last_read_at, a.area_name
 FROM agreement a JOIN organisation t ON t.id = a.tenant_id JOIN organisation g ON g.id = a.grantee_id
 LEFT JOIN LATERAL (SELECT count(*) AS readings, max(at) AS last_read_at FROM agreement_reading r WHERE r.tenant_id = a.tenant_id AND r.agreement_id = a.id) r ON true
 """
@@ -36,11 +36,11 @@ def sign(conn: psycopg.Connection, tenant_id: int, grantee_id: int, terms: Terms
     if grantee_id == tenant_id:
         raise UnusableTerms(msg("Não é preciso acordo para ler os próprios dados."))
     row = conn.execute(
-        "INSERT INTO agreement (tenant_id, grantee_id, types, attributes, area, grain, purpose, valid_until, signed_by) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        "INSERT INTO agreement (tenant_id, grantee_id, types, attributes, area, grain, purpose, valid_until, signed_by, area_name) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         [
             tenant_id, grantee_id, list(terms.types), list(terms.attributes), None if terms.area is None else Jsonb(terms.area),
-            terms.grain, terms.purpose.strip(), terms.until, by,
+            terms.grain, terms.purpose.strip(), terms.until, by, terms.area_name,
         ],
     ).fetchone()  # fmt: skip
     assert row is not None

@@ -1,4 +1,5 @@
-from datetime import timedelta
+import json
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from malha.foundation.identity.models import Person
 from malha.foundation.tenancy import service as tenancy
 from malha.kernel.time import now
 from malha.share.received import service, taking
+from malha.vocabulary.territory import service as territory
 
 INSIDE = {"type": "Polygon", "coordinates": [[[-9, 40], [-8, 40], [-8, 41], [-9, 41], [-9, 40]]]}
 
@@ -23,7 +25,7 @@ INSIDE = {"type": "Polygon", "coordinates": [[[-9, 40], [-8, 40], [-8, 41], [-9,
 @pytest.fixture
 def giver(new_tenant):
     """A town with two stations, of which one lies inside the area."""
-    tenant = new_tenant(name="Vila do Ar")
+    tenant = new_tenant(name="Vila do Ar", extent=[-9, 40, -8, 41], centre=[-8.5, 40.5])
     places = [{"type": "Point", "coordinates": [-8.5, 40.5]}, {"type": "Point", "coordinates": [-7.5, 40.5]}]
     table = EntityTable(
         type="AirQualityObserved",
@@ -34,6 +36,15 @@ def giver(new_tenant):
     with tenancy.scope(tenant.id):
         store.upsert_table(database.current(), tenant.id, table)
     return tenant
+
+
+def signed(tenant, role):
+    """A browser signed in as somebody with that role."""
+    card = people.create_person(f"{uuid4().hex[:12]}@exemplo.pt", name="Rui")
+    access.grant(card.id, tenant.id, role)
+    browser = Client(headers={"host": "localhost"})
+    browser.force_login(Person.objects.get(pk=card.id))
+    return browser
 
 
 def agree(giver, reader, **changes):
@@ -120,3 +131,31 @@ def test_it_leaves_as_a_file_within_the_terms(giver, new_tenant, monkeypatch):
         assert {one.reader for one in agreements.readings(database.current(), giver.id, agreement)} == {f"person:{card.id}"}
         agreements.end(database.current(), giver.id, agreement, by="person:1")
     assert browser.get(f"{place}ficheiro.csv").status_code == 404
+
+
+def test_an_agreement_by_parish_says_its_name(giver, new_tenant, tmp_path):
+    """Who gives and who reads see the names of the places that were chosen, not degrees."""
+    square = {"type": "Polygon", "coordinates": INSIDE["coordinates"]}
+    facts = {"dtmnfr": "990101", "freguesia": "Ribeira", "municipio": "Vila do Ar", "distrito_ilha": "Coimbra"}
+    path = tmp_path / "freguesias.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": facts, "geometry": square}]}))
+    with tenancy.scope(giver.id):
+        assert territory.import_boundaries(database.current(), giver.id, path, edition="2025", valid_from=date(2025, 1, 1)).taken["parish"] == 1
+    reader = new_tenant(name="CIM que lê")
+    browser = signed(giver, RoleName.TENANT_MANAGER)
+    form = {
+        "grantee": reader.id,
+        "types": ["AirQualityObserved"],
+        "places": ["990101"],
+        "grain": "raw",
+        "purpose": "Plano do ar",
+        "until": (now() + timedelta(days=5)).date(),
+    }
+    page = browser.post(f"/{giver.slug}/gestao/acordos/novo/", form, follow=True).content.decode()
+    assert "Ribeira" in page
+    with tenancy.scope(giver.id):
+        (made,) = agreements.given(database.current(), giver.id)
+    page = browser.get(f"/{giver.slug}/gestao/acordos/{made.id}/").content.decode()
+    assert "<dd>Ribeira</dd>" in page
+    assert "de longitude" not in page
+    assert "Ribeira" in signed(reader, RoleName.ANALYST).get(f"/{reader.slug}/dados/partilhados/").content.decode()
