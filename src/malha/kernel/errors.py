@@ -14,9 +14,9 @@ the English catalogue); its parameters stay apart, so that a door can say it in 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from malha.kernel.text import sentence
+from malha.kernel.text import parts_of, sentence
 
 
 class MalhaError(Exception):
@@ -31,6 +31,12 @@ class MalhaError(Exception):
         self.message = message
         self.params = params
         super().__init__(message)
+
+    @classmethod
+    def of_kept(cls, kept: str) -> Self:
+        """The error that says a sentence that was kept (`kept`)."""
+        message, params = parts_of(kept)
+        return cls(message, **params)
 
     def kept(self) -> str:
         """The sentence with its parameters apart, to be stored and worded for each reader (`kernel.text.parts_of`)."""

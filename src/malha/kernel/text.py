@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 
 #: stands between a kept sentence and its parameters
 _APART = "\x1e"
+#: stands between two kept sentences that are said one after the other
+_THEN = "\x1d"
 _SPACES = re.compile(r"\s+")
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 #: abbreviations in names of places that people type both ways
@@ -34,10 +37,28 @@ def sentence(message: str, **params: object) -> str:
     return message + _APART + json.dumps(params, ensure_ascii=False, default=str) if params else message
 
 
+def sentences(*kept: str) -> str:
+    """Sentences that can be kept, as one text that can be kept: they are said one after the other."""
+    return _THEN.join(one for one in kept if one)
+
+
 def parts_of(kept: str) -> tuple[str, dict[str, object]]:
     """What `sentence` put together; any other text is a sentence without parameters."""
     message, apart, params = kept.partition(_APART)
     return message, json.loads(params) if apart else {}
+
+
+def worded(kept: str, translate: Callable[[str], str]) -> str:
+    """What `sentence` and `sentences` put together, each sentence through `translate`; so is a parameter called `reason`."""
+    return " ".join(_worded(one, translate) for one in kept.split(_THEN)) if kept else ""
+
+
+def _worded(kept: str, translate: Callable[[str], str]) -> str:
+    message, params = parts_of(kept)
+    if isinstance(params.get("reason"), str):
+        params["reason"] = worded(str(params["reason"]), translate)
+    said = translate(message) if message else ""
+    return said.format(**params) if params else said
 
 
 def unaccent(text: str) -> str:

@@ -119,7 +119,7 @@ def _write(conn: psycopg.Connection[Any], who: Asked, docs: Sequence[EntityDocum
     refused = dict(store.upsert_documents(conn, who.tenant_id, docs, options).refused)
     for uri in dict.fromkeys(doc.uri for doc in docs):
         if uri in refused:
-            outcome.fail(uri, BadRequestData(refused[uri].replace("{", "{{").replace("}", "}}")))
+            outcome.fail(uri, BadRequestData.of_kept(refused[uri]))
         else:
             outcome.success.append(uri)
 

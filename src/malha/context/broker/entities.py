@@ -124,7 +124,7 @@ def _within(who: Asked, uri: str, entity: StoredEntity | None, request: Request 
 def _stored(outcome: WriteOutcome) -> WriteOutcome:
     """The outcome, or BadRequestData with the reason why the store refused."""
     if outcome.refused:
-        raise BadRequestData(outcome.refused[0][1].replace("{", "{{").replace("}", "}}"))
+        raise BadRequestData.of_kept(outcome.refused[0][1])
     return outcome
 
 

@@ -155,7 +155,7 @@ class WriteOutcome:
     updated: int = 0
     unchanged: int = 0
     observations: int = 0
-    refused: tuple[tuple[str, str], ...] = ()  # (uri, reason)
+    refused: tuple[tuple[str, str], ...] = ()  # (uri, reason), the reason as it is kept (`kernel.text.sentence`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Round:
         try:
             _check_document(doc)
         except UnusableEntity as reason:
-            self.refused.append((doc.uri, str(reason)))
+            self.refused.append((doc.uri, reason.kept()))
             return False
         return True
 

@@ -57,10 +57,10 @@ class Batch:
         self.uris = list(index)
         self.bad = {n for n, uri in enumerate(self.uris) if not usable_uri(uri)}
         for n in self.bad:
-            self.refused[self.uris[n], str(UnusableEntity(msg("O identificador não é um URI (até 2048 octetos, sem espaços).")))] = None
+            self.refused[self.uris[n], msg("O identificador não é um URI (até 2048 octetos, sem espaços).")] = None
         for cells in self.cells:
             for i, reason in cells.refused.items():
-                self.refused[self.table.uris[i], str(reason)] = None
+                self.refused[self.table.uris[i], reason.kept()] = None
 
     def _order_rows(self) -> None:
         rows = range(len(self.entity))

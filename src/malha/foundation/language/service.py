@@ -11,7 +11,7 @@ from functools import cache
 from malha.foundation.language import catalogue
 from malha.foundation.language.contracts import DEFAULT, ENGLISH, PORTUGUESE
 from malha.kernel.errors import MalhaError
-from malha.kernel.text import parts_of
+from malha.kernel.text import worded
 
 
 @cache
@@ -37,8 +37,7 @@ def say(message: str, **params: object) -> str:
 
 def word(kept: str, language: str) -> str:
     """A sentence that was stored (`kernel.text.sentence`), in `language`."""
-    message, params = parts_of(kept)
-    return translate(message, language, **params)
+    return worded(kept, lambda message: translate(message, language))
 
 
 def explain(error: MalhaError, language: str) -> str:

@@ -237,7 +237,7 @@ def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload
         newest[name] = [one for one in latest.values() if one[MEMBER[one["type"]]] != rendering.NULL]
     outcome = store.upsert_documents(conn, who.tenant_id, [replace(doc, attributes={name: these for name, these in newest.items() if these})])
     if outcome.refused:
-        raise BadRequestData(outcome.refused[0][1].replace("{", "{{").replace("}", "}}"))
+        raise BadRequestData.of_kept(outcome.refused[0][1])
     entity = store.retrieve(conn, who.tenant_id, doc.uri)
     kept = {id(one) for these in newest.values() for one in these}
     past = [

@@ -204,7 +204,7 @@ def _values(values: pa.Array, type_: str, attribute: str, unit: str, rows: Rows,
         for group in found.groups:
             if group.finding.severity is Severity.ERROR and group.finding.path.split(".")[0] == attribute:
                 said = group.finding
-                refusals.add(rows[np.asarray(group.rows, dtype=np.int64)], said.code, said.path, said.message, said.mend)
+                refusals.add(rows[np.asarray(group.rows, dtype=np.int64)], said.code, said.path, *models.kept_words(said))
     if pa.types.is_boolean(values.type):
         return values.cast(pa.float64()), nothing.cast(pa.string()), ObservationKind.BOOLEAN
     if pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):

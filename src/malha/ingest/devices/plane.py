@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from malha.context.broker import door as broker
 from malha.context.broker import pool, reading, rendering, tenants
 from malha.foundation.database import service as database
+from malha.foundation.language import service as language
 from malha.ingest.devices import service
 from malha.ingest.devices.contracts import Outcome, UnknownDoor
 from malha.kernel.text import msg
@@ -49,7 +50,9 @@ async def receive(request: Request) -> Response:
 
     outcome = await pool.run(work)
     told: dict[str, Any] = {"taken": outcome.taken, "waiting": outcome.waiting, "refused": outcome.refused, "repeated": outcome.repeated}
-    return rendering.plain(told | ({"reasons": outcome.reasons[:20]} if outcome.reasons else {}), status=202)
+    tongue = language.of_request(request.headers, request.cookies)
+    reasons = [language.word(reason, tongue) for reason in outcome.reasons[:20]]
+    return rendering.plain(told | ({"reasons": reasons} if reasons else {}), status=202)
 
 
 def _key(request: Request) -> str:

@@ -36,7 +36,7 @@ from malha.ingest.devices.contracts import (
 )
 from malha.ingest.quality import judging
 from malha.kernel.errors import BadInput
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentences
 from malha.kernel.time import now
 from malha.vocabulary.models import service as models
 
@@ -124,7 +124,7 @@ def _told(
     try:
         document, place = rules.entity(reading, profile, device.entity_uri, rules.when(reading, received_at), last)
     except UnusableMessage as reason:
-        return MessageState.REFUSED, str(reason), None, None
+        return MessageState.REFUSED, reason.kept(), None, None
     return MessageState.TAKEN, "", place, document
 
 
@@ -136,7 +136,7 @@ def _write(
         return settled
     judged = judging.documents(conn, tenant_id, [document for _, _, document in documents])
     refused = dict(store.upsert_documents(conn, tenant_id, judged.sound).refused)
-    unfit = {id(document): f"{faults[0].message} {faults[0].mend}" for document, faults in judged.refused}
+    unfit = {id(document): sentences(*models.kept_words(faults[0])) for document, faults in judged.refused}
     said = [(seq, unfit.get(id(document)) or refused.get(document.uri)) for seq, _, document in documents]
     why = {seq: reason for seq, reason in said if reason}
     return [(seq, device, MessageState.REFUSED, why[seq]) if seq in why else (seq, device, state, reason) for seq, device, state, reason in settled]

@@ -238,7 +238,7 @@ def _tell(request: HttpRequest, outcome: Outcome) -> None:
         messages.warning(
             request,
             ngettext("{count} mensagem foi recusada: {why}", "{count} mensagens foram recusadas: {why}", outcome.refused).format(
-                count=outcome.refused, why=outcome.reasons[0]
+                count=outcome.refused, why=language.word(outcome.reasons[0], get_language() or "pt-pt")
             ),
         )
 

@@ -57,7 +57,8 @@ class Judge:
         assert self.model is not None
         looked = {column.name: column.values for column in columns if not self._is_certain(column)}
         certain = {column.name for column in columns if column.name not in looked}
-        found = models.validate_columns(self.model, looked, row_count=len(uris), units={c.name: c.unit for c in columns if c.unit and c.name in looked})
+        units = {c.name: c.unit for c in columns if c.unit and c.name in looked}
+        found = models.validate_columns(self.model, looked, row_count=len(uris), units=units, stored=self._stored(conn, uris))
         faults = []
         for group in found.groups:
             absent = group.finding.code == "missing" and self.model.find(group.finding.path) is not None  # and no member inside an object
@@ -67,6 +68,15 @@ class Judge:
             if len(rows):
                 faults.append(Fault(group.finding, rows, _at(uris, int(rows[0]))))
         return faults
+
+    def _stored(self, conn: psycopg.Connection[Any], uris: Any) -> list[dict[str, Any]]:
+        """What each row's entity has already, where the model has rules between properties; else nothing is asked."""
+        if not self.model or not self.model.constraints:
+            return []
+        names = [_at(uris, row) for row in range(len(uris))]
+        there = store.by_uris(conn, self.tenant_id, sorted(set(names)))
+        plain_of = {uri: models.plain_values(entity.attributes) for uri, entity in there.items()}
+        return [plain_of.get(uri, {}) for uri in names]
 
     def _is_certain(self, column: Column) -> bool:
         """Instants that the mapping itself wrote, as typed values: they are right by being written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from malha.ingest.mapping import rules
 from malha.ingest.quality import judging
 from malha.sources.base.contracts import Refused, SourceBatch
 from malha.sources.tabular.contracts import TextBatch
+from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import Finding
 from malha.vocabulary.models.policy import Mode
 
 
@@ -46,11 +49,15 @@ def _held(faults: list[judging.Fault], row_numbers: Any, batch: TextBatch, plan:
     found = []
     for row, fault in _first(faults):
         number = int(row_numbers[row])
-        said, name = fault.finding, fault.finding.path.split(".")[0]
-        found.append(
-            Refused(number, judging.MODEL, said.message, columns.get(name, said.path), said.mend, cells_of(batch, int(np.searchsorted(batch.numbers, number))))
-        )
+        column = columns.get(fault.finding.path.split(".")[0], fault.finding.path)
+        found.append(_waits(number, fault.finding, cells_of(batch, int(np.searchsorted(batch.numbers, number))), column))
     return found
+
+
+def _waits(number: int, said: Finding, cells: Mapping[str, object], column: str = "") -> Refused:
+    """One row that waits, under its column or else under the property of the model."""
+    wrong, mend = models.kept_words(said)
+    return Refused(number, judging.MODEL, wrong, column or said.path, mend, cells)
 
 
 def _first(faults: list[judging.Fault]) -> list[tuple[int, judging.Fault]]:
@@ -77,7 +84,7 @@ def judged_source(conn: psycopg.Connection[Any], tenant_id: int, batch: SourceBa
     if batch.table is None:
         found = judging.documents(conn, tenant_id, batch.documents)
         first = [(doc, faults[0]) for doc, faults in found.refused]
-        refused = [Refused(n, judging.MODEL, said.message, said.path, said.mend, {"id": doc.uri}) for n, (doc, said) in enumerate(first, 1)]
+        refused = [_waits(n, said, {"id": doc.uri}) for n, (doc, said) in enumerate(first, 1)]
         return JudgedSource(None, tuple(found.sound), tuple(refused), found.warned)
     table = batch.table
     judge = judging.judge_of(conn, tenant_id, table.type)
@@ -94,9 +101,9 @@ def judged_source(conn: psycopg.Connection[Any], tenant_id: int, batch: SourceBa
 def _refused(table: EntityTable, faults: list[judging.Fault]) -> list[Refused]:
     made = []
     for row, fault in _first(faults):
-        said, number = fault.finding, table.row_numbers[row] if table.row_numbers is not None else row + 1
+        number = table.row_numbers[row] if table.row_numbers is not None else row + 1
         cells = {"id": table.uris[row]} | {one.name: value for one in table.columns if isinstance(value := one.values[row], int | float | str)}
-        made.append(Refused(number, judging.MODEL, said.message, said.path, said.mend, cells))
+        made.append(_waits(number, fault.finding, cells))
     return made
 
 

@@ -153,7 +153,7 @@ def write(seen: View, doc: EntityDocument, options: WriteOptions = WriteOptions(
     whole = checking.completed(seen.conn, seen.who, doc)
     checking.checked(seen.conn, seen.who, whole)
     for _, reason in store.upsert_documents(seen.conn, seen.tenant_id, [whole], options).refused:
-        raise Unacceptable(reason.replace("{", "{{").replace("}", "}}"))
+        raise Unacceptable.of_kept(reason)
 
 
 def existing(seen: View, kind: EntitySet, said: Any) -> dict[str, Any]:

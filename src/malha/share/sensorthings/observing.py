@@ -90,7 +90,7 @@ def write(seen: View, observations: Sequence[Observation]) -> list[str]:
         else:
             refused = store.upsert_documents(seen.conn, seen.tenant_id, _documents(seen, found, checked)).refused
         for _, reason in refused:
-            raise Unacceptable(reason.replace("{", "{{").replace("}", "}}"))
+            raise Unacceptable.of_kept(reason)
     _note(seen, observations)
     return [one.key for one in observations]
 

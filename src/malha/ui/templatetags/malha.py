@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
 from malha.kernel import formats
-from malha.kernel.text import parts_of
+from malha.kernel.text import worded
 from malha.kernel.time import LISBON
 from malha.ui import icons, navigation, theme
 from malha.ui.assets import manifest
@@ -41,9 +41,7 @@ def _zone(place: object) -> ZoneInfo:
 @register.filter
 def said(kept: str) -> str:
     """A sentence that was stored, in the reader's language: `{{ run.error|said }}`."""
-    message, params = parts_of(str(kept or ""))
-    text = gettext(message) if message else ""
-    return text.format(**params) if params else text
+    return worded(str(kept or ""), gettext)
 
 
 @register.simple_tag(takes_context=True)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import shapely
 
 from malha.kernel import units as registry
+from malha.kernel.text import msg
 from malha.vocabulary.models import checks, validation
 from malha.vocabulary.models.contracts import ColumnFinding, ColumnFindings, DataModel, Finding, ModelProperty, ValueType
 from malha.vocabulary.models.sentences import finding, show
@@ -27,8 +28,13 @@ _NUMBERS = frozenset({ValueType.NUMBER, ValueType.INTEGER})
 _TIMES = frozenset({ValueType.INSTANT, ValueType.DATE})
 
 
-def validate_columns(model: DataModel, columns: Mapping[str, Values], row_count: int, units: Mapping[str, str]) -> ColumnFindings:
-    """What is wrong with `columns` of `row_count` rows each; `units` holds the unit code of the columns that have one."""
+def validate_columns(
+    model: DataModel, columns: Mapping[str, Values], row_count: int, units: Mapping[str, str], stored: Sequence[Mapping[str, Any]] = ()
+) -> ColumnFindings:
+    """What is wrong with `columns` of `row_count` rows each; `units` holds the unit code of the columns that have one.
+
+    `stored` has for each row the plain values that its entity has already: rules between properties see them too.
+    """
     validator = validation.of(model)
     groups = [ColumnFinding(finding("missing", name), range(row_count)) for name in validator.required if name not in columns]
     for name, values in columns.items():
@@ -36,7 +42,7 @@ def validate_columns(model: DataModel, columns: Mapping[str, Values], row_count:
         if known is not None:
             groups.extend(_Column(known[0], known[1], values, units.get(name, "")).findings())
     if validator.rules is not None:
-        groups.extend(_rule_groups(validator, columns, row_count))
+        groups.extend(_rule_groups(validator, columns, row_count, stored))
     return ColumnFindings(row_count, tuple(groups))
 
 
@@ -194,7 +200,7 @@ class _Column:
         shapes = shapely.from_wkb(values, on_invalid="ignore")
         if self.prop.required:
             self._add(finding("missing", name), np.flatnonzero(absent))
-        self._add(finding("geometry", name, reason="não é WKB"), np.flatnonzero(shapely.is_missing(shapes) & ~absent))
+        self._add(finding("geometry", name, reason=msg("não é WKB")), np.flatnonzero(shapely.is_missing(shapes) & ~absent))
         bounds = shapely.bounds(shapes)
         with np.errstate(invalid="ignore"):
             far = (np.abs(bounds) > np.array([180, 90, 180, 90])).any(axis=1)
@@ -225,12 +231,13 @@ def _rows(mask: pa.Array) -> Rows:
     return np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False))
 
 
-def _rule_groups(validator: validation.Validator, columns: Mapping[str, Values], row_count: int) -> list[ColumnFinding]:
+def _rule_groups(validator: validation.Validator, columns: Mapping[str, Values], row_count: int, stored: Sequence[Mapping[str, Any]]) -> list[ColumnFinding]:
     """Rules between properties, row by row: only imported models have any."""
     assert validator.rules is not None
     plain = {name: values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else values for name, values in columns.items()}
     found: dict[tuple[str, str], tuple[Finding, list[int]]] = {}
     for row in range(row_count):
-        for each in validator.rules({name: values[row] for name, values in plain.items() if values[row] is not None}):
+        before = stored[row] if stored else {}
+        for each in validator.rules({**before, **{name: values[row] for name, values in plain.items() if values[row] is not None}}):
             found.setdefault((each.path, each.message), (each, []))[1].append(row)
     return [ColumnFinding(each, rows) for each, rows in found.values()]

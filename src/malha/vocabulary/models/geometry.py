@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from malha.kernel.text import msg, sentence
 from malha.vocabulary.models.contracts import Finding
 from malha.vocabulary.models.sentences import finding, show
 from malha.vocabulary.models.simplified import GEOMETRIES
@@ -18,7 +19,7 @@ _LEAST = {"LineString": 2, "MultiLineString": 2, "Polygon": 4, "MultiPolygon": 4
 def check(value: Any, path: str, report: list[Finding]) -> None:
     """Report what is wrong with the geometry `value`: form, range of degrees, open rings, swapped axes."""
     if not isinstance(value, Mapping) or value.get("type") not in GEOMETRIES:
-        report.append(finding("geometry", path, reason="falta o tipo da geometria"))
+        report.append(finding("geometry", path, reason=msg("falta o tipo da geometria")))
         return
     kind = value["type"]
     if kind == "GeometryCollection":
@@ -37,20 +38,20 @@ def check(value: Any, path: str, report: list[Finding]) -> None:
 def _collect(coordinates: Any, depth: int, least: int, ring: bool, positions: list[Any]) -> str:
     """Gather the positions of `coordinates`; the reason why they are none, or an empty text."""
     if not isinstance(coordinates, list | tuple) or not coordinates:
-        return "as coordenadas estão vazias"
+        return msg("as coordenadas estão vazias")
     if depth == 0:
         if len(coordinates) < 2 or not all(type(number) in {int, float} for number in coordinates):
-            return "cada posição tem de ser [longitude, latitude] em números"
+            return msg("cada posição tem de ser [longitude, latitude] em números")
         positions.append(coordinates)
         return ""
     if depth == 1 and len(coordinates) < least:
-        return f"são precisas pelo menos {least} posições"
+        return sentence(msg("são precisas pelo menos {least} posições"), least=least)
     for inner in coordinates:
         reason = _collect(inner, depth - 1, least, ring, positions)
         if reason:
             return reason
     if depth == 1 and ring and list(coordinates[0]) != list(coordinates[-1]):
-        return "o contorno não fecha: a última posição tem de ser igual à primeira"
+        return msg("o contorno não fecha: a última posição tem de ser igual à primeira")
     return ""
 
 
@@ -59,7 +60,7 @@ def _check_place(positions: list[Any], path: str, report: list[Finding]) -> None
         x, y = position[0], position[1]
         if -180 <= x <= 180 and -90 <= y <= 90:
             continue
-        report.append(finding("metres" if abs(x) > 360 or abs(y) > 360 else "geometry", path, value=show(list(position)), reason="fora de 180° e 90°"))
+        report.append(finding("metres" if abs(x) > 360 or abs(y) > 360 else "geometry", path, value=show(list(position)), reason=msg("fora de 180° e 90°")))
         return
     x, y = positions[0][0], positions[0][1]
     if 30 <= x <= 43 and -32 <= y <= -6:  # the place of Portugal with its axes the other way round

@@ -152,7 +152,7 @@ def warned_rows(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str,
     counted = _counted.setdefault(key, {})
     for uri, found, number in faults:
         one = (entity_type, found.path, found.code)
-        counted[one] = (counted.get(one, (0, "", ""))[0] + number, found.message, uri)
+        counted[one] = (counted.get(one, (0, "", ""))[0] + number, models.kept_words(found)[0], uri)
     if len(counted) > 1_000 or time.monotonic() - _flushed.get(key, 0.0) > FLUSH_SECONDS:
         flush(conn, tenant_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -11,7 +11,7 @@ import psycopg
 from malha.kernel import units
 from malha.kernel.text import msg
 from malha.vocabulary.models import columns as batch
-from malha.vocabulary.models import declaration, documents, interchange, kept, saving, sentences, validation
+from malha.vocabulary.models import declaration, documents, interchange, kept, saving, sentences, simplified, validation
 from malha.vocabulary.models.contracts import ColumnFindings, DataModel, Finding, UnknownModel, UnusableModel
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -77,13 +77,21 @@ def validate(entity: Mapping[str, Any], model: DataModel) -> list[Finding]:
     return validation.of(model).validate(entity)
 
 
-def validate_columns(model: DataModel, columns: Mapping[str, batch.Values], *, row_count: int, units: Mapping[str, str] | None = None) -> ColumnFindings:
+def validate_columns(
+    model: DataModel, columns: Mapping[str, batch.Values], *, row_count: int, units: Mapping[str, str] | None = None, stored: Sequence[Mapping[str, Any]] = ()
+) -> ColumnFindings:
     """What is wrong with a batch of one type, column by column; rows count from 0, null is an omitted property.
 
     `columns` are sequences of plain values or Arrow arrays, each with `row_count` rows; geometries WKB bytes or
     GeoJSON dicts; `units` the UN/CEFACT code that a column's numbers are in, where it is not the model's.
+    `stored` has for each row the plain values (`plain_values`) that its entity has already, for rules between properties.
     """
-    return batch.validate_columns(model, columns, row_count, units or {})
+    return batch.validate_columns(model, columns, row_count, units or {}, stored)
+
+
+def plain_values(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of normalized attributes, without what is said about them."""
+    return simplified.key_values(attributes)
 
 
 def to_document(entity: Mapping[str, Any], model: DataModel | None = None) -> dict[str, Any]:
@@ -99,3 +107,8 @@ def example(model: DataModel, organisation: str = "municipio") -> dict[str, Any]
 def in_language(found: Finding, language: str) -> tuple[str, str]:
     """What a finding says is wrong, and how to mend it, for `language` ("pt-pt", "en", …)."""
     return sentences.in_language(found, language)
+
+
+def kept_words(found: Finding) -> tuple[str, str]:
+    """As `in_language`, as sentences that can be stored and are worded for whoever reads them (`kernel.text.worded`)."""
+    return sentences.kept(found)

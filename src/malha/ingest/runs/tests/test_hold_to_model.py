@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, EntityQuery
 from malha.foundation.database import service as database
+from malha.foundation.language import service as language
 from malha.ingest.lineage import service as lineage
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import fetching, mending, previewing
@@ -75,7 +78,8 @@ def test_it_works(tenant, tmp_path):
     assert (result.counts.entered, result.counts.held, result.counts.warned) == (2, 2, 0)
     (group,) = result.groups
     assert (group.code, group.path, group.count) == ("model", "matricula", 2)
-    assert group.message == "“plate” não tem a forma esperada: veio “sem matrícula”."
+    assert language.word(group.message, "pt-pt") == "“plate” não tem a forma esperada: veio “sem matrícula”."
+    assert language.word(group.message, "en") == "“plate” does not have the expected form: it came as “sem matrícula”."
     assert group.mend.startswith("Escreva-a segundo o padrão")
     assert {entity.uri.rsplit(":", 1)[1] for entity in stored(tenant)} == {"A", "C"}
 
@@ -129,7 +133,7 @@ def test_a_file_may_bring_only_what_changed(tenant, tmp_path):
     rule(tenant, Mode.ENFORCE)
     result = load(tenant, tmp_path)
     assert (result.counts.entered, result.counts.held) == (1, 3)
-    assert result.groups[0].message == "Falta “base”, que é obrigatória."
+    assert language.word(result.groups[0].message, "pt-pt") == "Falta “base”, que é obrigatória."
 
 
 def test_a_source_is_held_to_the_model_too(new_tenant):
@@ -151,3 +155,20 @@ def test_a_source_is_held_to_the_model_too(new_tenant):
     again = fetching.fetch(tenant.id, source.id, Simulated())
     assert again.counts.warned > 0
     assert stored(tenant, "WeatherObserved")
+
+
+def test_rules_between_properties_see_what_is_stored(tenant, tmp_path):
+    """A file that brings one of two properties is judged with the other as it is in the store."""
+    rules = ({"if": {"properties": {"state": {"const": "parada"}}, "required": ["state"]}, "then": {"required": ["reason"]}},)
+    made = dataclasses.replace(made_of(TYPE, ModelProperty("state"), ModelProperty("reason")), constraints=rules)
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        models.create_model(conn, tenant.id, made)
+        known = {"reason": {"type": "Property", "value": "avaria"}}
+        store.upsert_documents(conn, tenant.id, [EntityDocument(f"urn:{tenant.slug}:{TYPE}:A", (TYPE,), known)])
+        policy.set_rule(conn, tenant.id, TYPE, Rule(Mode.ENFORCE))
+    path = tmp_path / "estados.csv"
+    path.write_text("codigo;estado\nA;parada\nB;parada\nC;a andar\n")
+    columns = [{"column": "codigo", "attribute": "code"}, {"column": "estado", "attribute": "state"}]
+    result = runs.load_file(tenant.id, path, {"type": TYPE, "kind": "model", "key": ["codigo"], "columns": columns})
+    assert (result.counts.entered, result.counts.held) == (2, 1)
+    assert result.groups[0].examples[0]["codigo"] == "B"
