@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -261,10 +262,11 @@ def _confirm(request: HttpRequest, tenant: Tenant, draft: Draft, kept: StoredFil
 @requires(Capability.DATA_LOAD)
 @require_safe
 def map_spec(request: HttpRequest, draft_id: UUID) -> JsonResponse:
-    """What the map of a guided load draws."""
+    """What the map of a guided load draws; with `?some`, as many rows as the last page lists."""
     tenant = tenant_of(request)
     layer = {
-        "id": "linhas", "label": _("Linhas do ficheiro"), "kind": "circle", "data": reverse("guide:places", args=[draft_id]),
+        "id": "linhas", "label": _("Linhas do ficheiro"), "kind": "circle",
+        "data": reverse("guide:places", args=[draft_id]) + ("?some" if "some" in request.GET else ""),
         "colour": {"property": "", "default": "--data-1"}, "legend": [{"label": _("Linhas do ficheiro"), "colour": "--data-1", "shape": "circle"}],
         "popup": [{"property": "nome", "label": _("Nome")}, {"property": "linha", "label": _("Linha")}],
     }  # fmt: skip
@@ -285,12 +287,14 @@ def words() -> dict[str, str]:
 @requires(Capability.DATA_LOAD)
 @require_safe
 def places(request: HttpRequest, draft_id: UUID) -> HttpResponse:
-    """The first rows as points, where the answers so far put them."""
+    """The first rows as points, where the answers so far put them; with `?some`, as many as the last page lists."""
     tenant = tenant_of(request)
     draft, kept = _draft(tenant, draft_id)
     table, _known = table_of(tenant, draft, kept)
-    features = list(_features(table, runs.plan_for(database.current(), tenant, table.answers)))
-    return HttpResponse(json.dumps({"type": "FeatureCollection", "features": features}), content_type="application/geo+json")
+    features = _features(table, runs.plan_for(database.current(), tenant, table.answers))
+    if "some" in request.GET:
+        features = islice(features, previewing.SHOWN_POINTS)
+    return HttpResponse(json.dumps({"type": "FeatureCollection", "features": list(features)}), content_type="application/geo+json")
 
 
 def _features(table: Table, plan: rules.Plan) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from malha.context.store.contracts import ArrowTable, Column, EntityTable, pick
-from malha.ingest.mapping import names, places
+from malha.ingest.mapping import names, places, suggest
 from malha.ingest.mapping.contracts import Answers, ColumnAnswer, Outside, PlaceKind, RowKind
 from malha.kernel import units
 from malha.kernel.text import msg, normalise, sentence
@@ -22,12 +22,16 @@ from malha.sources.tabular.contracts import CellType, TextBatch
 from malha.vocabulary.models.contracts import DataModel, ModelProperty, ValueType
 
 Flags = np.ndarray[Any, Any]
+_FIGURES = frozenset({CellType.NUMBER, CellType.INTEGER})
 
 #: code → what is said of a group (plural) and how it is mended
 REASONS: dict[str, tuple[str, str]] = {
     "missing": (msg("falta um valor obrigatório"), msg("Escreva o valor, ou deixe as linhas de fora.")),
     "key": (msg("não se sabe que coisa é: falta o que lhe dá nome"), msg("Escreva o identificador, ou escolha outra coluna para dar nome.")),
-    "number": (msg("o número não se percebe"), msg("Veja se a vírgula ou o ponto separam os decimais, e se há texto no meio.")),
+    "number": (
+        msg("o número não se percebe"),
+        msg("Veja se a vírgula ou o ponto separam os decimais, e se há texto no meio; se a coluna não é um número, dê-lhe outro nome."),
+    ),
     "integer": (msg("devia ser um número inteiro"), msg("Diga que a coluna tem decimais, ou corrija o valor.")),
     "boolean": (msg("devia ser sim ou não"), msg("Escreva sim ou não.")),
     "date": (msg("a data não se percebe"), msg("Escreva-a como 2025-01-31 ou 31/01/2025.")),
@@ -215,6 +219,7 @@ def _coordinates(work: _Batch) -> tuple[Any, Any, Any]:
 def _values(work: _Batch, answer: ColumnAnswer) -> _Made | None:
     """The values of one column, checked against its type and against the property of the model."""
     prop = work.plan.model.find(answer.attribute) if work.plan.model else None
+    answer = _as_model(answer, prop, work.plan.answers.reading.decimal)
     if not answer.column:
         return _Made(answer.attribute, [answer.constant] * work.size, unit=answer.unit, static=True)
     column = cells.without(work.batch.columns[answer.column], answer.missing)
@@ -223,7 +228,7 @@ def _values(work: _Batch, answer: ColumnAnswer) -> _Made | None:
     if prop and (prop.choices or prop.type is ValueType.LIST or prop.type is ValueType.OBJECT):
         return _special(work, answer, prop, column)
     kind = "Relationship" if answer.relationship else "Property"
-    if answer.type in {CellType.NUMBER, CellType.INTEGER}:
+    if answer.type in _FIGURES:
         return _figures(work, answer, prop, column)
     if answer.type is CellType.BOOLEAN:
         values, bad = cells.booleans(column)
@@ -232,6 +237,15 @@ def _values(work: _Batch, answer: ColumnAnswer) -> _Made | None:
     if answer.type in {CellType.DATE, CellType.INSTANT}:
         return _dates(work, answer, column)
     return _Made(answer.attribute, column, kind)
+
+
+def _as_model(answer: ColumnAnswer, prop: ModelProperty | None, decimal: str) -> ColumnAnswer:
+    """The answer, read as the model has it where it was said to be text (or no figure where the model has one): what does not fit waits."""
+    wanted = suggest.CELLS_OF.get(prop.type.value) if prop and not prop.choices and ValueType.TEXT not in prop.also else None
+    figures = wanted in _FIGURES and answer.type not in _FIGURES
+    if wanted is None or not answer.column or not (figures or answer.type is CellType.TEXT):
+        return answer
+    return replace(answer, type=wanted, decimal=decimal if figures else answer.decimal)
 
 
 def _figures(work: _Batch, answer: ColumnAnswer, prop: ModelProperty | None, column: Any) -> _Made:

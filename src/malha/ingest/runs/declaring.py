@@ -50,8 +50,15 @@ def declare(conn: psycopg.Connection[Any], tenant_id: int, answers: Answers) -> 
     before = models.find(answers.type, tenant_id)
     if before is not None and before.tenant_id == tenant_id:
         kept = tuple(prop for prop in before.properties if made.find(prop.name) is None)
-        made = dataclasses.replace(made, properties=(*made.properties, *kept))
+        made = dataclasses.replace(made, properties=(*(_as_before(prop, before.find(prop.name)) for prop in made.properties), *kept))
     models.create_model(conn, tenant_id, made, origin="table")
+
+
+def _as_before(prop: ModelProperty, before: ModelProperty | None) -> ModelProperty:
+    """A figure stays one when a later file has text under its name: that text waits, and what is there stays comparable."""
+    if before is None or before.type not in {ValueType.NUMBER, ValueType.INTEGER} or prop.type is not ValueType.TEXT:
+        return prop
+    return dataclasses.replace(before, label=prop.label, personal=prop.personal)
 
 
 def address_of(conn: psycopg.Connection[Any], tenant: Tenant) -> dict[str, object]:

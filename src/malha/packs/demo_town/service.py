@@ -90,13 +90,15 @@ def create(progress: Progress, *, end: datetime | None = None, seed: int = SEED)
     happened = events.planted(until, seed)
     progress(msg("Ruas, casas e aparelhos"), 0, 4)
     entities = _write(
-        tenant.id, [*statics.all_registrations(seed), statics.buildings(seed), statics.incidents(until, seed), statics.emergencies(until, seed)], "Vila"
+        tenant.id,
+        [*statics.all_registrations(seed), statics.buildings(seed), statics.incidents(until, seed), statics.emergencies(until, seed)],
+        msg("Vila (fictício)"),
     )
     progress(msg("Um ano de observações"), 1, 4)
     table = generator.history(until - YEAR, until - RECENT, happened, seed)
     loaded = _load_year(tenant.id, table)
     progress(msg("As últimas 48 horas"), 2, 4)
-    recent = _write(tenant.id, list(generator.batches(until - RECENT, until, happened, seed)), "48 h")
+    recent = _write(tenant.id, list(generator.batches(until - RECENT, until, happened, seed)), msg("48 h (fictício)"))
     progress(msg("Somas e ficheiros"), 3, 4)
     lake.compact(tenant.id)
     database.refresh_statistics()
@@ -136,7 +138,7 @@ def _tenant() -> Tenant | None:
 
 def _load_year(tenant_id: int, table: object) -> int:
     with database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
-        run_id = runs.start(connection, tenant_id, "demo", title="Um ano de Vila de Malha (fictício)", actor="demo")
+        run_id = runs.start(connection, tenant_id, "demo", title=msg("Um ano de Vila de Malha (fictício)"), actor="demo")
     loaded = lake.bulk_load(tenant_id, table, run_id)
     with database.connect() as connection, database.tenant_transaction(connection, [tenant_id]):
         runs.finish(connection, tenant_id, run_id, Counts(read=loaded, entered=loaded, observations=loaded))
@@ -148,7 +150,7 @@ def _write(tenant_id: int, tables: list[EntityTable], title: str) -> tuple[int, 
     rows = created = observations = 0
     with database.connect() as connection:
         with database.tenant_transaction(connection, [tenant_id]):
-            run_id = runs.start(connection, tenant_id, "demo", title=f"{title} (fictício)", actor="demo")
+            run_id = runs.start(connection, tenant_id, "demo", title=title, actor="demo")
         for table in tables:
             with database.tenant_transaction(connection, [tenant_id]):
                 outcome = store.upsert_table(connection, tenant_id, table, WriteOptions(run_id=run_id, live=False))

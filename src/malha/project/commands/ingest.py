@@ -128,4 +128,4 @@ def _undo(tenant_id: int, run_id: int) -> None:
 
     with database.connect() as conn, database.tenant_transaction(conn, [tenant_id]):
         run = runs.undo(conn, tenant_id, run_id, "command")
-    click.echo(language.say(msg("A carga {id} ({title}) foi desfeita.")).format(id=run.id, title=run.title))
+    click.echo(language.say(msg("A carga {id} ({title}) foi desfeita.")).format(id=run.id, title=language.word(run.title, language.of_terminal())))

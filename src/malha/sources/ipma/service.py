@@ -27,7 +27,7 @@ UNITS = {"temperature": "CEL", "feelsLikeTemperature": "CEL", "windSpeed": "MTS"
 MANIFEST = Manifest(
     name="ipma",
     version="1.0.0",
-    label=Label("IPMA: tempo, avisos e perigo de incêndio", "IPMA: weather, warnings and danger of fire"),
+    label=Label(msg("IPMA: tempo, avisos e perigo de incêndio"), "IPMA: weather, warnings and danger of fire"),
     description=Label(
         "Observações de hora a hora das estações, previsão para o município, avisos meteorológicos e perigo de incêndio rural",
         "Hourly observations of the stations, forecast for the municipality, weather warnings and danger of wildfire",

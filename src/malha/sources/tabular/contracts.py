@@ -36,6 +36,14 @@ class DangerousFile(TableError):
     slug = "dangerous-file"
 
 
+#: how the workbooks that we write begin, by language: what they are, then the rows
+OWN_SHEETS = {"pt": ("Sobre", "Dados"), "en": ("About", "Data")}
+
+
+#: how our JSON begins
+OWN_JSON = b'{"statement":'
+
+
 class FileKind(StrEnum):
     """How the bytes are read."""
 

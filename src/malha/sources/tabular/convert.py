@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -165,6 +166,8 @@ def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
 
 
 NULL = msgspec.Raw(b"null")
+#: a list of objects
+_ROWS = re.compile(rb"\[\s*\{")
 
 
 class _Feature(msgspec.Struct):
@@ -231,9 +234,11 @@ def _cast(column: Any, kind: Any) -> Any:
 
 
 def _records(path: Path, out: Path, _sheet: str) -> dict[str, object]:
-    """A JSON list of rows, or one row a line: the names at the top are the columns; what lies deeper stays JSON text."""
+    """A JSON list of rows, one row a line, or one object that holds such a list: the names at the top are the columns; what lies deeper stays JSON text."""
     with path.open("rb") as source:
         listed = source.read(512).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+    if not listed and _is_one_object(path):
+        path = _rows_inside(path, out.with_suffix(".rows"))
     how = f"'{_quoted(path)}', format='{'array' if listed else 'newline_delimited'}', records=true, maximum_object_size={MAX_RECORD_BYTES}, maximum_depth=1"
     engine = _engine(path, out)
     found = [name for name, *_ in engine.execute(f"DESCRIBE SELECT * FROM read_json({how}, sample_size=-1, map_inference_threshold=-1)").fetchall()]
@@ -241,9 +246,30 @@ def _records(path: Path, out: Path, _sheet: str) -> dict[str, object]:
     columns = ", ".join(f"'{_quoted(name)}': 'VARCHAR'" for name in names)
     engine.execute(f"COPY (SELECT * FROM read_json({how}, columns={{{columns}}})) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
     rows = pq.ParquetFile(out).metadata.num_rows
-    if not listed and rows == 1:
-        raise ValueError("one object, no rows")
     return {"sheets": [], "rows": rows}
+
+
+def _is_one_object(path: Path) -> bool:
+    """Whether the file is one object and not one a line: its first line is not whole, or is all that there is."""
+    with path.open("rb") as source:
+        line, more = source.readline(MAX_RECORD_BYTES).removeprefix(codecs.BOM_UTF8), source.read(1)
+    try:
+        msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return True
+    return not more
+
+
+def _rows_inside(path: Path, into: Path) -> Path:
+    """The list of rows that an object holds (our own exports call it `rows`), one a line. Raises ValueError where it holds none, or several."""
+    members = msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=dict[str, msgspec.Raw])
+    lists = {name: value for name, value in members.items() if _ROWS.match(bytes(value))}
+    if "rows" not in lists and len(lists) != 1:
+        raise ValueError("one object, and no list of rows in it")
+    chosen = lists.get("rows") or next(iter(lists.values()))
+    with into.open("wb") as out:  # a line break inside a text is written \\n in JSON, so that those that are left only lay it out
+        out.writelines(bytes(row).replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for row in msgspec.json.decode(chosen, type=list[msgspec.Raw]))
+    return into
 
 
 KINDS = {"workbook": _workbook, "geographic": _geographic, "parquet": _parquet, "records": _records}

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from malha.kernel.text import msg, sentence
 from malha.sources.tabular import archives, cells, delimited, rules
-from malha.sources.tabular.contracts import CellType, ColumnShape, FileKind, Position, Reading, TableShape, TextBatch, UnusableFile
+from malha.sources.tabular.contracts import OWN_JSON, OWN_SHEETS, CellType, ColumnShape, FileKind, Position, Reading, TableShape, TextBatch, UnusableFile
 
 SAMPLE_ROWS = 2_000
 SHOWN_ROWS = 20
@@ -32,8 +32,6 @@ HEAD_BYTES = 2**20
 MOST_SHEETS = 8
 #: lines of comment at the top; a table of hashtags is none
 MOST_COMMENTS = 30
-#: how the workbooks that we write begin: what they are, then the rows
-OWN_SHEETS = ("Sobre", "Dados")
 #: a list of objects: rows as programs write them
 _ROWS = re.compile(rb"\[\s*(\{|\])")
 SUFFIXES = {
@@ -55,8 +53,8 @@ def inspect(path: Path, name: str, work: Path, *, sheet: str = "", header_row: i
     if kind is FileKind.DELIMITED:
         return _inspect_delimited(path, header_row)
     shape = _inspect_converted(path, kind, work, sheet, header_row)
-    if kind is FileKind.WORKBOOK and not sheet and shape.sheets[:2] == OWN_SHEETS:  # an export of ours, come back
-        return _inspect_converted(path, kind, work, OWN_SHEETS[1], header_row)
+    if kind is FileKind.WORKBOOK and not sheet and shape.sheets[:2] in OWN_SHEETS.values():  # an export of ours, come back
+        return _inspect_converted(path, kind, work, shape.sheets[1], header_row)
     if kind is FileKind.WORKBOOK and not sheet and len(shape.columns) < 2:  # a cover: the table is on a later sheet
         others = (_inspect_converted(path, kind, work, name, header_row) for name in shape.sheets[1:MOST_SHEETS])
         shape = next((other for other in others if len(other.columns) > 1 and other.rows), shape)
@@ -105,7 +103,7 @@ def _kind(path: Path, name: str) -> FileKind:
     suffix = Path(name.lower()).suffix
     kind = SUFFIXES.get(suffix, FileKind.DELIMITED)
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if _ROWS.match(text) or (suffix == ".json" and text[:1] == b"{" and b'"type"' not in text):
+    if _ROWS.match(text) or text.startswith(OWN_JSON) or (suffix == ".json" and text[:1] == b"{" and b'"type"' not in text):
         return FileKind.RECORDS
     if kind is FileKind.WORKBOOK:
         if head.lstrip()[:1] == b"<":

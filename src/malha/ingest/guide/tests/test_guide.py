@@ -98,6 +98,11 @@ def test_the_map_shows_the_rows_where_the_answers_put_them(new_tenant, signed):
     assert browser.get(f"{place}mapa.json").json()["layers"][0]["data"].endswith("lugares.geojson")
     features = browser.get(f"{place}lugares.geojson").json()["features"]
     assert len(features) == 23
+    page = browser.get(f"{place}confirmar/").content.decode()
+    assert "20 delas no mapa" in page
+    assert len(re.findall(r"<li>[^<]*: 40[^<]*; -8[^<]*</li>", page)) == 20
+    assert browser.get(f"{place}mapa.json?some").json()["layers"][0]["data"].endswith("lugares.geojson?some")
+    assert len(browser.get(f"{place}lugares.geojson?some").json()["features"]) == 20
     assert all(-8.7 < feature["geometry"]["coordinates"][0] < -8.6 for feature in features)
 
 

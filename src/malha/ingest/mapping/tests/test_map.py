@@ -73,6 +73,17 @@ def test_what_waits_says_what_came(tmp_path):
     assert held.message == "o número não se percebe"
 
 
+def test_text_never_fills_a_number(tmp_path):
+    """Whatever was answered, the property of the model is a number: what is none waits, and what is one enters as one."""
+    batch, plan = weather(tmp_path)
+    columns = tuple(dataclasses.replace(column, type=CellType.TEXT, decimal=".") for column in plan.answers.columns)
+    mapped = rules.apply(batch, dataclasses.replace(plan, answers=dataclasses.replace(plan.answers, columns=columns)))
+    values = {column.name: column.values for column in mapped.table.columns}
+    assert values["temperature"] == [12.5, 9.5]
+    assert values["name"] == ["A", "F"]
+    assert ("number", "Temperatura do ar") in {(held.code, held.path) for held in mapped.held}
+
+
 def test_choices_are_taken_however_they_are_written(tmp_path):
     shape, batch = read(tmp_path, "id;estado;lugar\n1;em curso;40.6, -8.6\n2;VIGILANCIA;40.6, -8.6\n3;perdido;40.6, -8.6\n")
     answers = Answers(shape.reading, "o", RowKind.MODEL, "EmergencyIncident", ("id",), columns=(ColumnAnswer("estado", "status"),))

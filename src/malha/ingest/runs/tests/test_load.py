@@ -9,6 +9,8 @@ from malha.context.store.contracts import EntityQuery
 from malha.foundation.database import service as database
 from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import RunState
+from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import ValueType
 
 CSV = """Código;Nome;Latitude;Longitude;Temperatura (°C);Data
 0101;Estação da Sé;38,7100;-9,1300;21,5;01/02/2025
@@ -50,3 +52,19 @@ def test_the_same_file_twice_changes_nothing(new_tenant, tmp_path):
     assert first.counts.changes > 0
     assert again.counts.changes == 0
     assert again.state is RunState.DONE
+
+
+def test_a_later_file_with_text_leaves_a_figure_a_figure(new_tenant, tmp_path):
+    """A column that is text in a later file waits where it is no number, and what is there stays a number."""
+    tenant = new_tenant()
+    answers = {"type": "Sensor", "kind": "own", "key": ["id"]}
+    first = runs.load_file(tenant.id, write(tmp_path, "id;peso\nA;1,5\nB;2,5\n", "a.csv"), answers)
+    assert (first.counts.entered, first.counts.held) == (2, 0)
+    again = runs.load_file(tenant.id, write(tmp_path, "id;peso;nota\nA;leve;x\nB;pesado;y\nC;3,5;z\n", "b.csv"), answers)
+    assert (again.counts.entered, again.counts.held) == (1, 2)
+    (group,) = again.groups
+    assert (group.code, group.path, group.message) == ("number", "peso", "o número não se percebe")
+    assert models.get("Sensor", tenant.id).find("peso").type is ValueType.NUMBER
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        stored = store.query(conn, [tenant.id], EntityQuery(types=("Sensor",), limit=10)).entities
+    assert {entity.uri.rsplit(":", 1)[1]: entity.value("peso") for entity in stored} == {"A": 1.5, "B": 2.5, "C": 3.5}

@@ -1,4 +1,4 @@
-"""JSON as programs write it: a list of rows, or one row a line."""
+"""JSON as programs write it: a list of rows, one row a line, or an object around such a list."""
 
 from __future__ import annotations
 
@@ -33,7 +33,27 @@ def test_one_row_a_line(tmp_path):
     assert [row["nome"] for row in rows] == ["Ria", "Vouga"]
 
 
-@pytest.mark.parametrize("text", ['{"rows": [{"id": 1}]}', "[]", '[{"id": 1}, {"id"', '[{"id": 1}, 7]'])
+@pytest.mark.parametrize("text", ["[]", '[{"id": 1}, {"id"', '[{"id": 1}, 7]'])
 def test_what_is_no_table(tmp_path, text):
     with pytest.raises(UnusableFile, match="lista de linhas"):
+        rows_of(tmp_path, text, "x.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"statement":["a","b"],"columns":[{"name":"id","type":"text"}],"rows":[\n{"id":"1","nome":"Ria\\nde Aveiro"},\n{"id":"2","nome":"Vouga"}\n],"count":2}\n',
+        '{\n  "ok": true,\n  "data": [\n    {\n      "id": "1",\n      "nome": "Ria\\nde Aveiro"\n    },\n    {"id": "2", "nome": "Vouga"}\n  ]\n}\n',
+    ],
+    ids=["our own export", "an answer of an API"],
+)
+def test_an_object_that_holds_the_rows(tmp_path, text):
+    shape, rows = rows_of(tmp_path, text, "rios.json")
+    assert shape.reading.columns == ("id", "nome")
+    assert [row["nome"] for row in rows] == ["Ria\nde Aveiro", "Vouga"]
+
+
+@pytest.mark.parametrize("text", ['{"a": [{"x": 1}], "b": [{"y": 1}]}', '{"a": 1}', '{"rows": [{"x": 1}'])
+def test_an_object_without_one_list_of_rows_is_refused(tmp_path, text):
+    with pytest.raises(UnusableFile):
         rows_of(tmp_path, text, "x.json")
