@@ -18,8 +18,8 @@ from malha.kernel.text import msg
 from malha.sources.base.contracts import Refused
 
 #: the columns that our own workbook adds, and that are taken away again when it is brought back
-ROW_COLUMN = "linha"
-WHY_COLUMN = "porquê"
+ROW_COLUMNS = {"pt": "linha", "en": "row"}
+WHY_COLUMNS = {"pt": "porquê", "en": "why"}
 
 
 def hold(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, refused: Iterable[Refused]) -> int:
@@ -105,21 +105,21 @@ def settle_run(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> No
 
 
 def write_workbook(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, target: Path, headers: Sequence[str], language: str = "pt") -> int:
-    """The rows that wait as XLSX, the reason in the column “porquê”; it can be mended and brought back. Returns how many rows.
+    """The rows that wait as XLSX, the reason in the column “porquê” (“why”); it can be mended and brought back. Returns how many rows.
 
     Cells are text: a formula in them is never run.
     """
-    written = 0
+    written, tongue = 0, "en" if language.startswith("en") else "pt"
     columns = list(headers)
     import xlsxwriter  # noqa: PLC0415 -- slow to read, and few processes write workbooks
 
     with xlsxwriter.Workbook(
         str(target), {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     ) as book:
-        sheet = book.add_worksheet("quarentena")
+        sheet = book.add_worksheet("quarantine" if tongue == "en" else "quarentena")
         bold = book.add_format({"bold": True})
         sheet.freeze_panes(1, 0)
-        sheet.write_row(0, 0, [*columns, ROW_COLUMN, WHY_COLUMN], bold)
+        sheet.write_row(0, 0, [*columns, ROW_COLUMNS[tongue], WHY_COLUMNS[tongue]], bold)
         for held in rows(conn, tenant_id, run_id):
             written += 1
             for position, value in enumerate(_in_order(held.cells, columns)):

@@ -106,13 +106,14 @@ def bring_back(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, path:
     run = queries.get(conn, tenant_id, run_id)
     answers = from_json(run.answers)
     shape = tabular.inspect(path, name, work, header_row=1)
-    if quality.ROW_COLUMN not in shape.reading.columns or not set(answers.key) <= set(shape.reading.columns):
-        raise UnusableFile(msg("Este ficheiro não é o das linhas em espera: falta a coluna “{column}”."), column=quality.ROW_COLUMN)
+    own = next((name for name in quality.ROW_COLUMNS.values() if name in shape.reading.columns and name not in answers.reading.columns), None)
+    if own is None or not set(answers.key) <= set(shape.reading.columns):
+        raise UnusableFile(msg("Este ficheiro não é o das linhas em espera: falta a coluna “{column}”."), column=quality.ROW_COLUMNS["pt"])
     by_number: dict[int, dict[str, object]] = {}
     for batch in tabular.batches(path, name, work, shape.reading):
         columns = {column: values.to_pylist() for column, values in batch.columns.items()}
         for at in range(len(batch)):
-            number = str(columns[quality.ROW_COLUMN][at] or "")
+            number = str(columns[own][at] or "")
             if number.isdigit():
                 by_number[int(number)] = {column: columns[column][at] for column in answers.reading.columns if column in columns}
     waiting = [

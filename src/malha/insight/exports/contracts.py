@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from malha.foundation.language import service as language
 from malha.kernel.errors import BadInput, MalhaError, NotFound
 from malha.kernel.text import msg
+from malha.sources.tabular.contracts import OWN_SHEETS
 
 #: one row, in the order of the columns
 Row = tuple[object, ...]
@@ -80,21 +81,27 @@ class Statement:
     notes: tuple[str, ...] = ()
     language: str = "pt-pt"
 
+    @property
+    def sheets(self) -> tuple[str, str]:
+        """The names of a workbook's sheets: what it is, and the rows."""
+        return OWN_SHEETS["en" if self.language.startswith("en") else "pt"]
+
     def lines(self, columns: Sequence[ExportColumn]) -> list[str]:
         """The statement as sentences in the language of whoever asked, one a line."""
         local = self.moment.astimezone(self.zone)
         units = "; ".join(f"{column.name}: {column.unit}" for column in columns if column.unit)
         return [
             f"{self.title} — {self.publisher}",
-            self._say(msg("Filtro: {text}"), text=self.filter or self._say(msg("nenhum"))),
-            self._say(msg("Extraído em {at} ({zone})"), at=f"{local:%Y-%m-%d %H:%M:%S%z}", zone=self.zone.key),
-            self._say(msg("Unidades: {units}"), units=units or self._say(msg("nenhuma"))),
-            *([self._say(msg("Licença: {address}"), address=self.licence)] if self.licence else []),
-            *([self._say(msg("Fonte: {name}"), name=self.source)] if self.source else []),
-            *(self._say(note) for note in self.notes),
+            self.say(msg("Filtro: {text}"), text=self.filter or self.say(msg("nenhum"))),
+            self.say(msg("Extraído em {at} ({zone})"), at=f"{local:%Y-%m-%d %H:%M:%S%z}", zone=self.zone.key),
+            self.say(msg("Unidades: {units}"), units=units or self.say(msg("nenhuma"))),
+            *([self.say(msg("Licença: {address}"), address=self.licence)] if self.licence else []),
+            *([self.say(msg("Fonte: {name}"), name=self.source)] if self.source else []),
+            *(self.say(note) for note in self.notes),
         ]
 
-    def _say(self, message: str, **params: object) -> str:
+    def say(self, message: str, **params: object) -> str:
+        """One Portuguese sentence of the export in the language of whoever asked."""
         return language.translate(message, self.language, **params)
 
 

@@ -12,6 +12,7 @@ from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.foundation.access import reach
 from malha.foundation.database import service as database
+from malha.foundation.language import service as language
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, Row, Statement
 from malha.kernel import formats, time
@@ -97,13 +98,16 @@ def _pages(connection: psycopg.Connection, tenant_id: int, query: EntityQuery, w
 
 
 def _columns(tenant: Tenant, wanted: EntityExport) -> list[tuple[ExportColumn, Reader]]:
-    first: list[tuple[ExportColumn, Reader]] = [(ExportColumn("id", "Identificador"), lambda entity: entity.uri)]
-    place = ExportColumn("location", "Local", CellType.GEOMETRY, "EPSG:4326")
+    def say(label: str) -> str:
+        return language.translate(label, wanted.language)
+
+    first: list[tuple[ExportColumn, Reader]] = [(ExportColumn("id", say(msg("Identificador"))), lambda entity: entity.uri)]
+    place = ExportColumn("location", say(msg("Local")), CellType.GEOMETRY, "EPSG:4326")
     last: list[tuple[ExportColumn, Reader]] = [
-        (ExportColumn("longitude", "Longitude", CellType.NUMBER, "°"), lambda entity: _coordinate(entity, 0)),
-        (ExportColumn("latitude", "Latitude", CellType.NUMBER, "°"), lambda entity: _coordinate(entity, 1)),
+        (ExportColumn("longitude", say(msg("Longitude")), CellType.NUMBER, "°"), lambda entity: _coordinate(entity, 0)),
+        (ExportColumn("latitude", say(msg("Latitude")), CellType.NUMBER, "°"), lambda entity: _coordinate(entity, 1)),
         (place, lambda entity: entity.location),
-        (ExportColumn("modifiedAt", "Alterado", CellType.INSTANT), lambda entity: entity.modified_at),
+        (ExportColumn("modifiedAt", say(msg("Alterado")), CellType.INSTANT), lambda entity: entity.modified_at),
     ]
     taken = {"id", "location", "longitude", "latitude", "modifiedAt"}
     middle = [_column(p, wanted.language) for p in _properties(tenant, wanted) if p.name not in taken]
@@ -123,10 +127,10 @@ def _properties(tenant: Tenant, wanted: EntityExport) -> list[ModelProperty]:
     return [p for p in declared if p.name in present] + [ModelProperty(name) for name in sorted(present - known)]
 
 
-def _column(p: ModelProperty, language: str) -> tuple[ExportColumn, Reader]:
+def _column(p: ModelProperty, tongue: str) -> tuple[ExportColumn, Reader]:
     geometry = p.kind is AttributeKind.GEO_PROPERTY or p.type is ValueType.GEOMETRY
     cell = CellType.GEOMETRY if geometry else _CELLS.get(p.type, CellType.TEXT)
-    column = ExportColumn(p.name, p.label.in_language(language) or p.name, cell, formats.unit(p.unit), p.description.in_language(language), p.personal)
+    column = ExportColumn(p.name, p.label.in_language(tongue) or p.name, cell, formats.unit(p.unit), p.description.in_language(tongue), p.personal)
     if cell is CellType.INSTANT:
         return column, lambda entity: _instant(entity.value(p.name))
     return column, lambda entity: entity.value(p.name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from malha.foundation.access import reach
+from malha.foundation.language import service as language
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Point, SeriesQuery
@@ -49,8 +50,8 @@ def export(tenant: Tenant, wanted: SeriesExport, *, chart: bool = False) -> Expo
     label = (known.label.in_language(wanted.language) if known else "") or wanted.attribute
     unit = formats.unit(known.unit) if known else ""
     columns = (
-        ExportColumn("id", "Identificador"),
-        ExportColumn("observedAt", "Observado", CellType.INSTANT),
+        ExportColumn("id", language.translate(msg("Identificador"), wanted.language)),
+        ExportColumn("observedAt", language.translate(msg("Observado"), wanted.language), CellType.INSTANT),
         ExportColumn(wanted.attribute, label, CellType.TEXT if known and known.type in _TEXTS else CellType.NUMBER, unit),
     )
     statement = Statement(
@@ -85,8 +86,11 @@ def count(tenant_id: int, wanted: SeriesExport) -> int:
 
 
 def _filter(tenant: Tenant, wanted: SeriesExport) -> str:
-    first, last = (formats.instant(at, tenant.zone, "pt-pt") for at in (wanted.start, wanted.end))
-    return f"{wanted.type}.{wanted.attribute}" + (f" de {wanted.uri}" if wanted.uri else "") + f", de {first} a {last}"
+    first, last = (formats.instant(at, tenant.zone, wanted.language) for at in (wanted.start, wanted.end))
+    name = f"{wanted.type}.{wanted.attribute}"
+    if wanted.uri:
+        return language.translate(msg("{name} de {uri}, de {first} a {last}"), wanted.language, name=name, uri=wanted.uri, first=first, last=last)
+    return language.translate(msg("{name}, de {first} a {last}"), wanted.language, name=name, first=first, last=last)
 
 
 def _query(wanted: SeriesExport, grain: Grain, aggregation: Aggregation = Aggregation.AVERAGE, *, by_thing: bool = False) -> SeriesQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -12,13 +13,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityQuery
+from malha.context.store.contracts import EntityQuery, UnusableQuery
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.jobs import service as jobs
+from malha.foundation.language import service as language
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal.contracts import UnusablePeriod
 from malha.insight.exports import background, charting, entities, resuming, series, service
@@ -88,6 +90,11 @@ def label_of(entity_type: str, tenant: Tenant) -> str:
 @requires(Capability.DATA_EXPORT, limited=True)
 def index(request: HttpRequest) -> HttpResponse:
     """Choose what to take and how; the exports made in the background stand below."""
+    return _page(request)
+
+
+def _page(request: HttpRequest, error: str = "") -> HttpResponse:
+    """The page, with what was asked for still in it when the filter cannot be used."""
     tenant, principal = _tenant(request), access.principal(request)
     types = [
         {"name": name, "label": label_of(name, tenant), "count": count}
@@ -107,8 +114,20 @@ def index(request: HttpRequest) -> HttpResponse:
         "jobs": found,
         "working": any(job.state in {"waiting", "running"} for job in found),
         "may_personal": principal.may(Capability.PERSONAL_READ),
+        "asked": {"q": request.GET.get("q", ""), "columns": request.GET.getlist("columns"), "personal": request.GET.get("personal") == "1"},
+        "error": error,
     }
-    return render(request, "exports/index.html", context)
+    return render(request, "exports/index.html", context, status=422 if error else 200)
+
+
+def _check_filter(tenant: Tenant, wanted: EntityExport) -> None:
+    """Raises UnusableQuery where the filter cannot be read, or names what these rows do not have for this reader."""
+    if not wanted.query.q:
+        return
+    known = {column.name for column in entities.export(tenant, replace(wanted, columns=())).columns} | {"createdAt"}
+    unknown = sorted(store.names_in_question(wanted.query.q) - known)
+    if unknown:
+        raise UnusableQuery(msg("Estes dados não têm “{name}”. Os nomes que se podem filtrar são: {known}."), name=unknown[0], known=", ".join(sorted(known)))
 
 
 def notices(request: HttpRequest) -> list[navigation.Notice]:
@@ -128,7 +147,11 @@ def file(request: HttpRequest, ending: str) -> HttpResponseBase:
     tenant, chosen = _tenant(request), _format(ending)
     wanted = wanted_by(request, tenant)
     principal = access.principal(request)
-    rows = entities.count(tenant.id, wanted)
+    try:
+        _check_filter(tenant, wanted)
+        rows = entities.count(tenant.id, wanted)
+    except UnusableQuery as error:
+        return _page(request, language.explain(error, wanted.language))
     if wanted.with_personal:
         audit.record(tenant.id, f"person:{principal.person_id}", "personal.exported", wanted.type, {"format": chosen, "rows": rows}, personal=True)
     if rows > background.ROWS_AT_ONCE[chosen]:

@@ -11,9 +11,11 @@ from malha.context.store import service as store
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import Grain
 from malha.foundation.database import service as database
+from malha.foundation.language import service as words
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, Row, Statement
 from malha.kernel import formats, time
+from malha.kernel.text import msg
 from malha.share.received import service
 from malha.share.received.service import Extract
 from malha.vocabulary.models import service as models
@@ -21,6 +23,10 @@ from malha.vocabulary.models.contracts import DataModel, ValueType
 
 #: things read at a time; each page is one reading that the giver sees
 PAGE = 5_000
+_GRAINS = {
+    Grain.RAW: msg("cada valor"), Grain.QUARTER: msg("médias de 15 minutos"), Grain.HOUR: msg("médias por hora"), Grain.DAY: msg("médias por dia"),
+    Grain.MONTH: msg("médias por mês"),
+}  # fmt: skip
 _CELLS = {ValueType.NUMBER: CellType.NUMBER, ValueType.INTEGER: CellType.INTEGER, ValueType.BOOLEAN: CellType.BOOLEAN}
 
 
@@ -45,10 +51,14 @@ def export(tenant: Tenant, wanted: Wanted, language: str) -> Export:
         known = sorted(store.attribute_names(conn, wanted.giver_id, wanted.type))
     names = first.columns if first.agreement.grain != Grain.RAW else service.allowed(first.agreement, model, known)
     within = reach.current()  # rows are walked after the page was answered
-    head = ExportColumn("id", "Identificador") if first.agreement.grain == Grain.RAW else ExportColumn("instant", "Quando", CellType.INSTANT)
+    head = (
+        ExportColumn("id", words.translate(msg("Identificador"), language))
+        if first.agreement.grain == Grain.RAW
+        else ExportColumn("instant", words.translate(msg("Quando"), language), CellType.INSTANT)
+    )
     statement = Statement(
         title=f"{first.agreement.tenant_name}: {wanted.type}", publisher=first.agreement.tenant_name, moment=time.now(), zone=tenant.zone,
-        filter=f"acordo {first.agreement.id} ({first.agreement.purpose}), grão {first.agreement.grain.value}", source=first.agreement.tenant_name, language=language,
+        filter=words.translate(msg("acordo {id} ({purpose}), grão {grain}"), language, id=first.agreement.id, purpose=first.agreement.purpose, grain=words.translate(_GRAINS[Grain(first.agreement.grain)], language)), source=first.agreement.tenant_name, language=language,
     )  # fmt: skip
     return Export((head, *(_column(name, model, language) for name in names)), statement, lambda: _batches(tenant, wanted, names, first, within))
 

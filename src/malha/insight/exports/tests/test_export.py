@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,6 +65,22 @@ def test_it_works(tenant, analyst):
     assert "ana@exemplo.pt" not in text, "an analyst has no right to columns about people, whatever the address asks"
     assert analyst.get(f"/{tenant.slug}/dados/exportar/ficheiro.exe", {"type": "Incident"}).status_code == 404
     assert Client(HTTP_HOST="localhost").get(f"/{tenant.slug}/dados/exportar/ficheiro.csv", {"type": "Incident"}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [("pm10>", "Não se percebe a pergunta q"), ("temperatura>25", "Estes dados não têm “temperatura”"), ("pm10~=(", "não é uma expressão regular")],
+)
+def test_a_wrong_filter_is_told_by_its_field(tenant, analyst, question, said):
+    answer = analyst.get(f"/{tenant.slug}/dados/exportar/ficheiro.xlsx", {"type": "AirQualityObserved", "q": question, "columns": "pm10"})
+    page = html.unescape(answer.content.decode())
+    assert answer.status_code == 422
+    assert re.search(rf'id="q_error"><li>[^<]*{re.escape(said)}', page)
+    assert f'value="{question}" aria-describedby="q_help q_error" aria-invalid="true"' in page
+    assert re.search(r'value="pm10" checked', page)
+    hidden = analyst.get(f"/{tenant.slug}/dados/exportar/ficheiro.csv", {"type": "Incident", "q": 'reportedById=="ana@exemplo.pt"'})
+    assert hidden.status_code == 422, "what a reader may not see is no filter either"
+    assert b"pm10" in body(analyst.get(f"/{tenant.slug}/dados/exportar/ficheiro.csv", {"type": "AirQualityObserved", "q": "pm10>0"}))
 
 
 def test_a_pdf_draws_the_first_measure(tenant, analyst):

@@ -14,8 +14,10 @@ import pytest
 
 from malha.insight.exports import service
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, ExportFormat, Statement, UnknownFormat
-from malha.insight.exports.writers import sheet
+from malha.insight.exports.writers import document, rapid, sheet
+from malha.insight.exports.writers.cells import readable
 from malha.insight.exports.writers.document import PDF_ROWS
+from malha.sources.tabular import service as tabular
 
 AT = datetime(2026, 7, 28, 6, 0, tzinfo=UTC)
 COLUMNS = (
@@ -32,8 +34,8 @@ ROWS = [
 ]
 
 
-def make(rows=ROWS, columns=COLUMNS, **fields):
-    statement = Statement("Estações", "Município de Ensaio", "temperature>20", AT, ZoneInfo("Atlantic/Azores"), licence="CC BY 4.0")
+def make(rows=ROWS, columns=COLUMNS, language="pt-pt", **fields):
+    statement = Statement("Estações", "Município de Ensaio", "temperature>20", AT, ZoneInfo("Atlantic/Azores"), licence="CC BY 4.0", language=language)
     return Export(columns, statement, lambda: iter([rows[:1], rows[1:]]), **fields)
 
 
@@ -77,6 +79,43 @@ def test_xlsx_keeps_types_and_goes_on_in_a_second_sheet():
     assert values == list(range(25))
     assert book["Dados"]["E2"].value == AT.replace(tzinfo=None)
     assert any("temperature>20" in str(cell.value) for cell in book["Sobre"]["A"])
+
+
+@pytest.mark.parametrize("write", [sheet.xlsx, rapid.xlsx])
+def test_a_workbook_speaks_the_language_of_who_asks_and_comes_back(write, tmp_path):
+    path = tmp_path / "stations.xlsx"
+    with path.open("wb") as out:
+        write(make([*ROWS, ("x" * 40_000, 1.0, 1, True, AT, None)], language="en"), out)
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == ["About", "Data"]
+    about = [[cell.value for cell in row if cell.value] for row in book["About"].iter_rows()]
+    assert ["Filter: temperature>20"] in about
+    assert ["Column", "Name", "Unit", "Description"] in about
+    assert "cut at Excel's limit" in book["Data"]["A4"].value
+    shape = tabular.inspect(path, path.name, tmp_path / "work")
+    assert shape.reading.sheet == "Data"
+    assert shape.reading.columns[0] == "name"
+
+
+@pytest.mark.parametrize("wanted", [ExportFormat.CSV, ExportFormat.CSV_EXCEL_PT, ExportFormat.JSON, ExportFormat.GEOJSON, ExportFormat.PARQUET])
+def test_our_own_reader_takes_it_back(wanted, tmp_path):
+    path = tmp_path / f"estacoes.{wanted}"
+    path.write_bytes(written(make(), wanted))
+    shape = tabular.inspect(path, path.name, tmp_path / "work")
+    batch = next(tabular.batches(path, path.name, tmp_path / "work", shape.reading))
+    assert batch.columns["name"].to_pylist() == [row[0] for row in ROWS]
+    assert [text.replace(",", ".") if text else None for text in batch.columns["temperature"].to_pylist()] == ["21.5", None]
+
+
+def test_a_pdf_speaks_the_language_of_who_asks():
+    assert [readable(value, ZoneInfo("Atlantic/Azores"), "en") for value in (21.5, True, AT)] == ["21.5", "true", "2026-07-28 06:00:00"]
+    assert [readable(value, ZoneInfo("Atlantic/Azores"), "pt-pt") for value in (21.5, True, AT)] == ["21,5", "VERDADEIRO", "28/07/2026 06:00:00"]
+    many = [("a", float(n), n, True, AT, None) for n in range(PDF_ROWS + 1)]
+    page = document.content(make(many, whole_url="https://vila.example/x.csv", language="en"))
+    assert page["language"] == "en"
+    assert page["limit_note"] == f"This PDF shows the first {PDF_ROWS} rows. The whole is at https://vila.example/x.csv"
+    assert "Filter: temperature>20" in page["statement"]
+    assert document.content(make())["statement"][0] == "Filtro: temperature>20"
 
 
 def test_xlsx_shows_formulas_as_text():

@@ -36,6 +36,13 @@ def canonical(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def readable(value: object, zone: ZoneInfo, language: str) -> str:
+    """`value` for people, on paper, in the zone of the municipality: in Portuguese as its Excel has it, in English with a decimal point."""
+    if not language.startswith("en"):
+        return portuguese(value, zone)
+    return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else canonical(value)
+
+
 def portuguese(value: object, zone: ZoneInfo) -> str:
     """`value` for a Portuguese Excel: decimal comma, day first, in the zone of the municipality."""
     if isinstance(value, bool):

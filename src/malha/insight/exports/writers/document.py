@@ -12,7 +12,8 @@ import typst
 import vl_convert
 
 from malha.insight.exports.contracts import CellType, Export, Row
-from malha.insight.exports.writers.cells import portuguese
+from malha.insight.exports.writers.cells import readable
+from malha.kernel.text import msg
 
 #: rows that a PDF holds; whoever needs more needs a table, not paper
 PDF_ROWS = 2000
@@ -22,15 +23,28 @@ TEMPLATE = Path(__file__).with_name("document.typ")
 
 def pdf(export: Export, out: BinaryIO) -> None:
     """Write `export` to `out`: statement, chart where there is a series, the first rows."""
+    data = content(export)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "document.typ"
+        source.write_bytes(TEMPLATE.read_bytes())
+        if export.chart:
+            (Path(folder) / "chart.svg").write_text(_chart(export), encoding="utf-8")
+        out.write(typst.compile(str(source), root=folder, sys_inputs={"data": msgspec.json.encode(data).decode()}))
+
+
+def content(export: Export) -> dict[str, object]:
+    """What the page says, as the template takes it."""
     rows, more = _first_rows(export)
     zone = export.statement.zone
     shown = [index for index, column in enumerate(export.columns) if column.type is not CellType.GEOMETRY]
     columns = [export.columns[index] for index in shown]
-    note = f"Este PDF mostra as primeiras {PDF_ROWS} linhas. O conjunto completo está em {export.whole_url}" if more else ""
-    data = {
+    said = export.statement
+    whole = msg("Este PDF mostra as primeiras {count} linhas. O conjunto completo está em {address}")
+    note = said.say(whole, count=PDF_ROWS, address=export.whole_url) if more else ""
+    return {
         "title": export.statement.title,
         "publisher": export.statement.publisher,
-        "language": "pt",
+        "language": said.language.partition("-")[0],
         "statement": export.statement.lines(columns)[1:],
         "chart": bool(export.chart),
         "chart_alt": ", ".join(name for name, _ in export.chart),
@@ -38,14 +52,8 @@ def pdf(export: Export, out: BinaryIO) -> None:
         "columns": [
             {"heading": f"{c.label or c.name}" + (f" ({c.unit})" if c.unit else ""), "numeric": c.type in {CellType.NUMBER, CellType.INTEGER}} for c in columns
         ],
-        "rows": [[_short(portuguese(row[index], zone)) for index in shown] for row in rows],
+        "rows": [[_short(readable(row[index], zone, said.language)) for index in shown] for row in rows],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "document.typ"
-        source.write_bytes(TEMPLATE.read_bytes())
-        if export.chart:
-            (Path(folder) / "chart.svg").write_text(_chart(export), encoding="utf-8")
-        out.write(typst.compile(str(source), root=folder, sys_inputs={"data": msgspec.json.encode(data).decode()}))
 
 
 def _first_rows(export: Export) -> tuple[list[Row], bool]:
@@ -72,7 +80,7 @@ def _chart(export: Export) -> str:
         "data": {"values": points},
         "mark": {"type": "line", "strokeWidth": 1.5},
         "encoding": {
-            "x": {"field": "t", "type": "temporal", "title": f"hora de {zone.key}", "axis": {"format": "%d/%m %H:%M"}},
+            "x": {"field": "t", "type": "temporal", "title": export.statement.say(msg("hora de {zone}"), zone=zone.key), "axis": {"format": "%d/%m %H:%M"}},
             "y": {"field": "v", "type": "quantitative", "title": None, "scale": {"zero": False}},
             "color": {
                 "field": "s",

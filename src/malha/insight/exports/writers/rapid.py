@@ -18,9 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, Row
+from malha.insight.exports.writers.sheet import CELL_CHARACTERS, CUT, EXPLAINED, SHEET_ROWS
 
-SHEET_ROWS = 1_048_576
-CELL_CHARACTERS = 32_767
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -54,11 +53,11 @@ def xlsx(export: Export, out: BinaryIO, batches: Iterable[list[Row]] | None = No
                     file.write(text.encode())
                 file.write(b"</sheetData></worksheet>")
 
-        sheet("Sobre", _about(export), frozen=False)
+        sheet(export.statement.sheets[0], _about(export), frozen=False)
         rows = _Rows(iter(batches) if batches is not None else export.batches())
-        number = 1
+        rows_name, number = export.statement.sheets[1], 1
         while number == 1 or not rows.ended:
-            sheet("Dados" if number == 1 else f"Dados {number}", _lines(export, rows, sheet_rows - 1))
+            sheet(rows_name if number == 1 else f"{rows_name} {number}", _lines(export, rows, sheet_rows - 1))
             number += 1
         _bind(book, names)
 
@@ -109,7 +108,7 @@ def _about(export: Export) -> Iterator[str]:
     """What the first sheet says: the statement, then the dictionary of the columns."""
     for line in export.statement.lines(export.columns):
         yield f"<row>{_text(line)}</row>"
-    yield f"<row></row><row>{''.join(_text(word, style=1) for word in ('Coluna', 'Nome', 'Unidade', 'Descrição'))}</row>"
+    yield f"<row></row><row>{''.join(_text(word, style=1) for word in map(export.statement.say, EXPLAINED))}</row>"
     for column in export.columns:
         yield f"<row>{''.join(_text(word) for word in (column.name, column.label, column.unit, column.description))}</row>"
 
@@ -117,14 +116,14 @@ def _about(export: Export) -> Iterator[str]:
 def _lines(export: Export, rows: _Rows, most: int) -> Iterator[str]:
     headings = (f"{c.name} ({c.unit})" if c.unit and c.type is not CellType.INSTANT else c.name for c in export.columns)
     yield f"<row>{''.join(_text(heading, style=1) for heading in headings)}</row>"
-    makers = [_maker(column, export.statement.zone) for column in export.columns]
+    makers = [_maker(column, export.statement.zone, export.statement.say(CUT)) for column in export.columns]
     while most and (batch := rows.take(most)):
         most -= len(batch)
         columns = [list(map(maker, values)) for maker, values in zip(makers, zip(*batch, strict=True), strict=True)]
         yield "<row>" + "</row><row>".join(map("".join, zip(*columns, strict=True))) + "</row>"
 
 
-def _maker(column: ExportColumn, zone: ZoneInfo) -> Callable[[object], str]:
+def _maker(column: ExportColumn, zone: ZoneInfo, cut: str) -> Callable[[object], str]:
     """What turns one value of a column into its cell."""
 
     def any_cell(value: object) -> str:
@@ -134,13 +133,13 @@ def _maker(column: ExportColumn, zone: ZoneInfo) -> Callable[[object], str]:
         if value is None:
             return "<c/>"
         if kind is str:
-            return _text(value)  # type: ignore[arg-type]
+            return _text(value, 0, cut)  # type: ignore[arg-type]
         if kind is bool:
             return f'<c t="b"><v>{value:d}</v></c>'
         if isinstance(value, datetime):
             wall = value.astimezone(zone).replace(tzinfo=UTC) - _EPOCH
             return f'<c s="2"><v>{wall.days + wall.seconds / 86400 + wall.microseconds / 86400e6!r}</v></c>'
-        return _text(msgspec.json.encode(value).decode())
+        return _text(msgspec.json.encode(value).decode(), 0, cut)
 
     def number(value: object) -> str:
         return f"<c><v>{value!r}</v></c>" if type(value) is float and value - value == 0.0 else any_cell(value)
@@ -148,10 +147,9 @@ def _maker(column: ExportColumn, zone: ZoneInfo) -> Callable[[object], str]:
     return number if column.type is CellType.NUMBER else any_cell
 
 
-def _text(value: str, style: int = 0) -> str:
+def _text(value: str, style: int = 0, cut: str = CUT) -> str:
     if len(value) > CELL_CHARACTERS:
-        mark = "… [texto cortado pelo limite do Excel; completo em JSON ou CSV]"
-        value = value[: CELL_CHARACTERS - len(mark)] + mark
+        value = value[: CELL_CHARACTERS - len(cut)] + cut
     if "&" in value or "<" in value or ">" in value:
         value = escape(value)
     if not value.isprintable():
