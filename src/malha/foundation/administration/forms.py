@@ -85,7 +85,7 @@ class AgreementForm(forms.Form):
         self, *args: object, grantees: list[tuple[int, str]], types: list[tuple[str, str]], places: list[tuple[str, str]], zone: ZoneInfo, **kwargs: object
     ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # handed on as they came
-        self.zone = zone
+        self.zone, self.place_names = zone, dict(places)
         where = self.fields["places"]
         assert isinstance(where, forms.MultipleChoiceField)
         where.choices = places
@@ -130,9 +130,7 @@ class AgreementForm(forms.Form):
         )  # fmt: skip
 
     def _names_of_places(self) -> str:
-        where = self.fields.get("places")
-        known = dict(where.choices) if isinstance(where, forms.MultipleChoiceField) else {}
-        return ", ".join(str(known[code]) for code in self.cleaned_data.get("places") or ())
+        return ", ".join(self.place_names[code] for code in self.cleaned_data.get("places") or ())
 
 
 class DelegationForm(forms.Form):
