@@ -48,7 +48,7 @@ def storm(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any
     from malha.foundation.database import service as database
     from malha.vocabulary.contexts import service as contexts
 
-    town, receivers, count = make_town("avisada"), Receivers(), PER_SECOND * (10 if bench.quick else 60)
+    town, receivers, count = make_town("avisada"), Receivers(), PER_SECOND * (5 if bench.quick else 60)
     with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
         for n in range(SUBSCRIPTIONS):
             said = {"type": "Subscription", "entities": [{"type": "Bin", "id": f"urn:bench:Bin:{n}"}], "notification": {"endpoint": {"uri": receivers.url}}}
@@ -98,7 +98,7 @@ def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str
     """`noisy_neighbour_factor`: p95 of 74 quiet tenants while one floods, over their p95 without it."""
     towns = [make_town(f"quieta-{n:02}") for n in range(QUIET)]
     load(bench.port, [http(town, "POST", "entities", _town.entity(0)) for town in towns], connections=2)
-    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(100 * (6 if bench.quick else 20))]
+    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(100 * (5 if bench.quick else 20))]
     load(bench.port, quiet[:QUIET], connections=2)
     alone = load(bench.port, quiet, connections=20, rate=100)
     flood = [http(bench.town, "GET", "entities?type=Reading&q=pm10%3E50&limit=100") for _ in range(500)]
@@ -110,10 +110,12 @@ def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str
 
     thread = threading.Thread(target=pour)
     thread.start()
-    time.sleep(2)
-    beside: Measured = load(bench.port, quiet, connections=20, rate=100)
-    ended.set()
-    thread.join()
+    try:
+        time.sleep(1)
+        beside: Measured = load(bench.port, quiet, connections=20, rate=100)
+    finally:
+        ended.set()
+        thread.join()
     factor = beside.percentile(0.95) / alone.percentile(0.95)
     figure = {
         "value": round(factor, 2), "unit": "x", "goal": "<= 1.5", "quiet_p95_ms": round(alone.percentile(0.95), 1), "flooded_p95_ms": round(beside.percentile(0.95), 1), "tenants": QUIET + 1,

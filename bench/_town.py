@@ -136,7 +136,11 @@ def load(
     """Send requests from the other core."""
     job = {"port": port, "requests": list(requests), "connections": connections, "rate": rate, "keep": keep, "together": together}
     with load_process() as process:
-        answer, _ = process.communicate(pickle.dumps(job))
+        try:
+            answer, _ = process.communicate(pickle.dumps(job))
+        except BaseException:
+            process.kill()
+            raise
     found = pickle.loads(answer)
     return Measured(len(requests), found["seconds"], [one * 1000 for one in found["times"]], found["statuses"], found["answers"], found["started"])
 

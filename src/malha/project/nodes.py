@@ -48,10 +48,12 @@ class Node:
 
 
 @contextmanager
-def nodes(folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | None = None) -> Iterator[list[Node]]:
+def nodes(
+    folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | None = None, like: str = "template0", kept: bool = False
+) -> Iterator[list[Node]]:  # fmt: skip
     """Installations on the PostgreSQL of this process, kept in `folder`; `delays` are seconds that a node takes for each answer.
 
-    Their databases are dropped afterwards.
+    They begin as copies of the database `like`, and are dropped afterwards unless `kept` (where the whole server goes).
     """
     mark = f"node_{os.getpid()}_"
     made: list[str] = []
@@ -61,7 +63,7 @@ def nodes(folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | N
             for name in ("template", *names):
                 _folder(folder / name, mark + name)
             made.append(mark + "template")
-            _create(conn, mark + "template")
+            _create(conn, mark + "template", like)
             subprocess.run(  # noqa: S603 -- our own module
                 [sys.executable, "-m", __name__, "template"], env=_environment(folder / "template"), check=True
             )
@@ -80,7 +82,7 @@ def nodes(folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | N
             server.terminate()
             server.wait(20)
         with _superuser() as conn:
-            for name in made:
+            for name in () if kept else made:
                 conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
