@@ -8,7 +8,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from malha.foundation.access.contracts import RoleName
 from malha.foundation.identity import service as people
+from malha.foundation.identity.forms import ROLE_WORDS
 from malha.foundation.tenancy.contracts import Tenant
 from malha.kernel import formats
 from malha.kernel.errors import NotFound
@@ -86,6 +88,67 @@ AREAS: tuple[tuple[str, str | Promise], ...] = (
     ("pack.", gettext_lazy("Pacotes")),
 )
 
+#: what it was done to, by the kind that stands before the colon
+SUBJECTS: dict[str, str | Promise] = {
+    "agreement": gettext_lazy("Acordo"),
+    "alarm": gettext_lazy("Alarme"),
+    "alert_channel": gettext_lazy("Destino de avisos"),
+    "alert_rule": gettext_lazy("Regra de alarme"),
+    "client": gettext_lazy("Programa"),
+    "erasure": gettext_lazy("Apagamento"),
+    "hub-key": gettext_lazy("Chave"),
+    "invitation": gettext_lazy("Convite"),
+    "run": gettext_lazy("Carga"),
+    "table": gettext_lazy("Tabela"),
+    "tenant": gettext_lazy("Serviço"),
+}
+
+#: what the details are called; what is not here keeps the name that the code gave it
+DETAILS: dict[str, str | Promise] = {
+    "agreement": gettext_lazy("acordo"),
+    "area": gettext_lazy("área"),
+    "attribute": gettext_lazy("propriedade"),
+    "attributes": gettext_lazy("propriedades"),
+    "before": gettext_lazy("anteriores a"),
+    "capabilities": gettext_lazy("pode"),
+    "code": gettext_lazy("motivo"),
+    "columns": gettext_lazy("colunas"),
+    "enabled": gettext_lazy("a funcionar"),
+    "endpoint": gettext_lazy("endereço"),
+    "file": gettext_lazy("ficheiro"),
+    "filter": gettext_lazy("filtro"),
+    "forgotten": gettext_lazy("meios retirados"),
+    "format": gettext_lazy("formato"),
+    "gives": gettext_lazy("dá"),
+    "grain": gettext_lazy("detalhe"),
+    "grantee": gettext_lazy("com"),
+    "hold": gettext_lazy("suspenso por"),
+    "home": gettext_lazy("em"),
+    "hostname": gettext_lazy("endereço"),
+    "keep": gettext_lazy("guarda"),
+    "key": gettext_lazy("chave"),
+    "kind": gettext_lazy("tipo"),
+    "licence": gettext_lazy("licença"),
+    "name": gettext_lazy("nome"),
+    "person": gettext_lazy("pessoa"),
+    "personal": gettext_lazy("com dados sobre pessoas"),
+    "reason": gettext_lazy("motivo"),
+    "refused": gettext_lazy("recusados"),
+    "role": gettext_lazy("função"),
+    "row": gettext_lazy("linha"),
+    "rows": gettext_lazy("linhas"),
+    "run": gettext_lazy("carga"),
+    "scope": gettext_lazy("limites"),
+    "taken": gettext_lazy("aceites"),
+    "takes": gettext_lazy("recebe"),
+    "tool": gettext_lazy("ferramenta"),
+    "type": gettext_lazy("tipo"),
+    "types": gettext_lazy("tipos"),
+    "until": gettext_lazy("até"),
+    "version": gettext_lazy("versão"),
+    "way": gettext_lazy("modo"),
+}
+
 
 def action(name: str) -> str:
     """What was done, in words; the name itself where there is none."""
@@ -112,18 +175,30 @@ def actor(name: str) -> str:
 
 
 def subject(name: str) -> str:
-    """What it was done to: people by name, the rest by its own name."""
-    return actor(name) if name.startswith("person:") else name.partition(":")[2] if name.startswith(("dataset:", "pack:", "source:")) else name
+    """What it was done to: people by name, what has a number by its kind and number, the rest by its own name."""
+    kind, _colon, rest = name.partition(":")
+    if kind == "person":
+        return actor(name)
+    if kind in {"dataset", "pack", "source", "type"}:
+        return rest
+    return f"{SUBJECTS[kind]} {rest}" if kind in SUBJECTS else name
 
 
 def details(values: dict[str, object], tenant: Tenant, language: str) -> str:
     """The details in one line: lists joined, instants in the tenant's zone, nothing empty."""
-    return "; ".join(f"{key}: {_value(value, tenant, language)}" for key, value in values.items() if value not in (None, "", [], {}))
+    said = {key: _value(key, value, tenant, language) for key, value in values.items() if value not in (None, "", [], {})}
+    return "; ".join(f"{DETAILS.get(key, key)}: {value}" for key, value in said.items())
 
 
-def _value(value: object, tenant: Tenant, language: str) -> str:
+def _value(key: str, value: object, tenant: Tenant, language: str) -> str:
+    if isinstance(value, bool):
+        return _("sim") if value else _("não")
     if isinstance(value, list):
         return ", ".join(str(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{DETAILS.get(name, name)} {_value(name, inner, tenant, language)}" for name, inner in value.items())
+    if key == "role" and value in ROLE_WORDS:
+        return str(ROLE_WORDS[RoleName(value)][0])
     if isinstance(value, str) and len(value) > 18 and value[4:5] == "-" and value[10:11] == "T":
         return formats.instant(datetime.fromisoformat(value), tenant.zone, language)
-    return str(value)
+    return formats.number(value, language=language) if isinstance(value, int | float) else str(value)
