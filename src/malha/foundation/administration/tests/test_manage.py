@@ -153,7 +153,15 @@ def test_every_action_of_the_code_has_words():
 
 def test_details_are_said_in_words(manager):
     tenant, _, _ = manager()
-    values = {"name": "Ribeira", "enabled": True, "rows": 1234, "role": "viewer", "until": "2026-07-01T10:00:00+00:00", "empty": None, "scope": {"types": ["A", "B"]}}
+    values = {
+        "name": "Ribeira",
+        "enabled": True,
+        "rows": 1234,
+        "role": "viewer",
+        "until": "2026-07-01T10:00:00+00:00",
+        "empty": None,
+        "scope": {"types": ["A", "B"]},
+    }
     assert words.details(values, tenant, "pt") == "nome: Ribeira; a funcionar: sim; linhas: 1234; função: Leitura; até: 1 jul. 2026, 11:00; limites: tipos A, B"
     assert words.subject("alert_rule:7") == "Regra de alarme 7"
     assert words.subject("urn:x:Thing:1") == "urn:x:Thing:1"
