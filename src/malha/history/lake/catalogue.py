@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
-from malha.history.lake.contracts import LakeBusy, Watermark
+from malha.history.lake.contracts import Held, LakeBusy, Watermark
 from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
 
@@ -126,12 +127,13 @@ def has_schema(lake: Connection, schema: str) -> bool:
     return bool(lake.execute("SELECT 1 FROM duckdb_schemas() WHERE database_name = 'lake' AND schema_name = ?", [schema]).fetchone())
 
 
-def held(schemas: Sequence[str]) -> dict[str, dict[str, int]]:
-    """How many rows the files of each table of these schemas hold; tables without any are not there. (To ask an empty table costs more than a full one.)"""
-    found: dict[str, dict[str, int]] = {schema: {} for schema in schemas}
+def held(schemas: Sequence[str]) -> dict[str, Held]:
+    """How many rows the files of each table of these schemas hold. (To ask an empty table costs more than a full one.)"""
+    found = {schema: Held() for schema in schemas}
     with database.connect(Role.LAKE_WRITER, autocommit=True) as session:
-        for schema, table, rows in session.execute(_text("held"), [list(schemas)]).fetchall():
-            found[schema][table] = rows
+        for schema, table, rows, newest in session.execute(_text("held"), [list(schemas)]).fetchall():
+            before = found[schema]
+            found[schema] = Held({**before.rows, table: rows}, datetime.fromisoformat(newest) if newest else before.newest)
     return found
 
 

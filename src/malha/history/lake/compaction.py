@@ -6,7 +6,7 @@ Every function here works inside a lake transaction that `service` began, on the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -19,17 +19,25 @@ from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
 _BY = "by_run, by_seq, replaced_at"
+#: hot rows come as numbers, and get their names here: texts would cross the wire once a row. Both are of one snapshot of PostgreSQL
+_NAMED = """SELECT {tenant_id}::BIGINT AS tenant_id, t.name AS type, a.name AS attribute, o.entity_id, o.dataset_id, o.observed_at, o.kind, o.num, o.txt,
+    u.name AS unit, o.quality, o.op, o.received_at, o.run_id, o.row_no, o.seq, o.xid FROM postgres_query('hot', ?) AS o
+    JOIN hot_name AS t ON t.what = 't' AND t.id = o.type_id JOIN hot_name AS a ON a.what = 'a' AND a.id = o.attr_id
+    LEFT JOIN hot_name AS u ON u.what = 'u' AND u.id = o.unit_id"""
 _KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id = b.dataset_id AND o.observed_at = b.observed_at"
 
 
 def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int) -> tuple[int, Watermark]:
     """Read hot rows into the temporary table `tail`. Returns how many, and the last pair (xid, seq)."""
-    given = {"tenant_id": int(tenant_id), "xid": after.xid, "seq": after.seq, "limit": limit}
-    found = lake.execute("SELECT until FROM postgres_query('hot', ?)", [_sql("hot_until", given)]).fetchone()
-    until = found[0] if found and found[0] is not None else after.xid
-    lake.execute("CREATE OR REPLACE TEMP TABLE tail AS SELECT * FROM postgres_query('hot', ?)", [_sql("hot_tail", given | {"until": until})])
-    last = lake.execute("SELECT xid, seq, count(*) OVER () FROM tail ORDER BY xid DESC, seq DESC LIMIT 1").fetchone()
-    return (last[2], Watermark(last[0], last[1])) if last else (0, after)
+    given: dict[str, object] = {"tenant_id": int(tenant_id), "xid": after.xid, "seq": after.seq, "limit": limit}
+    found = lake.execute("SELECT until, rows FROM postgres_query('hot', ?)", [_sql("hot_until", given)]).fetchone()
+    until, rows = found if found and found[0] is not None else (after.xid, 0)
+    given |= {"until": until, "order": f"ORDER BY o.xid, o.seq LIMIT {limit}" if rows > limit else ""}
+    lake.execute("CREATE OR REPLACE TEMP TABLE hot_name AS SELECT * FROM postgres_query('hot', ?)", [_sql("hot_names", {})])
+    lake.execute(f"CREATE OR REPLACE TEMP TABLE tail AS {_NAMED.format(tenant_id=int(tenant_id))}", [_sql("hot_tail", given)])
+    count, last = lake.execute("SELECT count(*), max(xid) FROM tail").fetchone() or (0, None)
+    seq = lake.execute("SELECT max(seq) FROM tail WHERE xid = ?", [last]).fetchone()
+    return (count, Watermark(last, seq[0])) if count and seq else (0, after)
 
 
 def _sql(name: str, given: Mapping[str, object]) -> str:
@@ -95,15 +103,42 @@ def count_batch(lake: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def write_batch(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None = None) -> int:
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None = None, newest: datetime | None = None) -> int:
     """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were.
 
-    `held` says how many rows each table had before (`catalogue.held`): those that had none are not looked at.
+    `held` says how many rows each table had before (`catalogue.held`): those that had none are not looked at. `newest` is
+    the latest instant that the lake holds: hours after it are summed as they come, and nothing is looked for in them.
     """
-    corrected = _replace_older(lake, schema) if held is None or held.get("observation") else 0
+    if held is not None and not held.get("observation"):
+        _append(lake, schema, zone, held)
+        return 0
+    if newest is None:
+        return _write_over(lake, schema, zone, held)
+    edge = f"TIMESTAMPTZ '{(newest.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)).isoformat()}'"
+    corrected = 0
+    lake.execute(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM batch_rows WHERE observed_at < {edge}")
+    if count_batch(lake):
+        corrected = _write_over(lake, schema, zone, held)
+    lake.execute(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM batch_rows WHERE observed_at >= {edge}")
+    if count_batch(lake):
+        _append(lake, schema, zone, None)
+    lake.execute("CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM batch_rows")
+    return corrected
+
+
+def _write_over(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None) -> int:
+    corrected = _replace_older(lake, schema)
     _insert(lake, schema)
     rollups.refresh(lake, schema, zone, "batch", None if held is None else {name: rows + count_batch(lake) for name, rows in held.items()})
     return corrected
+
+
+def _append(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None) -> None:
+    """Put `batch` where the lake holds nothing of its hours: they are summed from the rows at hand, not read back."""
+    rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM batch").to_arrow_table())
+    _put(lake, schema, rows)
+    rollups.add_hours(lake, schema, rows)
+    rollups.refresh(lake, schema, zone, "batch", None if held is None else {name: count + rows.num_rows for name, count in held.items()}, hours=False)
 
 
 def _insert(lake: Connection, schema: str, source: str = "batch", where: str = "") -> None:

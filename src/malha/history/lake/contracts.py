@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -43,6 +45,14 @@ class Watermark:
 
     xid: int = 0
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a tenant's schema holds before a commit: rows by table (those without any are not there), and the latest instant of its observations."""
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    newest: datetime | None = None
 
 
 class LakeError(MalhaError):

@@ -21,7 +21,7 @@ from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction, files
-from malha.history.lake.contracts import BULK_SCHEMA, Compacted, UnknownEntities, Watermark
+from malha.history.lake.contracts import BULK_SCHEMA, Compacted, Held, UnknownEntities, Watermark
 from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
 
@@ -183,7 +183,7 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Mapping[str, int]) -> tuple[Compacted, Watermark]:
+def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Held) -> tuple[Compacted, Watermark]:
     """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, and how far that is."""
     schema = engines.tenant_schema(tenant_id)
     count, reached = compaction.read_hot_tail(lake, tenant_id, after, BATCH_ROWS)
@@ -191,7 +191,7 @@ def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, he
         return Compacted(), after
     if compaction.keep_newest(lake, "tail"):
         compaction.note_replaced(lake, schema, "tail")
-    changed = compaction.write_batch(lake, schema, zone, held)
+    changed = compaction.write_batch(lake, schema, zone, held.rows, held.newest)
     compaction.name_entities(lake, schema, tenant_id, "batch")
     return Compacted(count, changed), reached
 

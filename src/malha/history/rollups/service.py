@@ -85,10 +85,11 @@ def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
         add_days(lake, schema, zone, span[0], span[1], "summed_series")
 
 
-def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, held: Mapping[str, int] | None = None) -> None:
+def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, held: Mapping[str, int] | None = None, *, hours: bool = True) -> None:
     """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in.
 
     `held` says how many rows each table may have at most (None: not known); what was not there before needs no taking out.
+    Without `hours` only days and months, where `add_hours` has summed the rest.
     """
     for first, last in _months(lake, touched):
         lake.execute(
@@ -97,18 +98,23 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, held: M
             {"first": first, "last": last},
         )
         span = _Span(_hour(first), _hour(last) + HOUR)
-        for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
-            if held is None or held.get(name):
-                _delete(lake, f"lake.{schema}.{name}", "touched_hours", span, bucket)
-        few = held is not None and held.get("observation", 0) <= SUMMED_ROWS
-        _sum_values(
-            lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span, few=few
-        )
+        if hours:
+            _sum_hours(lake, schema, span, held)
         days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
         _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days), held)
         months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
         _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone), held)
         held = None  # what was written for this month is there when the next one shares a day with it
+
+
+def _sum_hours(lake: Connection, schema: str, span: _Span, held: Mapping[str, int] | None) -> None:
+    """Sum again the hours of `touched_hours` and their quarters."""
+    for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
+        if held is None or held.get(name):
+            _delete(lake, f"lake.{schema}.{name}", "touched_hours", span, bucket)
+    few = held is not None and held.get("observation", 0) <= SUMMED_ROWS
+    source = f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket"
+    _sum_values(lake, schema, source, span, few=few)
 
 
 def add_hours(lake: Connection, schema: str, rows: pa.Table) -> None:

@@ -1,5 +1,5 @@
--- The transaction up to which about {limit} hot rows of one tenant lie after the watermark: only these are unpacked and sorted.
-SELECT max(xid)::text AS until FROM (
+-- The transaction up to which about {limit} hot rows of one tenant lie after the watermark, and how many these are: only these are unpacked.
+SELECT max(xid)::text AS until, sum(n)::bigint AS rows FROM (
     SELECT xid, n, sum(n) OVER (ORDER BY xid) AS total FROM (
         SELECT xid, sum(n) AS n FROM (
             SELECT xid, 1 AS n FROM observation_hot

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from malha.history.engines import service as engines
 from malha.history.lake import catalogue
+from malha.history.lake import service as lake_service
+from malha.history.lake.tests.test_compact import in_lake, write_hot
 from malha.history.rollups import service as rollups
 from malha.history.rollups import sketch
 
@@ -99,6 +101,23 @@ def test_it_works(new_tenant: Any, zone: str, first: datetime) -> None:
         rollups.rebuild(lake, schema, where)
         lake.execute("COMMIT")
         check(lake, schema, where, known)  # the other road to the same sums
+
+
+def test_the_compactor_sums_what_is_new_as_it_comes_and_the_rest_again(new_tenant: Any) -> None:
+    """Batches that lie before, across and after what the lake holds, each hot row through the compactor itself."""
+    zone, first = ZoneInfo("Atlantic/Azores"), datetime(2026, 3, 30, 21, 40, tzinfo=UTC)
+    chance = random.Random(5)
+    tenant = new_tenant(time_zone=zone.key).id
+    known: dict[tuple[int, datetime], float] = {}
+    #: minutes after the first: new lake, then the rest of its last hour and the hours after, then late and new, then nothing but late
+    for minutes in (range(0, 150, 3), range(140, 400, 7), [*range(-90, 30, 11), *range(405, 520, 2)], range(1, 160, 9), [3000, 3001, 44_000]):
+        rows = [(1 + minute % 2, first + timedelta(minutes=minute), round(chance.gauss(0, 20), 2)) for minute in minutes]
+        write_hot(tenant, rows)
+        assert lake_service.compact(tenant).rows == len(rows)
+        known |= {(entity, at): value for entity, at, value in rows}
+        assert {(row[0], row[1]): row[2] for row in in_lake(tenant)} == known
+        with catalogue.writing() as lake:
+            check(lake, engines.tenant_schema(tenant), zone, known)
 
 
 def test_a_lake_of_an_older_version_gets_the_sums_of_today(new_tenant: Any) -> None:
