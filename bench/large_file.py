@@ -121,6 +121,19 @@ with supervisor.platform():
     return {name: (count, total) for name, (count, total) in json.loads(_python(code, folder)).items()}
 
 
+def moved(folder: Path) -> int:
+    """How many of the values are in the lake by now."""
+    code = """
+from malha.project import supervisor
+with supervisor.platform():
+    from malha.foundation.tenancy import service as tenancy
+    from malha.history.engines import service as engines
+    tenant = tenancy.by_slug("ensaio").id
+    print(engines.run([tenant], lambda lake: lake.execute(f"SELECT count(*) FROM lake.t{tenant}.observation").fetchone()[0]))
+"""
+    return int(_python(code, folder))
+
+
 def _python(code: str, folder: Path) -> str:
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "MALHA_DATA": str(folder)}, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -148,6 +161,11 @@ def measure(size: int) -> dict[str, Any]:
         killed = _load_and_kill(path, given, here, memory, said["rows"])
         done = _wait(folder)
         seconds = time.monotonic() - began
+        in_lake = moved(folder)
+        values = said["rows"] * (len(MEASURES) + 1)
+        while moved(folder) < values and time.monotonic() - began < PATIENCE_SECONDS:
+            time.sleep(20)
+        all_moved = time.monotonic() - began
         memory.ended.set()
         memory.join()
         found = stored(folder)
@@ -157,6 +175,8 @@ def measure(size: int) -> dict[str, Any]:
     figures = {
         "loader_memory_mb": {"value": round(memory.most.get("loader", 0.0), 1), "unit": "MB", "goal": f"<= {GOAL_MB}"},
         "worker_memory_mb": {"value": round(memory.most.get("worker", 0.0), 1), "unit": "MB", "goal": f"<= {GOAL_MB}"},
+        "compactor_memory_mb": {"value": round(memory.most.get("compactor", 0.0), 1), "unit": "MB", "goal": f"<= {GOAL_MB}"},
+        "values_in_lake_when_loaded": {"value": in_lake, "unit": "values", "of": values, "all_after_s": round(all_moved, 1)},
         "all_memory_mb": {"value": round(memory.together, 1), "unit": "MB", "by_process": {name: round(most, 1) for name, most in sorted(memory.most.items())}},
         "seconds": {"value": round(seconds, 1), "unit": "s", "rows": said["rows"], "bytes": said["bytes"]},
         "entered_when_killed": {"value": killed["entered"], "unit": "rows", "of": said["rows"]},

@@ -6,8 +6,11 @@ extensions come by file path, with DuckDB's own signature check on.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
 import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import cast
 
 import duckdb
+import pyarrow as pa
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
@@ -30,8 +34,8 @@ KEPT_READERS = 6
 CONCURRENT = 4
 WAIT_SECONDS = 10.0
 TIMEOUT_SECONDS = 30.0
-#: the bulk road sorts millions of rows once, in a process that does nothing else
-WRITER_MEMORY_MB = 1024
+#: what the writer's own process may hold inside DuckDB: files and sorted rows pass through, nothing is asked twice
+WRITER_MEMORY_MB = 256
 
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "allow_community_extensions": "false"}
 
@@ -110,9 +114,18 @@ def attach_hot(connection: Connection) -> None:
 
 def writer() -> Connection:
     """A connection that writes the lake. Its caller holds the lake's lock (`history.lake`)."""
-    connection = connect(*_lake_extensions(), memory_mb=max(WRITER_MEMORY_MB, settings.current().duckdb_memory_mb))
+    connection = connect(*_lake_extensions(), memory_mb=WRITER_MEMORY_MB)
+    connection.execute("SET enable_external_file_cache = false; SET write_buffer_row_group_count = 1; SET partitioned_write_flush_threshold = 122880")
     attach_lake(connection, write=True)
     return connection
+
+
+def give_back() -> None:
+    """Let the system have memory that was freed: the allocators keep it, and a long compaction would grow by what each commit needed most."""
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def locked_reader(tenant_ids: Iterable[int]) -> Connection:

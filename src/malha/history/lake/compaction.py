@@ -5,43 +5,23 @@ Every function here works inside a lake transaction that `service` began, on the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
-from malha.history.lake import catalogue
-from malha.history.lake.contracts import Watermark
+from malha.history.lake.contracts import Held
+from malha.history.lake.tail import Tail
 from malha.history.rollups import ordering
 from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
 _BY = "by_run, by_seq, replaced_at"
-#: hot rows come as numbers, and get their names here: texts would cross the wire once a row. Both are of one snapshot of PostgreSQL
-_NAMED = """SELECT {tenant_id}::BIGINT AS tenant_id, t.name AS type, a.name AS attribute, o.entity_id, o.dataset_id, o.observed_at, o.kind, o.num, o.txt,
-    u.name AS unit, o.quality, o.op, o.received_at, o.run_id, o.row_no, o.seq, o.xid FROM postgres_query('hot', ?) AS o
-    JOIN hot_name AS t ON t.what = 't' AND t.id = o.type_id JOIN hot_name AS a ON a.what = 'a' AND a.id = o.attr_id
-    LEFT JOIN hot_name AS u ON u.what = 'u' AND u.id = o.unit_id"""
 _KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id = b.dataset_id AND o.observed_at = b.observed_at"
-
-
-def read_hot_tail(lake: Connection, tenant_id: int, after: Watermark, limit: int) -> tuple[int, Watermark]:
-    """Read hot rows into the temporary table `tail`. Returns how many, and the last pair (xid, seq)."""
-    given: dict[str, object] = {"tenant_id": int(tenant_id), "xid": after.xid, "seq": after.seq, "limit": limit}
-    found = lake.execute("SELECT until, rows FROM postgres_query('hot', ?)", [_sql("hot_until", given)]).fetchone()
-    until, rows = found if found and found[0] is not None else (after.xid, 0)
-    given |= {"until": until, "order": f"ORDER BY o.xid, o.seq LIMIT {limit}" if rows > limit else ""}
-    lake.execute("CREATE OR REPLACE TEMP TABLE hot_name AS SELECT * FROM postgres_query('hot', ?)", [_sql("hot_names", {})])
-    lake.execute(f"CREATE OR REPLACE TEMP TABLE tail AS {_NAMED.format(tenant_id=int(tenant_id))}", [_sql("hot_tail", given)])
-    count, last = lake.execute("SELECT count(*), max(xid) FROM tail").fetchone() or (0, None)
-    seq = lake.execute("SELECT max(seq) FROM tail WHERE xid = ?", [last]).fetchone()
-    return (count, Watermark(last, seq[0])) if count and seq else (0, after)
-
-
-def _sql(name: str, given: Mapping[str, object]) -> str:
-    return (catalogue.SQL / f"{name}.sql").read_text(encoding="utf-8").format(**given)
 
 
 def keep_newest(lake: Connection, source: str) -> bool:
@@ -103,42 +83,69 @@ def count_batch(lake: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def write_batch(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None = None, newest: datetime | None = None) -> int:
-    """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were.
+def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held) -> int:
+    """Put hot rows into observations and sums, in place of what they correct. Returns how many they corrected.
 
-    `held` says how many rows each table had before (`catalogue.held`): those that had none are not looked at. `newest` is
-    the latest instant that the lake holds: hours after it are summed as they come, and nothing is looked for in them.
+    Values after the latest that the lake holds are added to its sums as they come, and nothing is looked for.
     """
-    if held is not None and not held.get("observation"):
-        _append(lake, schema, zone, held)
-        return 0
-    if newest is None:
-        return _write_over(lake, schema, zone, held)
-    edge = f"TIMESTAMPTZ '{(newest.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)).isoformat()}'"
-    corrected = 0
-    lake.execute(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM batch_rows WHERE observed_at < {edge}")
-    if count_batch(lake):
-        corrected = _write_over(lake, schema, zone, held)
-    lake.execute(f"CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM batch_rows WHERE observed_at >= {edge}")
-    if count_batch(lake):
-        _append(lake, schema, zone, None)
-    lake.execute("CREATE OR REPLACE TEMP VIEW batch AS SELECT * FROM batch_rows")
+    rows = ordering.sort(found.take())
+    fresh = _after(lake, schema, rows, held)
+    late, corrected = rows if not fresh.any() else rows.filter(pa.array(~fresh)), 0
+    if late.num_rows:
+        _newest_of(lake, schema, late)
+        corrected = write_batch(lake, schema, zone)
+    if fresh.any():
+        rows = rows if fresh.all() else rows.filter(pa.array(fresh))
+        if not ordering.is_unique(rows):
+            _newest_of(lake, schema, rows)
+            rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM batch").to_arrow_table())
+        _put(lake, schema, rows)
+        rows = rollups.summed(rows)  # the other columns are let go
+        rollups.add_after(lake, schema, zone, rows, held.newest if held.rows else None)
     return corrected
 
 
-def _write_over(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None) -> int:
+def _after(lake: Connection, schema: str, rows: pa.Table, held: Held) -> npt.NDArray[np.bool_]:
+    """Which rows are later than all that the lake holds, or in its last hour and later than all of their series."""
+    if not held.rows.get("observation") and not held.rows.get("rollup_hour"):
+        return np.ones(rows.num_rows, bool)
+    if held.newest is None:  # values that were let go have left their sums
+        return np.zeros(rows.num_rows, bool)
+    newest = held.newest.astimezone(UTC)
+    hour, times = newest.replace(minute=0, second=0, microsecond=0), ordering.numbers(rows, "observed_at")
+    fresh = times > _micros(newest)
+    maybe = np.flatnonzero(~fresh & (times >= _micros(hour)))
+    if len(maybe):
+        some = rows.take(pa.array(maybe)).select(["attribute", "entity_id", "observed_at"]).append_column("place", pa.array(maybe))
+        lake.register("maybe_fresh", some)
+        found = lake.execute(
+            f"""WITH known AS (SELECT attribute, entity_id, max(observed_at) AS newest FROM lake.{schema}.observation WHERE observed_at >= ? GROUP BY ALL)
+                SELECT place FROM maybe_fresh AS m ANTI JOIN known AS k ON k.attribute = m.attribute AND k.entity_id = m.entity_id AND k.newest >= m.observed_at""",
+            [hour],
+        )
+        fresh[found.to_arrow_table().column(0).to_numpy()] = True
+        lake.unregister("maybe_fresh")
+    return fresh
+
+
+def _micros(instant: datetime) -> int:
+    return int(pa.scalar(instant, pa.timestamp("us", "UTC")).value)
+
+
+def _newest_of(lake: Connection, schema: str, rows: pa.Table) -> None:
+    """`keep_newest` of rows at hand, what it leaves out noted."""
+    lake.register("given_rows", rows)
+    if keep_newest(lake, "given_rows"):
+        note_replaced(lake, schema, "given_rows")
+    lake.unregister("given_rows")
+
+
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
+    """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were."""
     corrected = _replace_older(lake, schema)
     _insert(lake, schema)
-    rollups.refresh(lake, schema, zone, "batch", None if held is None else {name: rows + count_batch(lake) for name, rows in held.items()})
+    rollups.refresh(lake, schema, zone, "batch")
     return corrected
-
-
-def _append(lake: Connection, schema: str, zone: ZoneInfo, held: Mapping[str, int] | None) -> None:
-    """Put `batch` where the lake holds nothing of its hours: they are summed from the rows at hand, not read back."""
-    rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM batch").to_arrow_table())
-    _put(lake, schema, rows)
-    rollups.add_hours(lake, schema, rows)
-    rollups.refresh(lake, schema, zone, "batch", None if held is None else {name: count + rows.num_rows for name, count in held.items()}, hours=False)
 
 
 def _insert(lake: Connection, schema: str, source: str = "batch", where: str = "") -> None:
@@ -151,6 +158,7 @@ def _put(lake: Connection, schema: str, rows: pa.Table) -> None:
         lake.register("sorted_rows", rows)
         lake.execute(f"INSERT INTO lake.{schema}.observation ({COLUMNS}, month) SELECT {COLUMNS}, {rollups.month_of('observed_at')} FROM sorted_rows")
         lake.unregister("sorted_rows")
+        engines.give_back()
 
 
 def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> int:

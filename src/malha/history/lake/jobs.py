@@ -33,8 +33,9 @@ DAY = timedelta(days=1)
 WAITING = """SELECT coalesce(sum(rows), 0)::bigint, min(since) FROM (
     SELECT count(*) AS rows, min(received_at) AS since FROM (SELECT received_at FROM observation_hot
         WHERE tenant_id = %(tenant)s AND (xid, seq) > (%(xid)s::text::xid8, %(seq)s) ORDER BY xid, seq LIMIT %(limit)s) AS single
-    UNION ALL SELECT sum(size), min(received_at) FROM observation_packed
-        WHERE tenant_id = %(tenant)s AND xid >= %(xid)s::text::xid8 AND (xid, seq + size - 1) > (%(xid)s::text::xid8, %(seq)s)) AS waiting"""
+    UNION ALL SELECT sum(size), min(received_at) FROM (SELECT size, received_at FROM observation_packed
+        WHERE tenant_id = %(tenant)s AND xid >= %(xid)s::text::xid8 AND (xid, seq + size - 1) > (%(xid)s::text::xid8, %(seq)s)
+        ORDER BY xid LIMIT %(limit)s) AS packed) AS waiting"""
 
 
 class Schedule:

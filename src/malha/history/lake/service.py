@@ -20,13 +20,13 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
-from malha.history.lake import catalogue, compaction, files
+from malha.history.lake import catalogue, compaction, files, tail
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, Held, UnknownEntities, Watermark
 from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
 
-#: hot rows that one lake commit takes: more would not fit the memory limit
-BATCH_ROWS = 500_000
+#: hot rows that one lake commit takes: with more the process would hold over 500 MB
+BATCH_ROWS = 300_000
 #: rows of the bulk road that are sorted and summed at a time
 SHARE_ROWS = 2_500_000
 ATTEMPTS = 5
@@ -62,6 +62,7 @@ def compact_many(tenant_ids: Sequence[int]) -> Compacted:
                 done, again = _compact_some(lake, some, zones, failed)
                 moved, waiting = moved + done, again + waiting
                 _remove_undone(lake, [tenant for tenant in some if tenant not in again])
+                engines.give_back()
     if failed:
         raise failed[0]
     return replace(moved, seconds=time.monotonic() - started)
@@ -158,12 +159,14 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
         moved, reached, again = Compacted(), dict[int, tuple[Watermark, int]](), list[int]()
         marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
         for at, tenant in enumerate(tenants):
-            one, mark = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)])
+            one, mark, more = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)])
             moved += one
             if one.rows:
                 reached[tenant] = (mark, one.rows)
+            if more:
+                again.append(tenant)
             if moved.rows >= BATCH_ROWS:
-                again = list(tenants[at + (one.rows < BATCH_ROWS) :])
+                again += tenants[at + 1 :]
                 break
         if reached:
             catalogue.set_watermark(lake, reached)
@@ -183,17 +186,18 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Held) -> tuple[Compacted, Watermark]:
-    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, and how far that is."""
+def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Held) -> tuple[Compacted, Watermark, bool]:
+    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, how far that is, and whether there are more."""
     schema = engines.tenant_schema(tenant_id)
-    count, reached = compaction.read_hot_tail(lake, tenant_id, after, BATCH_ROWS)
-    if not count:
-        return Compacted(), after
-    if compaction.keep_newest(lake, "tail"):
-        compaction.note_replaced(lake, schema, "tail")
-    changed = compaction.write_batch(lake, schema, zone, held.rows, held.newest)
-    compaction.name_entities(lake, schema, tenant_id, "batch")
-    return Compacted(count, changed), reached
+    found = tail.read(lake, tenant_id, after, BATCH_ROWS)
+    if found is None:
+        return Compacted(), after, False
+    count, spoken = found.rows.num_rows, pa.table({"entity_id": pc.unique(found.rows.column("entity_id"))})
+    changed = compaction.add(lake, schema, zone, found, held)
+    lake.register("spoken", spoken)
+    compaction.name_entities(lake, schema, tenant_id, "spoken")
+    lake.unregister("spoken")
+    return Compacted(count, changed), found.reached, found.more
 
 
 def commit[T](lake: Connection, schemas: Sequence[str], write: Callable[[], T]) -> T:

@@ -20,8 +20,9 @@ from malha.history.rollups import rules, sketch, summing
 
 HOUR = timedelta(hours=1)
 HOUR_US = 3_600_000_000
-#: rows that are summed at a time: more would not fit beside the engine
-SUMMED_ROWS = 2_000_000
+#: rows that are summed at a time: more would not fit beside the engine; sums of many values carry a sketch of a hundred steps
+SUMMED_ROWS = 1_000_000
+SUMMED_SUMS = {"rollup_hour": 200_000, "rollup_day": 20_000}
 #: values in an hour from which its quarters are kept too (one every two minutes)
 DENSE = 30
 COLUMNS = """tenant_id BIGINT, type VARCHAR, attribute VARCHAR, entity_id BIGINT, dataset_id INTEGER, unit VARCHAR, bucket TIMESTAMPTZ,
@@ -34,6 +35,8 @@ TABLES = {
     "rollup_month": ("", ""),
 }
 _SERIES = "x.attribute = t.attribute AND x.entity_id = t.entity_id AND x.dataset_id = t.dataset_id"
+
+_WITHIN = "WHERE x.num IS NOT NULL AND x.observed_at >= $first AND x.observed_at < $last"
 
 
 def hour_of(column: str) -> str:
@@ -85,12 +88,8 @@ def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
         add_days(lake, schema, zone, span[0], span[1], "summed_series")
 
 
-def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, held: Mapping[str, int] | None = None, *, hours: bool = True) -> None:
-    """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in.
-
-    `held` says how many rows each table may have at most (None: not known); what was not there before needs no taking out.
-    Without `hours` only days and months, where `add_hours` has summed the rest.
-    """
+def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None:
+    """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in."""
     for first, last in _months(lake, touched):
         lake.execute(
             f"""CREATE OR REPLACE TEMP TABLE touched_hours AS SELECT DISTINCT attribute, entity_id, dataset_id, {hour_of("observed_at")} AS bucket
@@ -98,29 +97,56 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, held: M
             {"first": first, "last": last},
         )
         span = _Span(_hour(first), _hour(last) + HOUR)
-        if hours:
-            _sum_hours(lake, schema, span, held)
-        days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
-        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days), held)
-        months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
-        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone), held)
-        held = None  # what was written for this month is there when the next one shares a day with it
-
-
-def _sum_hours(lake: Connection, schema: str, span: _Span, held: Mapping[str, int] | None) -> None:
-    """Sum again the hours of `touched_hours` and their quarters."""
-    for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
-        if held is None or held.get(name):
+        for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
             _delete(lake, f"lake.{schema}.{name}", "touched_hours", span, bucket)
-    few = held is not None and held.get("observation", 0) <= SUMMED_ROWS
-    source = f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket"
-    _sum_values(lake, schema, source, span, few=few)
+        _sum_values(lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span)
+        days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
+        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days))
+        months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
+        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone))
 
 
 def add_hours(lake: Connection, schema: str, rows: pa.Table) -> None:
     """Sum values (columns `summing.VALUES`, some null) by the hour and its quarters, where the lake holds nothing of theirs yet."""
-    values = rows.select(summing.VALUES.split(", "))
-    _add(lake, schema, values.filter(pc.is_valid(values.column("num"))) if values.column("num").null_count else values)
+    _add(lake, schema, summed(rows))
+
+
+def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None) -> None:
+    """Sum values (`summed`) later than the newest of the lake, which holds them already: its sums get theirs added, none is summed again.
+
+    `newest` is None where the lake held nothing before.
+    """
+    sums = summing.of_values(values, HOUR_US)
+    if not sums.num_rows:
+        return
+    if newest is None:
+        _keep_hours(lake, schema, sums, values)
+    else:
+        _join_hours(lake, schema, sums, values, _hour(newest))
+    ends = pc.min_max(sums.column("bucket"))
+    first, last = ends["min"].as_py(), ends["max"].as_py()
+    for table, periods in (("rollup_day", rules.local_days(first, last, zone)), ("rollup_month", rules.local_months(first, last, zone))):
+        sums = summing.in_periods(sums, [start for start, _ in periods])
+        _keep(lake, schema, table, sums if newest is None else _with_known(lake, f"lake.{schema}.{table}", sums))
+
+
+def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table, edge: datetime) -> None:
+    """Hours of new values, of which that at `edge` may have some already. Its quarters are summed again: they may have been too few until now."""
+    at, instant = pa.scalar(edge, summing.INSTANT), pa.scalar(edge + HOUR, summing.INSTANT)
+    _keep_hours(lake, schema, sums.filter(pc.greater(sums.column("bucket"), at)), values.filter(pc.greater_equal(values.column("observed_at"), instant)))
+    begun = sums.filter(pc.equal(sums.column("bucket"), at))
+    if not begun.num_rows:
+        return
+    hours = _with_known(lake, f"lake.{schema}.rollup_hour", begun)
+    _keep(lake, schema, "rollup_hour", hours)
+    dense = hours.filter(pc.greater_equal(hours.column("count"), DENSE))
+    if dense.num_rows:
+        _touch(lake, dense)
+        span = _Span(edge, edge + HOUR)
+        _delete(lake, f"lake.{schema}.rollup_quarter", "touched_sums", span, hour_of("x.bucket"))
+        source = f"lake.{schema}.observation AS x SEMI JOIN touched_sums AS t ON {_SERIES}"
+        again = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", {"first": span.start, "last": span.end}).to_arrow_table()
+        _keep(lake, schema, "rollup_quarter", summing.of_values(again, HOUR_US // 4, least=(HOUR_US, DENSE)))
 
 
 def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str) -> None:
@@ -153,26 +179,35 @@ ALWAYS = _Span(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 type _Periods = list[tuple[datetime, datetime]]
 
 
-def _sum_values(lake: Connection, schema: str, source: str, span: _Span, *, few: bool = False) -> None:
-    """Sum the values of `source` (a FROM clause with the alias x) by the hour, and by quarters where they are dense; some series at a time, unless they are few."""
+def _sum_values(lake: Connection, schema: str, source: str, span: _Span) -> None:
+    """Sum the values of `source` (a FROM clause with the alias x) by the hour, and by quarters where they are dense; some series at a time."""
     given = {"first": span.start, "last": span.end}
-    where = "WHERE x.num IS NOT NULL AND x.observed_at >= $first AND x.observed_at < $last"
-    for mine in [""] if few else _slices(lake, f"{source} {where}", given, "x"):
-        _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {where}{mine}", given).to_arrow_table())
+    for mine in _slices(lake, f"{source} {_WITHIN}", given, "x", SUMMED_ROWS):
+        _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}{mine}", given).to_arrow_table())
 
 
-def _slices(lake: Connection, source: str, given: Mapping[str, datetime], alias: str) -> list[str]:
-    """Conditions to add, each of at most about `SUMMED_ROWS` rows of whole series."""
+def _slices(lake: Connection, source: str, given: Mapping[str, datetime], alias: str, rows: int) -> list[str]:
+    """Conditions to add, each of at most about so many rows of whole series."""
     row = lake.execute(f"SELECT count(*) FROM {source}", given).fetchone()
-    parts = -(-row[0] // SUMMED_ROWS) if row else 0
+    parts = -(-row[0] // rows) if row else 0
     return [f" AND hash({alias}.entity_id) % {parts} = {part}" if parts > 1 else "" for part in range(parts)]
 
 
 def _add(lake: Connection, schema: str, values: pa.Table) -> None:
-    hours = summing.of_values(values, HOUR_US)
+    _keep_hours(lake, schema, summing.of_values(values, HOUR_US), values)
+
+
+def _keep_hours(lake: Connection, schema: str, hours: pa.Table, values: pa.Table) -> None:
+    """Write the hours of values, and their quarters where they are dense."""
     _keep(lake, schema, "rollup_hour", hours)
     if (pc.max(hours.column("count")).as_py() or 0) >= DENSE:
         _keep(lake, schema, "rollup_quarter", summing.of_values(values, HOUR_US // 4, least=(HOUR_US, DENSE)))
+
+
+def summed(rows: pa.Table) -> pa.Table:
+    """What is summed of observations: the columns `summing.VALUES`, where there is a number."""
+    values = rows.select(summing.VALUES.split(", "))
+    return values.filter(pc.is_valid(values.column("num"))) if values.column("num").null_count else values
 
 
 def _keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:
@@ -185,7 +220,29 @@ def _keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:
         lake.unregister("fresh_sums")
 
 
-def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods, held: Mapping[str, int] | None) -> None:
+def _touch(lake: Connection, sums: pa.Table) -> None:
+    """Make `touched_sums` of the series and buckets of sums."""
+    lake.register("given_sums", sums.select(["attribute", "entity_id", "dataset_id", "bucket"]))
+    lake.execute("CREATE OR REPLACE TEMP TABLE touched_sums AS SELECT DISTINCT * FROM given_sums")
+    lake.unregister("given_sums")
+
+
+def _with_known(lake: Connection, table: str, sums: pa.Table) -> pa.Table:
+    """Sums of a table with what it holds of the same buckets, which is taken out of it."""
+    _touch(lake, sums)
+    ends = pc.min_max(sums.column("bucket"))
+    given = {"first": ends["min"].as_py(), "last": ends["max"].as_py()}
+    theirs = f"{_SERIES} AND x.bucket = t.bucket"
+    within = "x.bucket >= $first AND x.bucket <= $last"
+    shown = ", ".join(f"x.{name}" for name in summing.SUMS.split(", "))
+    known = lake.execute(f"SELECT {shown} FROM {table} AS x SEMI JOIN touched_sums AS t ON {theirs} WHERE {within}", given).to_arrow_table()
+    if not known.num_rows:
+        return sums
+    lake.execute(f"DELETE FROM {table} AS x WHERE {within} AND EXISTS (SELECT 1 FROM touched_sums AS t WHERE {theirs})", given)
+    return summing.together(known, sums)
+
+
+def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods) -> None:
     """Sum again the coarse buckets of `touched_hours`."""
     span = _Span(periods[0][0], periods[-1][1])
     lake.register("given_periods", _table(periods, "starts", "ends"))
@@ -194,19 +251,18 @@ def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: 
            FROM touched_hours AS h JOIN given_periods AS d ON h.bucket >= d.starts AND h.bucket < d.ends"""
     )
     lake.unregister("given_periods")
-    if held is None or held.get(table):
-        _delete(lake, f"lake.{schema}.{table}", "touched_coarse", span)
+    _delete(lake, f"lake.{schema}.{table}", "touched_coarse", span)
     _know(lake, fine)
     only = f"SEMI JOIN touched_coarse AS t ON {_SERIES} AND d.starts = t.bucket".replace("x.", "h.")
-    _sum_buckets(lake, schema, source, table, only, span, few=held is not None and held.get(source, 0) <= SUMMED_ROWS)
+    _sum_buckets(lake, schema, source, table, only, span)
 
 
-def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span, *, few: bool = False) -> None:
+def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span) -> None:
     """Sum fine buckets by coarser ones. `local_buckets` says in which coarse bucket each fine one lies."""
     fine = f"lake.{schema}.{source} AS h JOIN local_buckets AS d ON h.bucket = d.bucket {only_touched} WHERE h.bucket >= $first AND h.bucket < $last"
     given = {"first": span.start, "last": span.end}
     shown = ", ".join(f"h.{name}" for name in summing.SUMS.split(", "))
-    for mine in [""] if few else _slices(lake, fine, given, "h"):
+    for mine in _slices(lake, fine, given, "h", SUMMED_SUMS[source]):
         _keep(lake, schema, table, summing.of_sums(lake.execute(f"SELECT {shown}, d.starts FROM {fine}{mine}", given).to_arrow_table()))
 
 

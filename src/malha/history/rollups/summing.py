@@ -7,6 +7,7 @@ A series is (attribute, entity, data set, unit).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ SKETCH = pa.map_(pa.int16(), pa.int32())
 #: what a row of values, and a row of sums, must have
 VALUES = "tenant_id, type, attribute, entity_id, dataset_id, unit, observed_at, num"
 SUMS = "tenant_id, type, attribute, entity_id, dataset_id, unit, bucket, count, sum, minimum, maximum, first, last, sketch"
+_PLAIN: dict[str, pa.DataType] = {"type": pa.string(), "attribute": pa.string(), "unit": pa.string(), "bucket": INSTANT, "sketch": SKETCH}
 _KEY_BITS = 62
 
 
@@ -58,6 +60,24 @@ def of_sums(table: pa.Table) -> pa.Table:
     parts = tuple(_real(table, name) for name in ("sum", "minimum", "maximum", "first", "last"))
     keys, weights, rows = _opened(table.column("sketch").combine_chunks(), counts, parts[1], parts[2])
     return _table(table, found, starts, counts, parts, _of_keys(found, keys, weights, rows, counts))
+
+
+def in_periods(sums: pa.Table, starts: list[datetime]) -> pa.Table:
+    """Sums (columns `SUMS`) put together in the coarser buckets that begin at these instants, in order."""
+    edges = np.array([int(start.timestamp()) * 1_000_000 for start in starts], np.int64)
+    coarse = edges[np.searchsorted(edges, ordering.numbers(sums, "bucket"), "right") - 1]
+    return of_sums(sums.append_column("starts", pa.array(coarse).cast(INSTANT)))
+
+
+def together(earlier: pa.Table, later: pa.Table) -> pa.Table:
+    """Sums of the same table as one row a bucket; within a bucket all values of the `later` ones came after those of the `earlier`."""
+    names = SUMS.split(", ")
+    both = pa.concat_tables([_plain(earlier.select(names)), _plain(later.select(names))]).combine_chunks()
+    return of_sums(both.append_column("starts", both.column("bucket")))
+
+
+def _plain(sums: pa.Table) -> pa.Table:
+    return sums.cast(pa.schema([(name, _PLAIN.get(name, sums.schema.field(name).type)) for name in sums.column_names]))
 
 
 def _series(table: pa.Table) -> Whole:

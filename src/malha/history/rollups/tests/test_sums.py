@@ -109,9 +109,16 @@ def test_the_compactor_sums_what_is_new_as_it_comes_and_the_rest_again(new_tenan
     chance = random.Random(5)
     tenant = new_tenant(time_zone=zone.key).id
     known: dict[tuple[int, datetime], float] = {}
-    #: minutes after the first: new lake, then the rest of its last hour and the hours after, then late and new, then nothing but late
-    for minutes in (range(0, 150, 3), range(140, 400, 7), [*range(-90, 30, 11), *range(405, 520, 2)], range(1, 160, 9), [3000, 3001, 44_000]):
-        rows = [(1 + minute % 2, first + timedelta(minutes=minute), round(chance.gauss(0, 20), 2)) for minute in minutes]
+    #: minutes after the first: new lake, then the rest of its last hour and the hours after, then late and new, then nothing but late,
+    #: then an hour that has enough values for its quarters only with the second batch, then the last instant of all again by others
+    batches = (
+        *(range(0, 150, 3), range(140, 400, 7), [*range(-90, 30, 11), *range(405, 520, 2)], range(1, 160, 9), [3000, 3001, 44_000]),
+        *(range(50_000, 50_040), range(50_040, 50_080), [50_079, 50_079.5]),
+    )
+    for number, minutes in enumerate(batches):
+        rows = [
+            (1 + int(minute) % 2 + 2 * (number == len(batches) - 1), first + timedelta(minutes=minute), round(chance.gauss(0, 20), 2)) for minute in minutes
+        ]
         write_hot(tenant, rows)
         assert lake_service.compact(tenant).rows == len(rows)
         known |= {(entity, at): value for entity, at, value in rows}
