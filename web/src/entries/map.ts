@@ -7,7 +7,7 @@ import "../../styles/insight.css";
 import { announce } from "../announce.ts";
 import { AreaDrawing } from "../insight/draw.ts";
 import { inline } from "../insight/inline.ts";
-import { alike, drawn, type Feature, passes } from "../insight/layers.ts";
+import { alike, beside, drawn, type Feature, grouping, passes } from "../insight/layers.ts";
 import { quantity } from "../insight/numbers.ts";
 import { PlacePicking } from "../insight/pick.ts";
 import type { LayerSpec, MapSpec, Together } from "../insight/spec.ts";
@@ -97,11 +97,13 @@ class MalhaMap extends HTMLElement {
       { id: "boundary:fill", type: "fill", source: "boundary", paint: { "fill-color": paper, "fill-antialias": false } }, // its edge is the line above
       { id: "boundary:line", type: "line", source: "boundary", paint: { "line-color": colour(this, "--line-input"), "line-width": 1.5 } },
     ];
+    const grouped = spec.layers.filter((layer) => layer.kind === "cluster" && !layer.tiles && layer.visible !== false).map((layer) => layer.id);
     for (const one of this.held.values()) {
       const layer = one.spec;
       if (layer.tiles) sources[layer.id] = { type: "vector", tiles: [new URL(layer.tiles, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")], minzoom: 0, maxzoom: 16 };
-      else sources[layer.id] = { type: "geojson", data: this.collection(one), ...(layer.kind === "cluster" ? { cluster: true, clusterRadius: 26, clusterMaxZoom: 12 } : {}) };
-      for (const part of drawn(layer, ink, paper, scale)) layers.push({ ...part, layout: { ...part.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof part);
+      else sources[layer.id] = { type: "geojson", data: this.collection(one), ...grouping(layer) };
+      const aside = beside(Math.max(0, grouped.indexOf(layer.id)), grouped.length);
+      for (const part of drawn(layer, ink, paper, scale, aside)) layers.push({ ...part, layout: { ...part.layout, visibility: layer.visible === false ? "none" : "visible" } } as typeof part);
     }
     return { sources, layers };
   }

@@ -1,6 +1,6 @@
 // From a layer of the spec to MapLibre layers; which features the legend lets through.
 import type * as GeoJSON from "geojson";
-import type { ExpressionSpecification, LayerSpecification } from "maplibre-gl";
+import type { ExpressionSpecification, GeoJSONSourceSpecification, LayerSpecification } from "maplibre-gl";
 import type { LayerSpec, LegendItem } from "./spec.ts";
 
 export type Feature = GeoJSON.Feature<GeoJSON.Geometry, Record<string, unknown>>;
@@ -30,7 +30,25 @@ function radiusOf(layer: LayerSpec, scale: number): number | ExpressionSpecifica
   return ["case", ["==", ["typeof", ["get", layer.colour.property]], "number"], steps, 5 * scale] as unknown as ExpressionSpecification;
 }
 
-export function drawn(layer: LayerSpec, ink: string, paper: string, scale = 1): LayerSpecification[] {
+// The greatest value inside a group, so that what is bad shows on the group that hides it.
+const WORST = "worst";
+
+export function grouping(layer: LayerSpec): Partial<GeoJSONSourceSpecification> {
+  if (layer.kind !== "cluster") return {};
+  const value = ["get", layer.colour.property];
+  const counted = ["case", ["==", ["typeof", value], "number"], value, -1e12];
+  return { cluster: true, clusterRadius: 26, clusterMaxZoom: 12, clusterProperties: { [WORST]: ["max", counted] } };
+}
+
+// Groups of several layers stand side by side around the place that they share.
+export function beside(index: number, of: number): [number, number] {
+  if (of < 2) return [0, 0];
+  const turn = (2 * Math.PI * index) / of - Math.PI / 2;
+  const far = Math.min(7 * of, 32);
+  return [Math.round(Math.cos(turn) * far), Math.round(Math.sin(turn) * far)];
+}
+
+export function drawn(layer: LayerSpec, ink: string, paper: string, scale = 1, aside: [number, number] = [0, 0]): LayerSpecification[] {
   const source = { source: layer.id, ...(layer.tiles ? { "source-layer": layer.source_layer ?? "entities" } : {}) };
   const single = ["!", ["has", "point_count"]] as unknown as ExpressionSpecification;
   if (layer.kind === "fill") {
@@ -60,8 +78,9 @@ export function drawn(layer: LayerSpec, ink: string, paper: string, scale = 1): 
       filter: grouped,
       paint: {
         "circle-color": paper,
-        "circle-stroke-color": ink,
-        "circle-stroke-width": 2,
+        "circle-stroke-color": layer.colour.stops?.length ? colourOf({ ...layer, colour: { ...layer.colour, property: WORST } }) : ink,
+        "circle-stroke-width": 3,
+        "circle-translate": aside,
         "circle-radius": ["step", ["get", "point_count"], 13 * scale, 20, 17 * scale, 100, 22 * scale] as unknown as ExpressionSpecification,
       },
     },
@@ -71,7 +90,7 @@ export function drawn(layer: LayerSpec, ink: string, paper: string, scale = 1): 
       ...source,
       filter: grouped,
       layout: { "text-field": ["to-string", ["get", "point_count"]] as unknown as ExpressionSpecification, "text-size": 13 * scale, "text-allow-overlap": true },
-      paint: { "text-color": ink },
+      paint: { "text-color": ink, "text-translate": aside },
     },
   ];
 }
