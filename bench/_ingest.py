@@ -56,6 +56,24 @@ def answers() -> dict[str, Any]:
             "columns": [*columns, {"column": "status", "attribute": "status", "type": CellType.TEXT.value}]}  # fmt: skip
 
 
+def enforce(tenant_id: int) -> None:
+    """A model of the file's rows, whose bounds and words each row has to keep."""
+    from malha.foundation.database import service as database
+    from malha.vocabulary.models import policy, service
+    from malha.vocabulary.models.contracts import DataModel, Label, ModelProperty, ValueType
+
+    bounds = ((-5, 40), (10, 100), (980, 1040), (0, 30), (0, 12))
+    measures = [
+        ModelProperty(name, label=Label(name, name), type=ValueType.NUMBER, minimum=low, maximum=high)
+        for name, (low, high) in zip(MEASURES, bounds, strict=True)
+    ]
+    status = ModelProperty("status", label=Label("Estado", "Status"), type=ValueType.TEXT, pattern="^(ok|falha)$")
+    model = DataModel(TYPE, "1.0.0", Label("Leitura", "Reading"), Label("De ensaio", "For measuring"), (*measures, status))
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant_id]):
+        service.create_model(conn, tenant_id, model)
+        policy.set_rule(conn, tenant_id, TYPE, policy.Rule(policy.Mode.ENFORCE))
+
+
 def limit_rows_per_s(path: Path, rows: int) -> float:
     """`COPY … FROM STDIN` as text of the same file in one commit: the most that PostgreSQL takes in here."""
     from malha.foundation.database import service as database
@@ -142,9 +160,13 @@ def measure(rows: int, runs: int) -> dict[str, Any]:
         seconds.append(load(tenant.id, path, said))
         cpu.append((time.process_time() - ours, server_cpu_seconds() - theirs))
         correct = correct and matches(tenant.id, said)
+    held = tenancy.create_tenant(slug="ensaio-modelo", name="Ensaio", kind=OrganisationKind.MUNICIPALITY)
+    enforce(held.id)
+    enforced = rows / load(held.id, path, said)
+    correct = correct and matches(held.id, said)
     rates = sorted(rows / s for s in seconds)
     ours, theirs = (round(statistics.median(part) / rows * 1e6, 2) for part in zip(*cpu, strict=True))
-    return {"rows": rows, "rates": rates, "limit": limit, "correct": correct, "cpu_us_per_row": ours, "server_cpu_us_per_row": theirs}
+    return {"rows": rows, "rates": rates, "enforced": enforced, "limit": limit, "correct": correct, "cpu_us_per_row": ours, "server_cpu_us_per_row": theirs}
 
 
 def main() -> None:
