@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -47,8 +48,16 @@ def index(request: HttpRequest) -> HttpResponse:
     """Every link, with how it fares, and the agreements that may be shown with our own data."""
     tenant, conn = _tenant(request), database.current()
     shown = {one.agreement_id: one.uri for one, _state in service.every(conn, tenant.id) if one.agreement_id is not None}
-    rows = [{"agreement": one, "uri": shown.get(one.id, "")} for one in agreements.granted(conn, tenant.id)]
-    return render(request, "federation/index.html", {"health": joining.health(conn, tenant), "agreements": rows, "licences": links.LICENCES})
+    rows = [{"agreement": one, "types": _labels(one.types, tenant.id), "uri": shown.get(one.id, "")} for one in agreements.granted(conn, tenant.id)]
+    health = [
+        {"one": one, "gives": _labels(one.link.gives.types, tenant.id), "takes": _labels(one.link.takes.types, tenant.id)}
+        for one in joining.health(conn, tenant)
+    ]
+    return render(request, "federation/index.html", {"health": health, "agreements": rows})
+
+
+def _labels(names: Iterable[str], tenant_id: int) -> str:
+    return ", ".join(_label(name, tenant_id) for name in names)
 
 
 def _label(name: str, tenant_id: int) -> str:
