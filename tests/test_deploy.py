@@ -86,12 +86,12 @@ def test_the_front_sends_to_the_plane_what_the_plane_answers() -> None:
 
 
 @contextmanager
-def named(name: str) -> Iterator[int]:
-    """A server that answers everything with its name and what it was told; its port."""
+def named(name: str, *, ready: bool = True) -> Iterator[int]:
+    """A server that answers everything with its name and what it was told, and says whether it is ready; its port."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(200 if ready or self.path != "/readyz" else 503)
             self.end_headers()
             self.wfile.write(f"{name} {self.path} {self.headers.get('X-Forwarded-Proto', '')}".encode())
 
@@ -108,14 +108,14 @@ def named(name: str) -> Iterator[int]:
 
 
 @contextmanager
-def front(tmp_path: Path, web: int, behind: int) -> Iterator[str]:
+def front(tmp_path: Path, web: int | str, behind: int) -> Iterator[str]:
     """Caddy with our Caddyfile on loopback, without certificates; its address."""
     program = need("caddy")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {
-        "MALHA_DOMAIN": f"http://localhost:{port}", "MALHA_WEB": f"127.0.0.1:{web}", "MALHA_PLANE": f"127.0.0.1:{behind}",
+        "MALHA_DOMAIN": f"http://localhost:{port}", "MALHA_WEB": f"127.0.0.1:{web}" if isinstance(web, int) else web, "MALHA_PLANE": f"127.0.0.1:{behind}",
         "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "CADDY_ADMIN": f"unix/{tmp_path}/admin.sock",
     }  # fmt: skip
     running = subprocess.Popen(
@@ -153,3 +153,25 @@ def test_caddy_takes_each_path_where_it_belongs(tmp_path: Path) -> None:
         for asked in ("/", "/vila/", "/vila/dados/", "/vila/catalog.jsonld", "/conta/entrar/", "/static/assets/base.js"):
             assert ask(asked)[:2] == ["web", asked]
         assert ask("/vila/ngsi-ld/v1/entities")[2] == "http", "what came in by HTTP is said to have come so"
+
+
+def test_caddy_leaves_out_a_replica_that_is_not_ready(tmp_path: Path) -> None:
+    need("caddy")
+    with (
+        named("one") as one,
+        named("two", ready=False) as two,
+        named("plane") as behind,
+        front(tmp_path, f"127.0.0.1:{one} 127.0.0.1:{two}", behind) as address,
+    ):
+
+        def answers() -> set[str]:
+            found = set()
+            for _ in range(12):
+                with urllib.request.urlopen(f"{address}/vila/", timeout=30) as answer:
+                    found.add(answer.read().decode().split()[0])
+            return found
+
+        deadline = time.monotonic() + 60
+        while answers() != {"one"}:
+            assert time.monotonic() < deadline, "the one that says no is still asked"
+            time.sleep(0.2)

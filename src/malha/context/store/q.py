@@ -92,6 +92,8 @@ class _Parser:
         self.text, self.at = text, 0
 
     def wrong(self) -> UnusableQuery:
+        if self.at >= len(self.text):
+            return UnusableQuery(msg("A pergunta q acaba a meio: falta o que vem depois de “{text}”."), text=self.text[-30:])
         return UnusableQuery(msg("Não se percebe a pergunta q na posição {position}: “{rest}”."), position=self.at + 1, rest=self.text[self.at : self.at + 30])
 
     def take(self, word: str) -> bool:

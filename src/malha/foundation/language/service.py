@@ -25,7 +25,9 @@ def _english() -> gettext.NullTranslations:
 
 
 def translate(message: str, language: str, **params: object) -> str:
-    """`message` (the Portuguese sentence) in `language`, with its parameters put in."""
+    """`message` (the Portuguese sentence) in `language`, with its parameters put in; one called `reason` is a sentence too."""
+    if isinstance(params.get("reason"), str):
+        params["reason"] = word(str(params["reason"]), language)
     text = _english().gettext(message) if language.startswith(ENGLISH) and message else message
     return text.format(**params) if params else text
 

@@ -30,6 +30,15 @@ ANNOUNCED_BEFORE = timedelta(minutes=10)
 #: how long a process trusts the keys and generations that it read
 REMEMBER_SECONDS = 30.0
 
+#: what a token that is refused is told, by what is wrong with it
+_WHY = (
+    (jwt.ExpiredSignatureError, msg("O token expirou. Peça outro.")),
+    (jwt.ImmatureSignatureError, msg("O token é de um instante que ainda não chegou: acerte o relógio de quem o pediu.")),
+    ((jwt.InvalidIssuerError, jwt.InvalidAudienceError), msg("O token é de outra instalação, ou para outra coisa. Peça um a esta.")),
+    (jwt.InvalidSignatureError, msg("O token foi alterado: a assinatura não é dele. Peça outro.")),
+)
+_UNREADABLE = msg("Isto não é um token inteiro. Veja se o copiou do princípio ao fim, ou peça outro.")
+
 #: how long a revoked token may still be taken
 REVOKED_SECONDS = 1.0
 
@@ -179,10 +188,8 @@ def verify(connection: psycopg.Connection[Any], token: str) -> Claims:
         options: Any = {"require": ["exp", "iss", "aud", "sub", "gen"]}
         said = jwt.decode(token, known[kid], algorithms=[ALGORITHM], issuer=issuer(), audience=AUDIENCE, options=options)
         claims = _claims(said)
-    except jwt.ExpiredSignatureError as reason:
-        raise TokenRefused(msg("O token expirou. Peça outro.")) from reason
     except (jwt.PyJWTError, KeyError, TypeError, ValueError) as reason:
-        raise TokenRefused(msg("O token não serve para esta Malha ({reason})."), reason=reason) from reason
+        raise TokenRefused(next((said for kind, said in _WHY if isinstance(reason, kind)), _UNREADABLE)) from reason
     if claims.generation < generation(connection, claims.subject):
         raise TokenRefused(msg("O token foi revogado. Peça outro."))
     return claims

@@ -105,20 +105,25 @@ def fetch(tenant_id: int, source_id: int, fetcher: Fetcher | None = None) -> Run
             made = connector(source.connector)
             run_id = queries.insert(conn, tenant_id, kind=RunKind.SOURCE, title=made.manifest.label.pt, source_id=source_id, actor=f"source:{source.connector}")
             queries.update(conn, tenant_id, run_id, state="running", started_at=now(), heard_at=now(), tries=1)
-        counts, state, error, asked = _ask(conn, source, made, fetcher or HttpFetcher(), run_id)
+        notes: list[str] = []
+        counts, state, error, asked = _ask(conn, source, made, fetcher or HttpFetcher(), run_id, notes)
         with database.tenant_transaction(conn, [tenant_id]):
             _settle(conn, source, state, error, asked)
-            queries.update(conn, tenant_id, run_id, state=state.value, error=error, counts=counts, finished_at=now())
-            return RunResult(run_id, state, counts, round(time.monotonic() - begun, 3), tuple(quality.groups(conn, tenant_id, run_id)), error)
+            queries.update(conn, tenant_id, run_id, state=state.value, error=error, counts=counts, notes=notes, finished_at=now())
+            return RunResult(run_id, state, counts, round(time.monotonic() - begun, 3), tuple(quality.groups(conn, tenant_id, run_id)), error, tuple(notes))
 
 
-def _ask(conn: psycopg.Connection[Any], source: Source, made: Connector, fetcher: Fetcher, run_id: int) -> tuple[Counts, RunState, str, float | None]:
+def _ask(
+    conn: psycopg.Connection[Any], source: Source, made: Connector, fetcher: Fetcher, run_id: int, notes: list[str]
+) -> tuple[Counts, RunState, str, float | None]:
+    """Write what the source says, batch by batch; what it remarks goes to `notes`."""
     counts = Counts()
     tenant = tenancy.by_id(source.tenant_id)
     try:
         for batch in made.fetch(fetcher, source.settings, source.progress, service.tenancy_of(tenant)):
             with database.tenant_transaction(conn, [source.tenant_id]):
                 counts = _write(conn, source, batch, run_id, counts)
+            notes += [note for note in batch.notes if note not in notes]
     except NotReady as reason:
         return counts, RunState.FAILED, reason.kept(), reason.retry_after_seconds
     except SourceChanged as reason:

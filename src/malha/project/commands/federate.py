@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ def command(
     click.echo(language.say(msg("As duas instalações estão juntas. Para terminar: ./malha federate --tenant {slug} --end {number}"), slug=slug, number=number))
 
 
-def _agreed(comes: Offer, offer: Offer, facts: dict[str, Any], gives: tuple[str, ...], *, yes: bool, as_json: bool) -> bool:
+def _agreed(comes: Offer, offer: Offer, facts: Mapping[str, Any], gives: tuple[str, ...], *, yes: bool, as_json: bool) -> bool:
     """Say what would come and go, and ask; a program is told, and joins with --yes."""
     if as_json:
         if not yes:

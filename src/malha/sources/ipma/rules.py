@@ -88,14 +88,14 @@ def instant(text: object) -> datetime:
 def mapping(data: object, what: str) -> Mapping[str, Any]:
     """`data` as an object. Raises SourceChanged naming what it should have been."""
     if not isinstance(data, Mapping):
-        raise SourceChanged(msg("A resposta do IPMA sobre {what} mudou de forma."), what=what)
+        raise SourceChanged(msg("A resposta do IPMA mudou de forma ({reason})."), reason=what)
     return data
 
 
 def sequence(data: object, what: str) -> Sequence[Any]:
     """`data` as a list. Raises SourceChanged naming what it should have been."""
     if not isinstance(data, list):
-        raise SourceChanged(msg("A resposta do IPMA sobre {what} mudou de forma."), what=what)
+        raise SourceChanged(msg("A resposta do IPMA mudou de forma ({reason})."), reason=what)
     return data
 
 
@@ -103,8 +103,8 @@ def stations(data: object) -> dict[str, Station]:
     """The stations by id, from the GeoJSON-like list (an array of features, or a FeatureCollection)."""
     features = data.get("features") if isinstance(data, Mapping) else data
     found: dict[str, Station] = {}
-    for feature in sequence(features, "estações"):
-        properties, geometry = mapping(feature, "estações").get("properties", {}), feature.get("geometry", {})
+    for feature in sequence(features, msg("estações")):
+        properties, geometry = mapping(feature, msg("estações")).get("properties", {}), feature.get("geometry", {})
         key = str(properties.get("idEstacao", ""))
         coordinates: Sequence[Any] = geometry.get("coordinates") or ()
         if key and len(coordinates) >= 2:
@@ -116,13 +116,13 @@ def observations(data: object) -> Observations:
     """Every hour of every station. A station that said nothing (null, or only -99) makes no row; unknown fields are refused and shown."""
     made = Observations()
     unknown: dict[str, int] = {}
-    for hour, by_station in sorted(mapping(data, "observações").items()):
+    for hour, by_station in sorted(mapping(data, msg("observações")).items()):
         at = instant(hour)
-        for station, values in sorted(mapping(by_station, "observações").items()):
+        for station, values in sorted(mapping(by_station, msg("observações")).items()):
             if values is None:
                 made.silent += 1
                 continue
-            figures = _figures(mapping(values, "observações"))
+            figures = _figures(mapping(values, msg("observações")))
             for name in set(values) - KNOWN:
                 unknown[name] = unknown.get(name, 0) + 1
             if all(figure is None for figure in figures.values()):

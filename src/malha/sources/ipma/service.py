@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from malha.context.store.contracts import Column, EntityDocument, EntityTable
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
 from malha.sources.base.contracts import Fetcher, Manifest, NotReady, Refused, SettingField, SourceBatch, SourceChanged, Tenancy
 from malha.sources.ipma import rules
 from malha.vocabulary.models.contracts import Label
@@ -104,7 +104,7 @@ class Ipma:
         uris = [f"urn:ipma:WeatherObserved:{station}" for station in stations]
         newest = max(seen.instants, default=None)
         live = newest is not None and newest > datetime.now(UTC) - timedelta(hours=3)
-        notes = (msg("{count} vezes uma estação não disse nada.").format(count=seen.silent),) if seen.silent else ()
+        notes = (sentence(msg("{count} vezes uma estação não disse nada."), count=seen.silent),) if seen.silent else ()
         missing = sorted({station for station, place in zip(stations, known, strict=True) if place is None})
         refused = [*seen.refused, *_without_place(missing, listed=bool(places))]
         table = EntityTable("WeatherObserved", uris, columns, list(instants))
@@ -116,11 +116,11 @@ class Ipma:
         if not tenancy.dico:
             return
         place = place_id(tenancy.dico)
-        items = rules.sequence(fetcher.get_json(base + FORECAST.format(place=place)), "previsão")
+        items = rules.sequence(fetcher.get_json(base + FORECAST.format(place=place)), msg("previsão"))
         point = _place_of(fetcher, base, place)
         documents = []
         for item in items:
-            values = rules.forecast(rules.mapping(item, "previsão"))
+            values = rules.forecast(rules.mapping(item, msg("previsão")))
             start = values["validFrom"]["@value"]  # type: ignore[index]  # made by `forecast`
             common = {"name": tenancy.name, "dataProvider": "IPMA", "address": _address(tenancy)}
             attributes = _document(values | common, location=point)
@@ -132,8 +132,8 @@ class Ipma:
         area = _warning_area(fetcher, base, tenancy)
         documents = []
         refused = []
-        for item in rules.sequence(fetcher.get_json(base + WARNINGS), "avisos"):
-            warning = rules.mapping(item, "avisos")
+        for item in rules.sequence(fetcher.get_json(base + WARNINGS), msg("avisos")):
+            warning = rules.mapping(item, msg("avisos"))
             level, name = str(warning.get("awarenessLevelID", "")), str(warning.get("awarenessTypeName", ""))
             if level == "green" or (area and warning.get("idAreaAviso") != area):
                 continue
@@ -146,8 +146,8 @@ class Ipma:
     def _fire_risk(self, fetcher: Fetcher, base: str, settings: Mapping[str, str], state: Mapping[str, object], tenancy: Tenancy) -> Iterator[SourceBatch]:
         del state
         for day in (0, 1):
-            answer = rules.mapping(fetcher.get_json(base + FIRE_RISK.format(day=day)), "perigo de incêndio")
-            by_dico = rules.mapping(answer.get("local"), "perigo de incêndio")
+            answer = rules.mapping(fetcher.get_json(base + FIRE_RISK.format(day=day)), msg("perigo de incêndio"))
+            by_dico = rules.mapping(answer.get("local"), msg("perigo de incêndio"))
             wanted = by_dico if settings.get("reach") == "all" or not tenancy.dico else {tenancy.dico: by_dico[tenancy.dico]} if tenancy.dico in by_dico else {}
             yield SourceBatch(documents=tuple(_fire(answer, dico, entry, tenancy) for dico, entry in sorted(wanted.items())), live=day == 0)
 
@@ -188,7 +188,7 @@ def _without_place(stations: list[str], *, listed: bool) -> list[Refused]:
 
 def _place_of(fetcher: Fetcher, base: str, place: str) -> tuple[float, float] | None:
     try:
-        found = next((one for one in rules.sequence(fetcher.get_json(base + PLACES), "lugares") if str(one.get("globalIdLocal")) == place), None)
+        found = next((one for one in rules.sequence(fetcher.get_json(base + PLACES), msg("lugares")) if str(one.get("globalIdLocal")) == place), None)
     except (NotReady, SourceChanged):
         return None
     return (float(found["longitude"]), float(found["latitude"])) if found else None
@@ -198,7 +198,7 @@ def _warning_area(fetcher: Fetcher, base: str, tenancy: Tenancy) -> str:
     """The area of warnings (a district or group of islands) that the municipality lies in; "" is the whole country."""
     if not tenancy.dico:
         return ""
-    places = rules.sequence(fetcher.get_json(base + PLACES), "lugares")
+    places = rules.sequence(fetcher.get_json(base + PLACES), msg("lugares"))
     own = place_id(tenancy.dico)
     exact = next((one for one in places if str(one.get("globalIdLocal")) == own), None)
     district = next((one for one in places if str(one.get("globalIdLocal"))[1:3] == tenancy.dico[:2]), None)
@@ -236,8 +236,8 @@ def _warning(warning: Mapping[str, Any], level: str, name: str, tenancy: Tenancy
 
 
 def _fire(answer: Mapping[str, Any], dico: str, entry: object, tenancy: Tenancy) -> EntityDocument:
-    local = rules.mapping(entry, "perigo de incêndio")
-    level = int(rules.number(rules.mapping(local.get("data"), "perigo de incêndio").get("rcm")) or 0)
+    local = rules.mapping(entry, msg("perigo de incêndio"))
+    level = int(rules.number(rules.mapping(local.get("data"), msg("perigo de incêndio")).get("rcm")) or 0)
     if level not in rules.FIRE_RISK:
         raise SourceChanged(msg("O IPMA mandou a classe {level} de perigo de incêndio."), level=level)
     severity, word = rules.FIRE_RISK[level]

@@ -60,6 +60,20 @@ def test_refuses_bent_claims(conn, bent):
         service.verify(conn, forge(conn, **bent))
 
 
+def test_says_in_words_what_is_wrong(conn):
+    whole = forge(conn)
+    head, body, signature = whole.split(".")
+    for token, said in (
+        (forge(conn, exp=int(time.time()) - 5), "expirou"),
+        (forge(conn, iss="http://outra"), "de outra instalação"),
+        (f"{head}.{body}.{signature[:-6]}AAAAAA", "foi alterado"),
+        (whole[: len(whole) // 2], "não é um token inteiro"),
+        ("abc.def.ghi", "não é um token inteiro"),
+    ):
+        with pytest.raises(TokenRefused, match=said):
+            service.verify(conn, token)
+
+
 def test_refuses_a_foreign_key(conn):
     kid, _, pem = keys.generate()
     ours = service.signing_key(conn, SECRET)

@@ -69,7 +69,12 @@ def test_it_works(tenant, analyst):
 
 @pytest.mark.parametrize(
     ("question", "said"),
-    [("pm10>", "Não se percebe a pergunta q"), ("temperatura>25", "Estes dados não têm “temperatura”"), ("pm10~=(", "não é uma expressão regular")],
+    [
+        ("pm10>", "A pergunta q acaba a meio"),
+        ("pm10>1)", "Não se percebe a pergunta q"),
+        ("temperatura>25", "Estes dados não têm “temperatura”"),
+        ("pm10~=(", "não é uma expressão regular"),
+    ],
 )
 def test_a_wrong_filter_is_told_by_its_field(tenant, analyst, question, said):
     answer = analyst.get(f"/{tenant.slug}/dados/exportar/ficheiro.xlsx", {"type": "AirQualityObserved", "q": question, "columns": "pm10"})
