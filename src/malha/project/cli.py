@@ -13,6 +13,7 @@ from malha.foundation.language import service as language
 from malha.foundation.language.contracts import ENGLISH
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
+from malha.project import terminal_words
 
 #: command → (module that holds `command`, one line for `./malha --help`), in the order people meet them
 COMMANDS = {
@@ -101,6 +102,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; a known error is one sentence and exit code 1, never a traceback."""
+    if language.of_terminal() != ENGLISH:
+        terminal_words.speak_portuguese()
     try:
         cli(standalone_mode=True, prog_name="./malha")
     except MalhaError as error:

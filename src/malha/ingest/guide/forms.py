@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-SUFFIXES = ".csv,.tsv,.txt,.xlsx,.xls,.ods,.parquet,.geojson,.json,.gpkg,.zip"
+SUFFIXES = ".csv,.tsv,.txt,.tab,.xlsx,.xlsm,.xlsb,.xls,.ods,.parquet,.geoparquet,.geojson,.json,.jsonl,.ndjson,.gpkg,.zip"
 
 
 class UploadForm(forms.Form):
@@ -15,6 +15,7 @@ class UploadForm(forms.Form):
 
     file = forms.FileField(
         label=_("Ficheiro"), required=False, widget=forms.ClearableFileInput(attrs={"accept": SUFFIXES}),
+        error_messages={"empty": _("O ficheiro está vazio: não tem nenhum byte. Peça-o de novo a quem o enviou.")},
         help_text=_("CSV, Excel (XLSX, XLS), ODS, Parquet, JSON, GeoJSON, GeoPackage, ou shapefile em ZIP."),
     )  # fmt: skip
     url = forms.URLField(label=_("Ou um endereço na Internet"), required=False, help_text=_("Tem de acabar no próprio ficheiro."), assume_scheme="https")
@@ -22,7 +23,7 @@ class UploadForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """One of the two."""
         given = super().clean() or {}
-        if not given.get("file") and not given.get("url"):
+        if not given.get("file") and not given.get("url") and not self.errors:
             raise forms.ValidationError(_("Escolha um ficheiro ou escreva um endereço."))
         return given
 

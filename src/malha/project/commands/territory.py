@@ -67,12 +67,13 @@ def import_(file: Path, tenant: str | None, edition: str | None, valid_from: dat
 
 
 def _say(outcome: ImportOutcome, *, as_json: bool) -> None:
+    refused = [tuple(language.word(text, language.of_terminal()) for text in one) for one in outcome.refused]
     if as_json:
-        click.echo(json.dumps({"taken": outcome.taken, "refused": outcome.refused}, ensure_ascii=False))
+        click.echo(json.dumps({"taken": outcome.taken, "refused": refused}, ensure_ascii=False))
         return
     words = {level.value: word for level, word in LEVELS.items()} | OTHERS
     click.echo(", ".join(f"{count} {language.say(words[kind])}" for kind, count in outcome.taken.items()) or language.say(msg("Nada entrou.")))
-    for what, why in outcome.refused[:20]:
+    for what, why in refused[:20]:
         click.secho(f"{what}: {why}", fg="yellow")
 
 
@@ -98,7 +99,10 @@ def list_(tenant: str | None, as_json: bool) -> None:
     for each in editions:
         whose = say(msg("nacionais")) if each.is_national else say(msg("do município"))
         table.add_row(say(LEVELS[each.level]), each.edition, str(each.valid_from), str(each.valid_to or ""), str(each.count), whose)
-    Console().print(table)
+    if editions:
+        Console().print(table)
+    else:
+        click.echo(say(msg("Ainda não há limites: importe-os com ./malha territory import FICHEIRO --edition NOME.")))
     for source, count, doors in streets:
         click.echo(f"{source}: {count} {say(OTHERS['street'])}, {doors} {say(OTHERS['door'])}")
 
@@ -114,6 +118,7 @@ def search(text: str, tenant: str | None, as_json: bool) -> None:
         with _connect(owner) as connection, database.tenant_transaction(connection, [owner.id] if owner else []):
             places = service.search_boundaries(connection, owner.id if owner else None, text)
             address = service.geocode(connection, owner.id, text) if owner else None
+            imported = bool(places or service.editions(connection, owner.id if owner else None))
     if as_json:
         found = [{"level": each.level, "code": each.code, "name": each.name, "municipality": each.municipality} for each in places]
         point = {"longitude": address.longitude, "latitude": address.latitude, "quality": address.quality, "label": address.label} if address else None
@@ -124,5 +129,9 @@ def search(text: str, tenant: str | None, as_json: bool) -> None:
     for each in places:
         click.echo(f"{each.code:<8} {each.name} ({each.municipality or each.district})")
     if address is None and not places:
-        click.echo(language.say(msg("Nada com esse nome.")))
+        click.echo(
+            language.say(
+                msg("Nada com esse nome.") if imported else msg("Ainda não há limites: importe-os com ./malha territory import FICHEIRO --edition NOME.")
+            )
+        )
         raise SystemExit(1)

@@ -40,6 +40,15 @@ def test_help_follows_the_locale() -> None:
         assert word in done.stdout, done.stderr
 
 
+def test_misuse_is_said_in_the_language_of_the_terminal() -> None:
+    code = "import sys; from malha.project.cli import main; sys.argv = ['malha', *sys.argv[1:]]; main()"
+    for locale, words in (("pt_PT.UTF-8", ("Uso:", "Erro: O valor de '--role' não serve")), ("en_GB.UTF-8", ("Usage:", "Error: Invalid value for '--role'"))):
+        asked = [sys.executable, "-c", code, "user", "grant", "ana", "--role", "rei"]
+        done = subprocess.run(asked, env={"LANG": locale, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert all(word in done.stderr for word in words), done.stderr
+
+
 def test_an_unknown_check_is_refused() -> None:
     code, output = run("check", "--only", "weather")
     assert code == 2

@@ -23,7 +23,7 @@ def check(path: Path) -> list[zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as packed:
             members = packed.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as reason:
-        raise UnusableFile(msg("O ficheiro comprimido está cortado ou estragado. Peça-o de novo a quem o enviou.")) from reason
+        raise UnusableFile(msg("O ficheiro está cortado ou estragado: não chegou inteiro. Peça-o de novo a quem o enviou.")) from reason
     unpacked = sum(member.file_size for member in members)
     packed_size = max(1, path.stat().st_size)
     if len(members) > MEMBERS or unpacked > UNPACKED_BYTES or (unpacked > SMALL_BYTES and unpacked / packed_size > RATIO):

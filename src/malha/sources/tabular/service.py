@@ -99,7 +99,7 @@ def _kind(path: Path, name: str) -> FileKind:
             archives.check(path)
         return FileKind.WORKBOOK
     if head.startswith(b"PK"):
-        raise UnusableFile(msg("O ficheiro comprimido está cortado ou estragado. Peça-o de novo a quem o enviou."))
+        raise UnusableFile(msg("O ficheiro está cortado ou estragado: não chegou inteiro. Peça-o de novo a quem o enviou."))
     suffix = Path(name.lower()).suffix
     kind = SUFFIXES.get(suffix, FileKind.DELIMITED)
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
@@ -183,7 +183,11 @@ def _converted(path: Path, kind: FileKind, work: Path, sheet: str) -> tuple[Path
     if done.returncode:
         half.unlink(missing_ok=True)
         if kind is FileKind.RECORDS:
-            raise UnusableFile(msg("Este JSON não é uma tabela. Aceita-se uma lista de linhas, uma linha por objeto JSON, ou GeoJSON."))
+            raise UnusableFile(
+                msg(
+                    "Este JSON não é uma tabela, ou está cortado. Aceita-se uma lista de linhas, um objeto que a tenha dentro, uma linha por objeto JSON, ou GeoJSON."
+                )
+            )
         raise UnusableFile(
             msg("Não se consegue ler o ficheiro: está cortado, protegido por senha ou não é o que o nome diz. Guarde-o como CSV e tente de novo.")
         )

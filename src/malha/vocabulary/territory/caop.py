@@ -11,7 +11,7 @@ from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
 from malha.foundation.tenancy import country
-from malha.kernel.text import msg, unaccent
+from malha.kernel.text import msg, sentence, unaccent
 from malha.vocabulary.territory.contracts import Level, UnusableBoundaries
 from malha.vocabulary.territory.files import Feature
 
@@ -61,11 +61,11 @@ def rows(features: Iterable[Feature], level: Level | None = None) -> tuple[list[
         columns = _columns(feature.columns)
         found, code, name = _identity(columns, level)
         if not code:
-            refused.append((f"linha {number}", "não tem código nem nome"))
+            refused.append((sentence(msg("linha {number}"), number=number), msg("não tem código nem nome")))
             continue
         geometry = _polygon(feature.geometry)
         if geometry is None:
-            refused.append((name or code, "não tem uma área"))
+            refused.append((name or code, msg("não tem uma área")))
             continue
         grouped.setdefault((found, code), []).append(({**columns, "name": name}, geometry))
     if not grouped:

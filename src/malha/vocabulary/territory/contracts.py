@@ -93,7 +93,7 @@ class ImportOutcome:
     """What an import took in: how many of each level, and what it left out with the reason."""
 
     taken: dict[str, int] = field(default_factory=dict)
-    refused: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()  # what and why, as kept sentences
 
     @property
     def total(self) -> int:

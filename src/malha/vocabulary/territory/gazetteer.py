@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from pyproj import Transformer
 
-from malha.kernel.text import msg, normalise, unaccent
+from malha.kernel.text import msg, normalise, sentence, unaccent
 from malha.vocabulary.territory import files
 from malha.vocabulary.territory.contracts import Geocoded, ImportOutcome, Quality, Street, UnusableStreets
 
@@ -79,7 +79,7 @@ def read(path: Path, crs: str) -> tuple[list[DoorRow], list[tuple[str, str]]]:
         if isinstance(row, DoorRow):
             rows.append(row)
         elif len(refused) < _MOST_REFUSED:
-            refused.append((f"linha {number}", row))
+            refused.append((sentence(msg("linha {number}"), number=number), row))
     return rows, refused
 
 
@@ -107,13 +107,13 @@ class _Turner:
 def _row(cells: dict[str, str], turn: _Turner) -> DoorRow | str:
     street = cells.get("street", "")
     if not street:
-        return "falta o nome da rua"
+        return msg("falta o nome da rua")
     try:
         longitude, latitude = turn(float(cells["x"].replace(",", ".")), float(cells["y"].replace(",", ".")))
     except (KeyError, ValueError):
-        return "as coordenadas não são números"
+        return msg("as coordenadas não são números")
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-        return "as coordenadas caem fora do mundo"
+        return msg("as coordenadas caem fora do mundo")
     postal_code = cells.get("postal_code", "") or "-".join(part for part in (cells.get("cp4", ""), cells.get("cp3", "")) if part)
     return DoorRow(street, cells.get("number", ""), postal_code, cells.get("locality", ""), cells.get("parish", ""), longitude, latitude)
 

@@ -200,7 +200,8 @@ def _take_in(
     audit.record(tenant.id, f"person:{person}", "territory.import", form.cleaned_data["file"].name, {"taken": outcome.taken, "refused": len(outcome.refused)})
     messages.success(request, _("Entraram %(count)s elementos.") % {"count": outcome.total})
     for what, why in outcome.refused[:5]:
-        messages.warning(request, f"{what}: {why}")
+        tongue = get_language() or "pt-pt"
+        messages.warning(request, f"{language.word(what, tongue)}: {language.word(why, tongue)}")
     return redirect("territory:index")
 
 

@@ -7,6 +7,7 @@ from pyproj import Transformer
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.foundation.language import service as language
 from malha.vocabulary.territory import boundaries, service
 from malha.vocabulary.territory.contracts import Level, UnknownBoundary, UnusableBoundaries
 
@@ -114,7 +115,9 @@ def test_zones_come_from_any_geojson_with_names(connection, new_tenant, tmp_path
     with database.tenant_transaction(connection, [tenant.id]):
         outcome = service.import_boundaries(connection, tenant.id, path, edition="1", valid_from=FIRST)
         assert outcome.taken == {"zone": 2}
-        assert outcome.refused == (("Vazio", "não tem uma área"), ("linha 4", "não tem código nem nome"))
+        said = [tuple(language.word(text, tongue) for text in one) for tongue in ("pt-pt", "en") for one in outcome.refused]
+        assert said[:2] == [("Vazio", "não tem uma área"), ("linha 4", "não tem código nem nome")]
+        assert said[2:] == [("Vazio", "has no area"), ("row 4", "has neither code nor name")]
         assert service.locate(connection, tenant.id, -8.42, 40.2).zones == ("Setor 1",)
         bow_tie = service.search_boundaries(connection, tenant.id, "laco")
         assert shapely.is_valid(boundaries.shapes(connection, bow_tie)).all()
