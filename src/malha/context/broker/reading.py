@@ -14,7 +14,7 @@ from malha.context.broker import attributes
 from malha.context.broker.contracts import BadRequestData, InvalidRequest, TooLarge, UnsupportedMedia
 from malha.context.store.contracts import MEMBER, EntityDocument, StoredEntity
 from malha.context.store.table import usable_uri
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
 from malha.vocabulary.contexts.service import Context
 
 BODY_LIMIT = 20 * 1024 * 1024
@@ -28,6 +28,8 @@ _ATTRIBUTE = frozenset({
     "deletedAt", "instanceId", "lang", "expiresAt", "coordinateSystem", "entityIdSealed", "valueType", "entity", "entityList",
     "previousValue", "previousObject", "previousLanguageMap", "previousVocab", "previousJson", "previousValueList", "previousObjectList", "ngsildproof",
 })  # fmt: skip
+#: where a reader of JSON stopped
+_PLACE = re.compile(r"\(byte (\d+)\)")
 _SCOPE = re.compile(r"/?[^\W\d_]\w*(?:/[^\W\d_]\w*)*")
 #: the values of a Link header, commas inside <> and quotes kept
 _LINK = re.compile(r'<[^>]*>(?:\s*;\s*[^,;"=]+(?:=(?:"[^"]*"|[^,;"]*))?)*')
@@ -59,7 +61,19 @@ def decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
-        raise InvalidRequest(msg("O pedido não é JSON válido: {reason}."), reason=str(reason)[:200]) from reason
+        raise InvalidRequest(msg("O pedido não é JSON válido: {reason}."), reason=_why_no_json(reason)) from reason
+
+
+def _why_no_json(error: Exception) -> str:
+    """What is wrong with a body that is no JSON, as a sentence that is kept."""
+    if isinstance(error, UnicodeDecodeError):
+        return msg("não está em UTF-8")
+    if isinstance(error, RecursionError):
+        return msg("tem níveis a mais, uns dentro dos outros")
+    if "truncated" in str(error):
+        return msg("acaba a meio")
+    place = _PLACE.search(str(error))
+    return sentence(msg("há um erro no byte {place}"), place=int(place[1]) + 1) if place else str(error)[:200]
 
 
 def entity_body(body: bytes) -> Any:
