@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from malha.kernel.errors import BadInput, Conflict, MalhaError, NotFound
 from malha.kernel.text import msg
+from malha.kernel.time import parse_instant
 
 
 class OrganisationKind(StrEnum):
@@ -65,6 +66,12 @@ class Tenant:
     hostname: str = ""
     is_demo: bool = False
     theme: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> datetime | None:
+        """Where the clock of its pages stands when they show a recording; None: they show today."""
+        said = self.theme.get("clock", "") if self.theme else ""
+        return parse_instant(said, zone=self.zone) if said else None
 
 
 class TenancyError(MalhaError):

@@ -26,7 +26,7 @@ from malha.foundation.tenancy.contracts import (
 from malha.foundation.tenancy.contracts import Organisation as OrganisationCard
 from malha.foundation.tenancy.models import Arms, Delegation, Organisation
 from malha.kernel.text import msg, sort_key
-from malha.kernel.time import now
+from malha.kernel.time import format_instant, now
 
 
 def _tenant(row: Organisation) -> Tenant:
@@ -185,6 +185,14 @@ def rename(tenant_id: int, *, name: str, accent: str | None = None) -> None:
     if accent is not None:
         row.theme = {key: value for key, value in {**row.theme, "accent": accent}.items() if value}
     row.save(update_fields=["name", "theme"])
+
+
+def set_clock(tenant_id: int, at: datetime | None) -> None:
+    """Let a tenant's pages show the day of a recording: its clock stands at `at`; None lets it go again. In the tenant's scope."""
+    row = Organisation.objects.get(pk=tenant_id)
+    theme = {key: value for key, value in row.theme.items() if key != "clock"}
+    row.theme = theme | ({"clock": format_instant(at)} if at else {})
+    row.save(update_fields=["theme"])
 
 
 def set_arms(tenant_id: int, data: bytes) -> None:

@@ -29,8 +29,7 @@ CHUNK = 2_000
 
 def moment(tenant: Tenant) -> datetime:
     """The present of a tenant: the wall's clock, or the recording's own where the tenant shows one."""
-    given = tenant.theme.get("clock", "") if tenant.theme else ""
-    return time.parse_instant(given, zone=tenant.zone) if given else time.now()
+    return tenant.clock or time.now()
 
 
 def all_metrics(conn: psycopg.Connection, tenant_id: int, *, home_only: bool = False) -> list[Metric]:

@@ -13,6 +13,7 @@ from malha.foundation.access import reach
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.today import queries
 from malha.insight.today.contracts import Health, Latest
+from malha.kernel.time import parse_instant
 from malha.vocabulary.models import service as models
 
 #: late is: longer ago than three times the usual wait, and never less than this
@@ -48,13 +49,39 @@ def is_late(silent: timedelta, usual_seconds: float | None, *, observed: bool) -
 
 
 def latest(conn: psycopg.Connection, tenant: Tenant, language: str, limit: int = 8) -> list[Latest]:
-    """The records that changed last, of those that the reader may see."""
+    """The records that changed last, of those that the reader may see; in a recording, those that spoke last by its clock."""
     found = []
-    rows = queries.latest(conn, tenant.id, limit) if reach.current() is None else _latest_within_reach(conn, tenant.id, limit)
+    if tenant.clock:
+        rows = _latest_recorded(conn, tenant, tenant.clock, limit)
+    else:
+        rows = queries.latest(conn, tenant.id, limit) if reach.current() is None else _latest_within_reach(conn, tenant.id, limit)
     for uri, name, said, at in rows:
         model = models.find(name, tenant.id)
         found.append(Latest(uri, name, said or uri.rsplit(":", 1)[-1], at, model.label.in_language(language) if model else name))
     return found
+
+
+def _latest_recorded(conn: psycopg.Connection, tenant: Tenant, clock: datetime, limit: int) -> list[tuple[str, str, str | None, datetime]]:
+    """What each kind of thing that is observed said last, up to the instant at which the clock stands."""
+    found: list[tuple[str, str, str | None, datetime]] = []
+    for name, _count, _changed in store.types(conn, tenant.id):
+        model = models.find(name, tenant.id)
+        if model is None or not model.time_property or not model.measures:
+            continue
+        question = EntityQuery(types=(name,), order=(Ordering((model.time_property,), descending=True),), limit=limit)
+        for one in store.query(conn, [tenant.id], question).entities:
+            at = _instant(one.value(model.time_property))
+            if at and at <= clock:
+                found.append((one.uri, name, _name(one), at))
+    return sorted(found, key=lambda row: row[3], reverse=True)[:limit]
+
+
+def _instant(value: object) -> datetime | None:
+    said = value.get("@value") if isinstance(value, dict) else value
+    try:
+        return parse_instant(said) if isinstance(said, str) else None
+    except ValueError:
+        return None
 
 
 def _latest_within_reach(conn: psycopg.Connection, tenant_id: int, limit: int) -> list[tuple[str, str, str | None, datetime]]:

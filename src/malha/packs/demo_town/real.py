@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import RoleName
@@ -19,6 +20,7 @@ from malha.foundation.tenancy.contracts import OrganisationKind, Tenant, Unknown
 from malha.ingest.runs import fetching
 from malha.ingest.runs import service as runs
 from malha.kernel.text import msg
+from malha.kernel.time import parse_instant
 from malha.packs.demo_town.service import PEOPLE, Progress
 from malha.packs.registry import service as registry
 from malha.sources.base.contracts import NotReady
@@ -29,6 +31,7 @@ DICO = "1106"
 RIBBON = "Gravação de 28 jul. 2022"
 FILES = {"facilities/schools.csv": "School", "facilities/museums.csv": "Museum", "facilities/health_centers.csv": "HealthCentre"}
 FOLDER = "carris-metropolitana"
+OBSERVATIONS = "observations.json"  # by the hour, in UTC
 
 
 class Recording:
@@ -58,7 +61,10 @@ def create(samples: Path, progress: Progress) -> Tenant | None:
     """Make the tenant from the files that are there; None where there is none of them. What is there already stays."""
     files = {samples / FOLDER / name: type_ for name, type_ in FILES.items() if (samples / FOLDER / name).is_file()}
     recording = samples / "feeds" / "ipma"
-    if exists() or not (files or recording.is_dir()):
+    if exists():
+        _set_clock(recording)  # one that was made before recordings had a clock
+        return None
+    if not (files or recording.is_dir()):
         return None
     facts = country.municipalities()[DICO]
     tenant = tenancy.create_tenant(
@@ -74,7 +80,18 @@ def create(samples: Path, progress: Progress) -> Tenant | None:
     if recording.is_dir():
         progress("IPMA", len(files), len(files) + 1)
         _play(tenant.id, recording)
-    return tenant
+        _set_clock(recording)
+    return tenancy.by_slug(SLUG)
+
+
+def _set_clock(recording: Path) -> None:
+    """Let the tenant's clock stand at the last hour that was recorded, so that its pages show that day."""
+    path = recording / OBSERVATIONS
+    if path.is_file():
+        hours = json.loads(path.read_text(encoding="utf-8"))
+        tenant_id = tenancy.by_slug(SLUG).id
+        with tenancy.scope(tenant_id):
+            tenancy.set_clock(tenant_id, parse_instant(max(hours), zone=ZoneInfo("UTC")))
 
 
 def _play(tenant_id: int, recording: Path) -> None:

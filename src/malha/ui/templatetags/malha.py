@@ -117,9 +117,9 @@ def quantity(value: float | None, code: str | None) -> str:
 
 
 @register.filter
-def ago(value: datetime | None) -> str:
-    """`há 5 minutos`."""
-    return formats.ago(value, _language())
+def ago(value: datetime | None, tenant: object = None) -> str:
+    """`há 5 minutos`: before now, or before the instant at which the clock of a tenant stands (a recording)."""
+    return formats.ago(value, _language(), at=getattr(tenant, "clock", None))
 
 
 @register.filter
