@@ -118,8 +118,8 @@ def quantity(value: float | None, code: str | None) -> str:
 
 @register.filter
 def ago(value: datetime | None, tenant: object = None) -> str:
-    """`há 5 minutos`: before now, or before the instant at which the clock of a tenant stands (a recording)."""
-    return formats.ago(value, _language(), at=getattr(tenant, "clock", None))
+    """`há 5 minutos`; in a tenant whose clock stands (a recording) the instant itself, so that nobody takes it for today."""
+    return formats.instant(value, _zone(tenant), _language()) if getattr(tenant, "clock", None) else formats.ago(value, _language())
 
 
 @register.filter

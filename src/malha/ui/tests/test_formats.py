@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from malha.kernel import formats
+from malha.ui.templatetags import malha as tags
 
 TYPESCRIPT = Path(__file__).resolve().parents[4] / "web" / "src" / "formats.ts"
 AZORES = ZoneInfo("Atlantic/Azores")
@@ -104,3 +106,9 @@ def test_spans(seconds: float, text: str) -> None:
 def test_sizes() -> None:
     assert formats.size(512) == "512\u00a0B"
     assert formats.size(1_500_000) == "1,5\u00a0MB"
+
+
+def test_a_recording_says_the_instant_and_never_how_long_ago() -> None:
+    tenant = SimpleNamespace(zone=ZoneInfo("Europe/Lisbon"), clock=datetime(2022, 7, 28, 23, tzinfo=UTC))
+    assert tags.ago(datetime(2022, 7, 28, 21, 30, tzinfo=UTC), tenant) == "28 jul. 2022, 22:30"
+    assert tags.ago(datetime.now(UTC), None) == "agora mesmo"

@@ -54,15 +54,18 @@ def test_dropped_rows_wait_no_longer(loaded):
         assert quality.waiting(conn, tenant.id) == 0
 
 
-def test_the_workbook_goes_out_and_comes_back(loaded, tmp_path):
+@pytest.mark.parametrize(
+    ("language", "own", "why"), [("pt-pt", ["linha", "porquê"], "Visita: a data não existe"), ("en", ["row", "why"], "Visita: the date does not exist")]
+)
+def test_the_workbook_goes_out_and_comes_back(loaded, tmp_path, language, own, why):
     tenant, result = loaded
     with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
         headers = queries.get(conn, tenant.id, result.run_id).answers["reading"]["columns"]
-        assert quality.write_workbook(conn, tenant.id, result.run_id, tmp_path / "espera.xlsx", headers) == 10
+        assert quality.write_workbook(conn, tenant.id, result.run_id, tmp_path / "espera.xlsx", headers, language) == 10
     book = openpyxl.load_workbook(tmp_path / "espera.xlsx")
     sheet = book.active
-    assert [cell.value for cell in sheet[1]][-2:] == ["linha", "porquê"]
-    assert sheet.cell(2, sheet.max_column).value == "Visita: a data não existe"
+    assert [cell.value for cell in sheet[1]][-2:] == own
+    assert sheet.cell(2, sheet.max_column).value == why
     for row in range(2, sheet.max_row + 1):
         sheet.cell(row, 5).value = "01/03/2025"
     book.save(tmp_path / "corrigido.xlsx")
