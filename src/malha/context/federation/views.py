@@ -157,7 +157,7 @@ def end(request: HttpRequest, link_id: int) -> HttpResponseBase:
     try:
         told = joining.end(database.current(), _tenant(request), link_id, person_id=person, by=by)
     except FederationError as error:
-        raise Http404(str(error)) from error
+        raise Http404(language.explain(error, get_language() or "pt-pt")) from error
     if told:
         messages.success(request, _("Terminou. Nada mais sai nem vem por esta ligação."))
     else:

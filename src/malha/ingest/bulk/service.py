@@ -23,6 +23,7 @@ from malha.ingest.bulk.contracts import Checked, Shape, UnreadableHistory
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import Counts, RunResult, RunState
+from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 
 #: what one commit of the lake takes: opening it costs a second, and this much fits its memory
@@ -48,7 +49,7 @@ def load_history(tenant_id: int, source: Source, *, run_id: int | None = None, a
         work.load()
     except BaseException as reason:
         with _connected(tenant_id) as conn:
-            runs.finish(conn, tenant_id, run_id, work.counts, str(reason)[:500] or type(reason).__name__)
+            runs.finish(conn, tenant_id, run_id, work.counts, reason.kept() if isinstance(reason, MalhaError) else str(reason)[:500] or type(reason).__name__)
         raise
     with _connected(tenant_id) as conn:
         runs.finish(conn, tenant_id, run_id, work.counts)

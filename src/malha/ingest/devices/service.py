@@ -77,7 +77,7 @@ def _read(door: Door, payload: Any, device: str) -> tuple[Reading | None, str]:
     try:
         return rules.read(door.kind, payload, device=device), ""
     except UnusableMessage as reason:
-        return None, str(reason)
+        return None, reason.kept()
 
 
 def _settle(conn: Conn, door: Door, fresh: Sequence[tuple[int, datetime, Reading | None, str]], outcome: Outcome) -> None:

@@ -80,7 +80,7 @@ def _attempt(conn: psycopg.Connection, tenant: Tenant, channel: Channel, alarm_i
         return f"HTTP {reason.response.status_code}"
     except (httpx.HTTPError, OSError, AlertError) as reason:
         logger.info("notice to channel %s of tenant %s did not arrive: %s", channel.id, tenant.slug, reason)
-        return (str(reason) or type(reason).__name__)[:300]
+        return reason.kept() if isinstance(reason, AlertError) else (str(reason) or type(reason).__name__)[:300]
     return ""
 
 

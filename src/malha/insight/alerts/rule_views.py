@@ -19,6 +19,7 @@ from malha.foundation.access import service as access_service
 from malha.foundation.access import views as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as database
+from malha.foundation.language import service as words
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.alerts import evaluation, queries, service
 from malha.insight.alerts import rules as alert_rules
@@ -118,7 +119,7 @@ def _save(request: HttpRequest, form: RuleForm, before: Rule | None) -> HttpResp
             return _page(request, form, before, _trial(rule))
         service.save_rule(database.current(), rule, actor=actor_of(request))
     except AlertError as reason:
-        form.add_error(None, str(reason))
+        form.add_error(None, words.explain(reason, get_language() or "pt-pt"))
         return _page(request, form, before)
     messages.success(request, _("Alarme guardado."))
     return HttpResponseRedirect(reverse("alerts:rules"))
@@ -167,7 +168,7 @@ def channels(request: HttpRequest) -> HttpResponse:
             _change_channel(request, form, number)
             return HttpResponseRedirect(reverse("alerts:channels"))
         except AlertError as reason:
-            form.add_error("target", str(reason))
+            form.add_error("target", words.explain(reason, get_language() or "pt-pt"))
     values = {
         "tenant": tenant,
         "form": form,

@@ -16,6 +16,7 @@ from malha.foundation.access import service as access_service
 from malha.foundation.access import views as access
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as database
+from malha.foundation.language import service as words
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.alerts import notices, queries, service
 from malha.insight.alerts.contracts import Actor, Alarm, AlarmConflict, Entry, Status
@@ -118,7 +119,7 @@ def act(request: HttpRequest, alarm_id: int) -> HttpResponse:
         elif verb == "nota" and text:
             service.note(conn, tenant.id, alarm_id, actor=actor, text=text)
     except AlarmConflict as reason:
-        messages.warning(request, str(reason))
+        messages.warning(request, words.explain(reason, get_language() or "pt-pt"))
     return _back(alarm_id)
 
 

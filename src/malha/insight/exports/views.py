@@ -240,5 +240,5 @@ def fetch(request: HttpRequest, job_id: int) -> HttpResponseBase:
     try:
         place = background.path_of(job)
     except ExportGone as error:
-        return render(request, "exports/gone.html", {"reason": str(error)}, status=410)
+        return render(request, "exports/gone.html", {"reason": language.explain(error, get_language() or "pt-pt")}, status=410)
     return resuming.respond(request, place, f"{text.slug(job.title)}.{job.format}", MEDIA_TYPES[ExportFormat(job.format)])

@@ -21,6 +21,7 @@ from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.administration import words
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
+from malha.foundation.language import service as tongue
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.tracks import FOLLOWING, Track, feature
@@ -73,7 +74,10 @@ def listing(request: HttpRequest, entity_type: str) -> HttpResponse:
     try:
         found = store.query(conn, [tenant.id], question)
     except StoreError as reason:
-        error, found = str(reason), store.query(conn, [tenant.id], EntityQuery(types=(entity_type,), limit=PAGE, count=True))
+        error, found = (
+            tongue.explain(reason, get_language() or "pt-pt"),
+            store.query(conn, [tenant.id], EntityQuery(types=(entity_type,), limit=PAGE, count=True)),
+        )
     names = rules.columns(model, found.entities, personal=principal.may(Capability.PERSONAL_READ))
     rows = [_row(entity, names, model, tenant, language) for entity in found.entities]
     heads = [{"label": _("Nome")}]
@@ -103,7 +107,7 @@ def _entity(request: HttpRequest, tenant: Tenant, entity_type: str) -> StoredEnt
     try:
         found = store.retrieve(database.current(), tenant.id, request.GET.get("id", ""))
     except EntityNotFound as reason:
-        raise Http404(str(reason)) from reason
+        raise Http404(tongue.explain(reason, get_language() or "pt-pt")) from reason
     if entity_type not in found.types:
         raise Http404
     return found

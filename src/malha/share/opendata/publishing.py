@@ -30,7 +30,7 @@ def _found(request: HttpRequest, dataset_id: int) -> Dataset:
     try:
         row = service.find(tenant_of(request), dataset_id)
     except UnknownDataset as error:
-        raise Http404(str(error)) from error
+        raise Http404(language.explain(error, get_language() or "pt-pt")) from error
     if not _theirs(request, row):
         raise PermissionDenied
     return row
@@ -138,7 +138,7 @@ def approval(request: HttpRequest, dataset_id: int) -> HttpResponse:
             messages.success(request, _("Pedido enviado a quem pode publicar."))
             return redirect("opendata_publish:index")
         except NotReadyToPublish as error:
-            messages.error(request, str(error))
+            messages.error(request, language.explain(error, get_language() or "pt-pt"))
     context = {"dataset": row, "steps": _steps(row, 3), "missing": service.missing(row), "may_publish": may_publish, "leaving": service.leaving(tenant, row)}
     return render(request, "opendata/approval.html", context | {"licence": choice(LICENCES, row.licence).word(get_language())})
 

@@ -16,6 +16,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from malha.foundation.language import service as words
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports import service as exports
 from malha.insight.exports.contracts import MEDIA_TYPES, CellType, ExportFormat
@@ -50,7 +51,7 @@ def published_only(view: View) -> View:
         try:
             row = service.by_slug(tenant, slug)
         except UnknownDataset as error:
-            raise Http404(str(error)) from error
+            raise Http404(words.explain(error, get_language() or "pt-pt")) from error
         if row.state == PublicationState.WITHDRAWN:
             return render(request, "opendata/withdrawn.html", {"dataset": row}, status=410)
         return view(request, tenant, row, **rest)

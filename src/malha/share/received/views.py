@@ -16,6 +16,7 @@ from malha.foundation.access.views import requires
 from malha.foundation.agreements import service as agreements
 from malha.foundation.agreements.contracts import NoAgreement
 from malha.foundation.database import django as database
+from malha.foundation.language import service as words
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports import service as writing
@@ -63,7 +64,7 @@ def extract(request: HttpRequest, giver_id: int, agreement_id: int) -> HttpRespo
                 database.current(), agreement_id, giver_id=giver_id, grantee_id=tenant.id, reader=f"person:{principal.person_id}", type=wanted, offset=offset
             )
     except NoAgreement as reason:
-        raise Http404(str(reason)) from reason
+        raise Http404(words.explain(reason, get_language() or "pt-pt")) from reason
     downloads = _downloads(giver_id, agreement_id, wanted) if principal.may(Capability.DATA_EXPORT) else []
     return render(request, "received/extract.html", _page(seen, tenant, giver_id, offset) | {"downloads": downloads})
 
@@ -100,7 +101,7 @@ def file(request: HttpRequest, giver_id: int, agreement_id: int, ending: str) ->
     try:
         made = taking.export(tenant, wanted, get_language() or "pt-pt")
     except NoAgreement as reason:
-        raise Http404(str(reason)) from reason
+        raise Http404(words.explain(reason, get_language() or "pt-pt")) from reason
     response = StreamingHttpResponse(writing.stream(made, ExportFormat(ending)), content_type=MEDIA_TYPES[ExportFormat(ending)])
     response["Content-Disposition"] = f'attachment; filename="{text.slug(made.statement.title)}.{ending}"'
     return response

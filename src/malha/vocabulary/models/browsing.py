@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from malha.foundation.language import service as tongue
 from malha.kernel import units
 from malha.kernel.text import msg, normalise, sort_key
 from malha.vocabulary.codelists import service as codelists
@@ -139,7 +140,7 @@ def _trial(entity: Any, entity_type: str, tenant_id: int, language: str) -> Tria
     try:
         model = service.get(wanted, tenant_id)
     except ModelError as reason:
-        return Trial(uri, wanted, is_accepted=False, findings=(), reason=str(reason))
+        return Trial(uri, wanted, is_accepted=False, findings=(), reason=tongue.explain(reason, language))
     findings = service.validate(entity, model)
     said = []
     for each in findings:

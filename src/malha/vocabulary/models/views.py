@@ -36,7 +36,7 @@ def _model(request: HttpRequest, entity_type: str) -> DataModel:
     try:
         return service.get(entity_type, _tenant(request).id)
     except UnknownModel as reason:
-        raise Http404(str(reason)) from reason
+        raise Http404(language.explain(reason, get_language() or "pt-pt")) from reason
 
 
 @require_safe
