@@ -40,8 +40,11 @@ def verify(tenant: str, as_json: bool) -> None:
 
         cards = [tenancy.by_slug(tenant)] if tenant else [tenancy.by_id(card.id) for card in tenancy.organisations(tenants_only=True)]
         names = {card.id: card.slug for card in cards} | ({} if tenant else {PLATFORM: language.say(msg("(a plataforma)"))})
-        with database.connect(autocommit=True) as connection:
-            verdicts = [service.verify(connection, tenant_id) for tenant_id in names]
+        with database.connect(autocommit=True) as connection, Console(stderr=True).status("") as shown:
+            verdicts = []
+            for tenant_id, name in names.items():
+                shown.update(language.say(msg("A percorrer a cadeia de {name}…"), name=name))
+                verdicts.append(service.verify(connection, tenant_id))
     if as_json:
         facts = [dataclasses.asdict(verdict) | {"tenant": names[verdict.tenant_id], "holds": verdict.holds} for verdict in verdicts]
         click.echo(json.dumps({"holds": all(verdict.holds for verdict in verdicts), "chains": facts}, ensure_ascii=False))

@@ -52,7 +52,7 @@ def _connect(tenant: Tenant | None, *, write: bool = False) -> psycopg.Connectio
 @click.option("--json", "as_json", is_flag=True, help=msg("Resultado em JSON, para programas."))
 def import_(file: Path, tenant: str | None, edition: str | None, valid_from: datetime | None, layer: str, crs: str, as_json: bool) -> None:
     """Lê limites (GeoJSON, GeoPackage) ou ruas e portas (CSV, com --tenant)."""
-    with supervisor.platform():
+    with supervisor.platform(), Console(stderr=True).status(language.say(msg("A ler {name}…"), name=file.name)):
         owner = _tenant(tenant)
         with _connect(owner, write=True) as connection, database.tenant_transaction(connection, [owner.id] if owner else []):
             if file.suffix.lower() in {".csv", ".tsv", ".txt"}:
