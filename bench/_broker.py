@@ -318,9 +318,21 @@ def fill(tenant_id: int, count: int, kind: str = "Reading", first: int = 0) -> N
             ]  # fmt: skip
             with database.tenant_transaction(conn, [tenant_id]):
                 store.upsert_table(conn, tenant_id, EntityTable(kind, [f"urn:bench:{kind}:{n}" for n in numbers], columns))
-    with owner() as conn:
-        conn.autocommit = True
-        conn.execute("VACUUM ANALYZE entity")
+
+
+def declare(tenant_id: int, kind: str = "Reading") -> None:
+    """A model of the readings whose code is filterable, and what is stored of it kept as the job does."""
+    from malha.context.store import service as store
+    from malha.foundation.database import service as database
+    from malha.vocabulary.models import service as models
+    from malha.vocabulary.models.contracts import DataModel, Label, ModelProperty
+
+    label = Label("Leitura", "Reading")
+    with database.connect(autocommit=True) as conn:
+        with database.tenant_transaction(conn, [tenant_id]):
+            models.create_model(conn, tenant_id, DataModel(kind, "1.0.0", label, label, (ModelProperty("code", filterable=True),)))
+        while not store.keep_filterable(conn, tenant_id):
+            time.sleep(0.1)
 
 
 def owner() -> Any:
@@ -393,8 +405,12 @@ def place(quick: bool) -> Iterator[Bench]:
             _federation.keep_blank()
             town = make_town("ensaio")
             fill(town.id, STORED)
+            declare(town.id)
             with owner() as conn:
                 conn.execute(_bare.FUNCTIONS)
+                conn.commit()
+                conn.autocommit = True
+                conn.execute("VACUUM ANALYZE entity, entity_value")
             bare = {"BENCH_DSN": database.dsn(Role.OWNER), "BENCH_TENANT": str(town.id), "PYTHONPATH": str(_town.HERE)}
             with _town.server("--factory", "malha.project.plane:application") as (port, process), _town.server("_bare:app", **bare) as (limit, _):
                 bench = Bench(quick, town, port, limit)

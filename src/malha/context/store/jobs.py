@@ -21,3 +21,11 @@ def take_ended() -> None:
         for (tenant_id,) in conn.execute("SELECT entity_tenants_with_expired()").fetchall():
             with database.tenant_transaction(conn, [tenant_id]):
                 service.take_ended(conn, tenant_id)
+
+
+@periodic("*/5 * * * *", "store.filterable")
+def keep_filterable() -> None:
+    """Keep the values of filterable properties where models or types are new, tenant by tenant."""
+    with database.connect(autocommit=True) as conn:
+        for (tenant_id,) in conn.execute("SELECT entity_tenants()").fetchall():
+            service.keep_filterable(conn, tenant_id)

@@ -34,9 +34,18 @@ class Look:
 
 
 def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
-    """The condition on a row of `entities` that `node` is; its values go to `params`."""
+    """The condition on a row of `entities` that `node` is; its values go to `params`.
+
+    As much as one jsonpath can say is one jsonpath, which walks the document once. A CASE is what the planner takes for "about half of the
+    rows", so that a page is read along the index until it is full, not sorted out of everything.
+    """
+    if (path := _as_path(node, look)) is not None:
+        params.append(path)
+        return f"CASE WHEN {look.alias}.doc @@ %s::jsonpath THEN true ELSE false END"
     if isinstance(node, Every):
-        return "(" + " AND ".join(compile_node(part, params, look) for part in node.parts) + ")"
+        together = tuple(part for part in node.parts if _as_path(part, look) is not None)
+        apart = [part for part in node.parts if part not in together]
+        return "(" + " AND ".join(compile_node(part, params, look) for part in ([Every(together)] if together else []) + apart) + ")"
     if isinstance(node, Some):
         return "(" + " OR ".join(compile_node(part, params, look) for part in node.parts) + ")"
     if node.path.linked is not None:
@@ -45,52 +54,62 @@ def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
         return _column(node, params, look)
     if node.path.names[0] in {"id", "type"} and len(node.path.names) == 1:
         raise UnusableQuery(msg("“{name}” pergunta-se com o seu próprio parâmetro, não em q."), name=node.path.names[0])
-    if len(node.path.names) == 2 and node.path.names[1] in {"createdAt", "modifiedAt"} and node.operator:
+    if _stamped(node):
         return _stamp(node, params, look)
-    if not node.operator:
-        params.append(f"{_root(node.path, look, exists=True)}")
-        return f"{look.alias}.doc @? %s::jsonpath"
-    if (member := _plain(node, look)) is not None:
-        return _by_member(node, member, params, look)
-    timed = any(is_instant(v) for value in node.values for v in ((value.low, value.high) if isinstance(value, Range) else (value,)))
     params.append(_term(node, look))
-    return f"jsonb_path_match_tz({look.alias}.doc, %s::jsonpath, '{{}}', true)" if timed else f"{look.alias}.doc @@ %s::jsonpath"
+    return f"jsonb_path_match_tz({look.alias}.doc, %s::jsonpath, '{{}}', true)"
 
 
-def _plain(term: Term, look: Look) -> str | None:
-    """The JSON type of the values that a term compares an attribute with, where that type alone tells what is to be compared."""
-    if len(term.path.names) > 1 or term.path.inside or look.datasets or term.operator not in _SQL_OPERATORS:
+def _as_path(node: Node, look: Look) -> str | None:
+    """The node as one jsonpath over the document, None where something of it lies elsewhere or needs a time zone."""
+    if isinstance(node, Term):
+        names = node.path.names
+        if node.path.linked is not None or (len(names) == 1 and names[0] in {*_COLUMNS, "id", "type"}) or _stamped(node) or _timed(node):
+            return None
+        return _term(node, look) if node.operator else f"exists({_root(node.path, look, exists=True)})"
+    parts = [_as_path(part, look) for part in node.parts]
+    if None in parts:
         return None
+    return (" && " if isinstance(node, Every) else " || ").join(f"({part})" for part in parts)
+
+
+def _stamped(term: Term) -> bool:
+    """Whether a term asks when an attribute was made or changed."""
+    return len(term.path.names) == 2 and term.path.names[1] in {"createdAt", "modifiedAt"} and bool(term.operator)
+
+
+def _timed(term: Term) -> bool:
+    return any(is_instant(v) for value in term.values for v in ((value.low, value.high) if isinstance(value, Range) else (value,)))
+
+
+def plain(term: Term) -> bool:
+    """Whether a term compares an attribute itself with numbers, or for equality with texts that are no instants."""
+    if len(term.path.names) > 1 or term.path.inside or term.path.linked is not None or term.operator not in {*_SQL_OPERATORS}:
+        return False
     ends = [end for value in term.values for end in ((value.low, value.high) if isinstance(value, Range) else (value,))]
     if all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
-        return "number"
+        return True
     by_equality = term.operator in {"==", "!="} and not any(isinstance(value, Range) for value in term.values)
-    return "string" if by_equality and all(isinstance(end, str) and not is_instant(end) for end in ends) else None
+    return by_equality and all(isinstance(end, str) and not is_instant(end) for end in ends)
 
 
-def _by_member(term: Term, member: str, params: list[object], look: Look) -> str:
-    """A term on an attribute that is mostly one Property with a number or a text: compared as it lies there, at a fraction of a jsonpath.
-
-    What is stored in another way is left to the jsonpath. A CASE is also what the planner takes for "about half of the rows", so that
-    a page is read along the index until it is full, not sorted out of everything.
-    """
-    name, place = term.path.names[0], f"{look.alias}.doc #> %s::text[]"
-    params.append([name, "value"])
-    parts: list[str] = []
+def _plainly(term: Term, look: Look) -> str:
+    """A plain term, its attribute looked up once; members that only other kinds than Property have are looked for only there."""
+    found: list[str] = []
     for value in term.values:
-        low, high = (value.low, value.high) if isinstance(value, Range) else (value, value)
         if isinstance(value, Range):
-            parts.append(f"({place} BETWEEN %s::jsonb AND %s::jsonb)")
-            params += [[name, "value"], json.dumps(low), json.dumps(high)]
+            test = f"? (@ >= {_scalar(value.low)} && @ <= {_scalar(value.high)})"
+            first, others = [f"exists(@.value {test})"], [f"exists(@.{member} {test})" for member in _NUMBERS[1:]]
         else:
-            parts.append(f"{place} {'=' if term.operator == '!=' else _SQL_OPERATORS[term.operator]} %s::jsonb")
-            params += [[name, "value"], json.dumps(low, ensure_ascii=False)]
-    params += [name, _term(term, look)]
-    either = f"{'NOT ' if term.operator == '!=' else ''}({' OR '.join(parts)})"
-    return (
-        f"CASE WHEN jsonb_typeof({place}) = '{member}' THEN {either} WHEN NOT {look.alias}.doc ? %s THEN false "
-        f"ELSE coalesce({look.alias}.doc @@ %s::jsonpath, false) END"
-    )
+            operator = "==" if term.operator == "!=" else term.operator
+            text = isinstance(value, str)
+            first = [f"@.{member} {operator} {_scalar(value)}" for member in (("value", 'value."@value"') if text else ("value",))]
+            members = ("languageMap.*", "json", "valueList", *_URIS) if text else _NUMBERS[1:]
+            others = [f"@.{member} {operator} {_scalar(value)}" for member in members]
+            if isinstance(value, str) and ":" in value:  # a word of a vocabulary is compared as the IRI that it stands for (expandValues)
+                others.append(f"@.vocab == {_quoted(contexts.internal(value))}")
+        found += [*first, f'(@.type != "Property" && ({" || ".join(others)}))']
+    return f"exists({_root(term.path, look)} ? ({' || '.join(found)}))"
 
 
 def _linked(term: Term, params: list[object], look: Look) -> str:
@@ -195,6 +214,9 @@ def _accessors(path: Path, members: tuple[str, ...], look: Look) -> list[str]:
 def _term(term: Term, look: Look) -> str:
     """A jsonpath that is true where the term holds."""
     path, operator = term.path, term.operator
+    if plain(term):
+        holds = _plainly(term, look)
+        return holds if operator != "!=" else f"exists({_root(path, look)}) && !({holds})"
     positive = " || ".join(_comparison(path, "==" if operator == "!=" else operator.removeprefix("!"), value, look) for value in term.values)
     if operator not in {"!=", "!~="}:
         return positive

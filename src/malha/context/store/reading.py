@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from malha.context.store import limits, names, ordering, predicate, q, selections, shapes, state
+from malha.context.store import filterable, limits, names, ordering, predicate, q, selections, shapes, state
 from malha.context.store.contracts import AttributeUse, EntityNotFound, EntityPage, EntityQuery, PlacedEntity, Selector, StoredEntity, UnusableQuery
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import BeyondReach
@@ -97,13 +97,19 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     condition = where(conn, tenant_ids, question)
     if condition.empty:
         return EntityPage([], 0 if question.count else None)
+    kept = filterable.kept(conn, tenant_ids[0], question) if len(tenant_ids) == 1 else None
+    few = filterable.few(conn, kept) if kept is not None else None
+    if few is not None:
+        condition.add("e.id = ANY (%s::bigint[])", few)
     exact = shapes.filters(question)
     if exact or limits.exact(condition.within):
         return _refined(conn, question, condition, exact)
     total = None
     if question.count:
-        row = state.execute(conn, f"SELECT count(*) FROM entities e WHERE {condition.text}", condition.params).fetchone()
-        total = int(row[0]) if row else 0
+        total = filterable.count(conn, kept, condition.text, condition.params) if kept is not None and few is None and condition.within is None else None
+        if total is None:
+            row = state.execute(conn, f"SELECT count(*) FROM entities e WHERE {condition.text}", condition.params).fetchone()
+            total = int(row[0]) if row else 0
     if question.limit <= 0:
         return EntityPage([], total)
     after = " AND e.id > %s" if question.after_id else ""

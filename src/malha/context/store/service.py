@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, evolution, expiry, names, packed, q, reading, selections, undo, writing
+from malha.context.store import documents, evolution, expiry, filterable, names, packed, q, reading, selections, undo, writing
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
     ArrowTable,
@@ -30,6 +30,7 @@ from malha.context.store.contracts import (
 )
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import BeyondReach
+from malha.foundation.database import service as database
 from malha.kernel.text import msg
 
 _DEFAULTS = WriteOptions()
@@ -226,6 +227,19 @@ def types_in(text: str) -> set[str]:
 def plain_types(selection: str) -> tuple[str, ...]:
     """The types of a selection that means any of them; () where it says more. Raises UnusableQuery."""
     return selections.plain(selections.parse(selection)) if selection else ()
+
+
+def keep_filterable(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
+    """Keep up with the models of a tenant: the values of properties that they declare filterable lie ready to be asked for.
+
+    `conn` is in autocommit, outside of any transaction: two follow each other here. False where a writer of before is still at work.
+    """
+    with database.tenant_transaction(conn, [tenant_id]):
+        left = filterable.declare(conn, tenant_id, reading.type_names(conn, tenant_id))
+    if not left:
+        return True
+    with database.tenant_transaction(conn, [tenant_id]):
+        return filterable.keep(conn, tenant_id)
 
 
 def take_ended(conn: psycopg.Connection[Any], tenant_id: int) -> int:
