@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from malha.context.broker import auth, door, pool
 from malha.context.broker.contracts import Asked, Busy
+from malha.context.broker.line import Line
 from malha.context.broker.turns import Turns
 from malha.context.store import express as store
 from malha.foundation.access import reach
@@ -29,7 +30,6 @@ from malha.kernel.text import msg
 from malha.vocabulary.contexts.contracts import ContextToFetch
 
 SIZE = 8
-_IDLE = psycopg.pq.TransactionStatus.IDLE
 
 
 class NotAtHand(Exception):
@@ -50,7 +50,7 @@ class Lane:
     """A few connections of one event loop."""
 
     def __init__(self) -> None:
-        self.idle: list[psycopg.AsyncCursor[Any]] = []
+        self.idle: list[Line] = []
         self.turns = Turns(SIZE)
         self.dsn = database.dsn(Role.APP)
         self.memory: psycopg.Connection[Any] | None = None
@@ -61,41 +61,40 @@ class Lane:
         key = pool.account.get()
         await self.turns.take(key)
         try:
-            cursor = self.idle.pop() if self.idle else await self._another()
+            line = self._idle() or await self._another()
             try:
-                await cursor.execute(statement, params)
-                return await cursor.fetchone()
+                return await line.fetch(statement, params)
             finally:
-                if cursor.connection.closed or cursor.connection.pgconn.transaction_status != _IDLE:
-                    await cursor.connection.close()
-                else:
-                    self.idle.append(cursor)
+                if not line.closed:
+                    self.idle.append(line)
         finally:
             self.turns.give(key)
 
-    async def _another(self) -> psycopg.AsyncCursor[Any]:
+    def _idle(self) -> Line | None:
+        """A connection that has nothing to do and still holds."""
+        while self.idle:
+            if not (line := self.idle.pop()).closed:
+                return line
+        return None
+
+    async def _another(self) -> Line:
         """One more connection. Raises Busy where the server has none left."""
         try:
-            return (await self._connect()).cursor()
+            return await Line.open(self.dsn)
         except psycopg.OperationalError as reason:
             raise Busy(msg("O serviço está ocupado. Tente daqui a {seconds} s."), seconds=1) from reason
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        conn = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, prepare_threshold=1)
-        await conn.execute(f"SET statement_timeout = '{pool.STATEMENT_SECONDS}s'")
-        return conn
-
     async def open(self) -> None:
         """Make the first connection, whose names are those of all."""
-        conn = await self._connect()
-        info = SimpleNamespace(host=conn.info.host, port=conn.info.port, dbname=conn.info.dbname)
-        self.memory = cast("psycopg.Connection[Any]", _Memory(info))
-        self.idle.append(conn.cursor())
+        line = await Line.open(self.dsn)
+        info = line.conn.info
+        self.memory = cast("psycopg.Connection[Any]", _Memory(SimpleNamespace(host=info.host, port=info.port, dbname=info.dbname)))
+        self.idle.append(line)
 
     async def close(self) -> None:
         """Close every connection."""
-        for cursor in self.idle:
-            await cursor.connection.close()
+        for line in self.idle:
+            line.close()
         self.idle.clear()
 
 
