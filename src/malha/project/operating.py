@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,12 @@ def area(path: str) -> str:
     return f"/{parts[1]}"
 
 
+@lru_cache(maxsize=1000)
+def _duration(method: str, where: str, status: int) -> Any:
+    """The count of such requests, found once."""
+    return telemetry.DURATION.labels(method, where, status)
+
+
 class Watched:
     """Around the plane: counts and times requests, logs slow ones, opens spans, and sends new requests away while the process ends."""
 
@@ -172,7 +178,7 @@ class Watched:
             spent = time.perf_counter() - start
             telemetry.ACTIVE.dec()
             where = area(scope.get("malha.path", scope["path"]))
-            telemetry.DURATION.labels(scope["method"], where, status).observe(spent)
+            _duration(scope["method"], where, status).observe(spent)
             if status in {429, 503}:
                 telemetry.REFUSED.labels("quota" if status == 429 else "busy").inc()
             if kept is not None:

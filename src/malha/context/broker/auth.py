@@ -117,11 +117,17 @@ def _key(dbname: str, token: str) -> bytes:
 
 def remembered(dbname: str, headers: Iterable[tuple[bytes, bytes]]) -> Claims | None:
     """What the token of a request says, where it was verified a moment ago. Good for sharing out work, not for letting anybody in."""
-    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name in {b"authorization", b"cookie"}}
-    scheme, _, token = given.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        token = next((value for part in given.get("cookie", "").split(";") if (value := part.strip().removeprefix(f"{COOKIE}=")) != part.strip()), "")
-    return _verified.get(_key(dbname, token.strip()), (0.0, None))[1] if token else None
+    given = cookies = b""
+    for name, value in headers:
+        if name == b"authorization":
+            given = value
+        elif name == b"cookie":
+            cookies = value
+    token = given[7:].strip() if given[:7].lower() == b"bearer " else b""
+    if not token and cookies:
+        mark = f"{COOKIE}=".encode()
+        token = next((part.strip()[len(mark) :] for part in cookies.split(b";") if part.strip().startswith(mark)), b"")
+    return _verified.get(_key(dbname, token.decode("latin-1")), (0.0, None))[1] if token else None
 
 
 def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: str, *, makes: bool) -> int:

@@ -166,10 +166,10 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     if (divert := request.scope.get("malha.divert")) is not None and reach.only_types(who.reach):
         divert(conn, who.tenant_id)
     request.scope.setdefault("malha.media", policy.of_tenant(conn, who.tenant_id).usual_media)
-    one = Asked(
-        who.tenant_id, who, contexts.CORE, language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", ""), failures or {}
-    )
-    return replace(one, context=words(conn, one, source if source is not None else reading.linked(request), request.scope.setdefault("malha.words", set())))
+    said = source if source is not None else reading.linked(request)
+    tongue, named = language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", "")
+    one = Asked(who.tenant_id, who, contexts.CORE, tongue, named, failures or {})
+    return one if said is None else replace(one, context=words(conn, one, said, request.scope.setdefault("malha.words", set())))
 
 
 def words(conn: psycopg.Connection[Any], who: Asked, source: Any, counted: set[str] | None = None) -> Context:

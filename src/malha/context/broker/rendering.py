@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,7 +47,7 @@ class Join(StrEnum):
     FLAT = "flat"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """How an answer looks. `attrs` are the internal names to keep, empty for all; `pick` and `omit` members of the entity, nested."""
 
@@ -65,6 +66,12 @@ class Wanted:
     contained_by: tuple[str, ...] = ()
     context_in_body: bool = True
     version: versions.Version | None = None
+
+    @cached_property
+    def usual(self) -> bool:
+        """Whether an entity is wanted whole, as it lies there: what most ask for."""
+        narrowed = self.attrs or self.pick or self.omit or self.datasets is not None
+        return not (narrowed or self.system or self.language) and self.form is Form.NORMALIZED and self.join is Join.NONE
 
     @property
     def drop(self) -> frozenset[str]:
@@ -177,6 +184,16 @@ def negotiated(request: Request, *, places: bool = True) -> str:
 
 def entity(stored: StoredEntity, want: Wanted, joined: Joined | None = None) -> dict[str, Any]:
     """One entity in the form and the words that are wanted, without @context."""
+    if want.usual and stored.expires_at is None:
+        compact, types = want.context.compact, stored.types
+        out: dict[str, Any] = {"id": stored.uri, "type": compact(types[0]) if len(types) == 1 else [compact(each) for each in types]}
+        if stored.scopes:
+            out["scope"] = stored.scopes[0] if len(stored.scopes) == 1 else list(stored.scopes)
+        for name, attribute in stored.attributes.items():
+            shown = attribute if type(attribute) is dict and attribute.keys() <= _SAME else _attribute(attribute, want)
+            if shown is not None:
+                out[compact(name)] = shown
+        return out
     return _projected(stored, want, joined, want.pick, want.omit, want.join_level, frozenset({stored.uri}))
 
 
