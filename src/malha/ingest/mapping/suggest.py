@@ -19,6 +19,11 @@ from malha.sources.tabular.contracts import CellType, ColumnShape, TableShape, T
 from malha.vocabulary.models.contracts import DataModel
 
 _ADDRESS = re.compile(r"\b(morada|endereco|address|rua|arruamento)\b")
+#: dates that say when a thing began, ended or was dealt with, not when something was observed
+_OF_OTHER_THINGS = re.compile(
+    r"\b(validacao|validation|validade|nascimento|atualizacao|update|criacao|inaug\w*|constr\w*|instalacao|instalado|colocacao|plantacao|abertura|"
+    r"encerramento|fecho|inicio|fim|aquisicao|compra|emissao|licenca|licenciamento|publicacao|manutencao|obra|contrato|adjudicacao|deliberacao)\b"
+)
 #: sources of models that a load made from its columns; the next file with that header has their answers already
 MADE_OF_FILES = {"own", "table"}
 _TIMES = {CellType.DATE, CellType.INSTANT}
@@ -61,8 +66,8 @@ def _column(pair: tuple[ColumnShape, str], sample: TextBatch, model: DataModel |
 
 
 def _without_place(columns: tuple[ColumnAnswer, ...], place: PlaceAnswer, key: tuple[str, ...]) -> tuple[ColumnAnswer, ...]:
-    """The columns of coordinates become the place and need not be figures too."""
-    used = {place.x, place.y} - set(key) if place.kind is PlaceKind.COORDINATES else set()
+    """The columns of coordinates, or of the shape in text, become the place and need not come in twice."""
+    used = {place.x, place.y} - set(key) if place.kind in {PlaceKind.COORDINATES, PlaceKind.WKT} else set()
     return tuple(ColumnAnswer(answer.column, "", answer.type, answer.decimal) if answer.column in used else answer for answer in columns)
 
 
@@ -107,8 +112,7 @@ def _time(shape: TableShape, tenancy: Tenancy) -> TimeAnswer:
     """The column with the instant of observation. Dates of other things (of a visit, of a validation) name no observation."""
     dated = [column for column in shape.columns if column.type in _TIMES and column.filled > 0.95]
     named = [c for c in dated if re.search(r"\b(data|date|dia|day|datahora|datetime|instante|observado|dateobserved|timestamp|hora)\b", names.plain(c.name))]
-    other = re.compile(r"\b(validacao|validation|nascimento|atualizacao|update|criacao|inauguracao|construcao)\b")
-    chosen = [column for column in named if not other.search(names.plain(column.name))]
+    chosen = [column for column in named if not _OF_OTHER_THINGS.search(names.plain(column.name))]
     if not chosen:
         return TimeAnswer(zone=tenancy.zone)
     first = next((column for column in chosen if column.type is CellType.INSTANT), chosen[0])

@@ -7,7 +7,9 @@ sets memory and time, reads only the Parquet and one line of JSON, and lets go o
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
+import os
 import re
 import resource
 import sys
@@ -141,8 +143,17 @@ def _engine(path: Path, out: Path, *first: str) -> Any:
     return engine
 
 
+#: what the geographic files that are taken begin with: GDAL goes by the content too, and would open what only points to another file
+BEGINNINGS = {".gpkg": b"SQLite format 3", ".shp": b"\x00\x00\x27\x0a", ".geojson": b"{", ".json": b"{"}
+DRIVERS = ("GeoJSON", "GeoJSONSeq", "ESRIJSON", "TopoJSON", "JSONFG", "GPKG", "ESRI Shapefile")
+
+
 def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
-    """Any vector file that GDAL reads, its geometry as WKB, every other column as text."""
+    """A GeoJSON (or ArcGIS JSON), GeoPackage or shapefile by GDAL: its geometry as WKB, every other column as text."""
+    with path.open("rb") as source:
+        head = source.read(512).removeprefix(codecs.BOM_UTF8).lstrip()
+    if not head.startswith(BEGINNINGS[path.suffix.lower()]):
+        raise ValueError("not what its name says")
     spec = util.find_spec("duckdb_extension_spatial")
     folder = Path(next(iter(spec.submodule_search_locations or []))) if spec else Path()
     engine = _engine(path, out, f"LOAD '{next(folder.rglob('spatial.duckdb_extension'))}'")
@@ -155,7 +166,7 @@ def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
         system = geometry.get("crs") or {}
         if system.get("auth_name") and system.get("auth_code"):
             crs = f"{system['auth_name']}:{system['auth_code']}"
-    source = f"ST_Read('{place}', layer='{_quoted(chosen)}')"
+    source = f"ST_Read('{place}', layer='{_quoted(chosen)}', allowed_drivers={list(DRIVERS)})"
     fields = engine.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
     geometry_name = next((name for name, kind, *_ in fields if kind.startswith("GEOMETRY")), "")
     picks = [_pick(name, kind) for name, kind, *_ in fields if name != "OGC_FID"]
@@ -275,9 +286,23 @@ def _rows_inside(path: Path, into: Path) -> Path:
 KINDS = {"workbook": _workbook, "geographic": _geographic, "parquet": _parquet, "records": _records}
 
 
+def _alone() -> None:
+    """Leave the network: a file may name an address (the reference system of a GeoJSON), and nothing here has to ask anybody.
+
+    Where the system does not let a process leave it (not Linux, or forbidden), what asks is sent to a port that nobody listens on.
+    """
+    os.environ |= {"GDAL_HTTP_PROXY": "127.0.0.1:9", "GDAL_HTTP_TIMEOUT": "1", "GDAL_HTTP_MAX_RETRY": "0", "NO_PROXY": "", "no_proxy": ""}
+    if sys.platform == "linux":
+        for spaces in (os.CLONE_NEWNET, os.CLONE_NEWUSER | os.CLONE_NEWNET):
+            with contextlib.suppress(OSError):
+                os.unshare(spaces)
+                return
+
+
 def main() -> int:
     """Convert and print what was found as one line of JSON; 3 when the file cannot be read."""
     kind, source, out, *rest = sys.argv[1:]
+    _alone()
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     if sys.platform != "darwin":  # macOS does not hold RLIMIT_AS
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

@@ -34,6 +34,8 @@ MOST_SHEETS = 8
 MOST_COMMENTS = 30
 #: a list of objects: rows as programs write them
 _ROWS = re.compile(rb"\[\s*(\{|\])")
+#: what the JSON of an ArcGIS service begins with
+_ARCGIS = re.compile(rb'^\{\s*"(displayFieldName|objectIdFieldName|geometryType)"\s*:')
 SUFFIXES = {
     ".csv": FileKind.DELIMITED, ".tsv": FileKind.DELIMITED, ".txt": FileKind.DELIMITED, ".tab": FileKind.DELIMITED,
     ".xlsx": FileKind.WORKBOOK, ".xlsm": FileKind.WORKBOOK, ".xls": FileKind.WORKBOOK, ".ods": FileKind.WORKBOOK, ".xlsb": FileKind.WORKBOOK,
@@ -103,6 +105,8 @@ def _kind(path: Path, name: str) -> FileKind:
     suffix = Path(name.lower()).suffix
     kind = SUFFIXES.get(suffix, FileKind.DELIMITED)
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if _ARCGIS.search(text):
+        return FileKind.GEOGRAPHIC
     if _ROWS.match(text) or text.startswith(OWN_JSON) or (suffix == ".json" and text[:1] == b"{" and b'"type"' not in text):
         return FileKind.RECORDS
     if kind is FileKind.WORKBOOK:
@@ -176,7 +180,8 @@ def _converted(path: Path, kind: FileKind, work: Path, sheet: str) -> tuple[Path
     try:
         done = subprocess.run(  # noqa: S603 -- our own module
             [sys.executable, "-m", "malha.sources.tabular.convert", kind.value, str(_suffixed(path, kind, work)), str(half), *([sheet] if sheet else [])],
-            capture_output=True, timeout=CONVERT_SECONDS, check=False, env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+            capture_output=True, timeout=CONVERT_SECONDS, check=False,
+            env={**{name: value for name, value in os.environ.items() if not name.startswith("MALHA_")}, "MALLOC_ARENA_MAX": "2"},  # it needs no secret of ours
         )  # fmt: skip
     except subprocess.TimeoutExpired as reason:
         raise UnusableFile(msg("Ler o ficheiro demorou mais de {seconds} segundos; divida-o ou guarde-o como CSV."), seconds=CONVERT_SECONDS) from reason

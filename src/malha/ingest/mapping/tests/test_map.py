@@ -168,3 +168,18 @@ def test_places_however_they_are_written(tmp_path, header, row):
 def test_a_code_said_twice_is_still_the_name(tmp_path):
     shape, batch = read(tmp_path, "codigo;nome\nA1;x\nA1;y\nA2;z\nA3;w\n")
     assert suggest.answers_for(shape, batch, "t.csv", TOWN, "EPSG:3763", []).key == ("codigo",)
+
+
+@pytest.mark.parametrize(
+    ("header", "observed"), [("Data de instalação", False), ("Data da inauguração", False), ("Data", True), ("Data e hora da leitura", True)]
+)
+def test_when_a_thing_was_made_is_not_when_it_was_observed(tmp_path, header, observed):
+    shape, batch = read(tmp_path, f"codigo;{header};lotação\nA;21/06/2021;5\nB;22/06/2021;7\n")
+    assert suggest.answers_for(shape, batch, "t.csv", TOWN, "EPSG:3763", []).time.columns == ((header,) if observed else ())
+
+
+def test_a_shape_in_text_is_the_place_and_no_value(tmp_path):
+    shape, batch = read(tmp_path, "nome;geom\nA;POINT(-8.65 40.64)\nB;POINT(-8.64 40.63)\n")
+    answers = suggest.answers_for(shape, batch, "t.csv", TOWN, "EPSG:3763", [])
+    assert answers.place.kind is PlaceKind.WKT
+    assert [answer.column for answer in answers.columns if answer.comes_in] == ["nome"]

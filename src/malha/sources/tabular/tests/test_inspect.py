@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import openpyxl
 import pyarrow as pa
 import pytest
@@ -234,3 +236,19 @@ def test_titles_without_delimiters_take_no_row_away(tmp_path):
     assert sorted(row["id"] for row in rows) == ["a", "b", "c", "e"]
     assert {int(number): row["id"] for batch in batches for number, row in zip(batch.numbers, rows, strict=True)} == {4: "a", 5: "b", 7: "c", 9: "e"}
     assert [(held.row_number, held.code) for batch in batches for held in batch.refused] == [(8, "columns")]
+
+
+def test_the_json_of_an_arcgis_service(tmp_path):
+    fields = [
+        {"name": "OBJECTID", "type": "esriFieldTypeOID", "alias": "OBJECTID"},
+        {"name": "NOME", "type": "esriFieldTypeString", "alias": "Nome", "length": 50},
+    ]
+    features = [{"attributes": {"OBJECTID": n, "NOME": f"Paragem {n}"}, "geometry": {"x": -8.6 + n / 1000, "y": 41.1}} for n in range(5)]
+    answer = {
+        "displayFieldName": "NOME", "geometryType": "esriGeometryPoint", "spatialReference": {"wkid": 4326, "latestWkid": 4326}, "fields": fields,
+        "features": features,
+    }  # fmt: skip
+    shape, _path = look(tmp_path, json.dumps(answer), "paragens.json")
+    assert shape.reading.crs == "EPSG:4326"
+    assert [column.name for column in shape.columns] == ["OBJECTID", "NOME"]
+    assert shape.rows == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import zipfile
 
 import pytest
@@ -198,3 +199,37 @@ def test_numbers_as_people_type_them(text, decimal, expected):
     values, bad = cells.numbers(pa.array([text]), decimal)
     assert values[0].as_py() == expected
     assert bool(bad[0]) == (expected is None)
+
+
+def test_what_points_to_another_file_is_not_followed(tmp_path):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\nsegredo,1\n")
+    points = f'<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>{secret}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'.encode()
+    for name in ("a.geojson", "a.json", "a.gpkg"):
+        assert "não é o que o nome diz" in refused(tmp_path, points, name)
+    assert refused(tmp_path, zipped({"a.shp": points, "a.dbf": b"", "a.shx": b""}), "a.zip")
+
+
+def test_addresses_in_a_file_are_not_asked(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/epsg"
+        place = {"type": "Feature", "properties": {"nome": "A"}, "geometry": {"type": "Point", "coordinates": [-8.6, 41.1]}}
+        collection = {"type": "FeatureCollection", "crs": {"type": "link", "properties": {"href": address, "type": "proj4"}}, "features": [place]}
+        path = tmp_path / "a.geojson"
+        path.write_text(json.dumps(collection))
+        assert service.inspect(path, path.name, tmp_path / "work").rows == 1
+        listening.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_the_child_that_opens_foreign_files_knows_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("MALHA_DATABASE_URL", "postgresql://nobody:segredo@localhost/nothing")
+    given = {}
+    run = service.subprocess.run
+    monkeypatch.setattr(service.subprocess, "run", lambda *args, **how: given.update(how["env"]) or run(*args, **how))
+    path = tmp_path / "a.json"
+    path.write_text('[{"a": 1}]')
+    service.inspect(path, path.name, tmp_path / "work")
+    assert given
+    assert not [name for name in given if name.startswith("MALHA_")]
