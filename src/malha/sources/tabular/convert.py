@@ -150,8 +150,8 @@ DRIVERS = ("GeoJSON", "GeoJSONSeq", "ESRIJSON", "TopoJSON", "JSONFG", "GPKG", "E
 
 def _geographic(path: Path, out: Path, layer: str) -> dict[str, object]:
     """A GeoJSON (or ArcGIS JSON), GeoPackage or shapefile by GDAL: its geometry as WKB, every other column as text."""
-    with path.open("rb") as source:
-        head = source.read(512).removeprefix(codecs.BOM_UTF8).lstrip()
+    with path.open("rb") as opened:
+        head = opened.read(512).removeprefix(codecs.BOM_UTF8).lstrip()
     if not head.startswith(BEGINNINGS[path.suffix.lower()]):
         raise ValueError("not what its name says")
     spec = util.find_spec("duckdb_extension_spatial")
