@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from malha.context.broker import express, pool, turns
 from malha.context.broker import plane as broker
 from malha.context.federation import plane as federation
-from malha.context.federation import wire
+from malha.context.federation import registry, wire
 from malha.context.live import hub
 from malha.context.live import plane as live
 from malha.context.subscriptions import plane as subscriptions
@@ -126,5 +126,7 @@ def belongs_to_plane(path: str) -> bool:
 def application() -> ASGIApp:
     """The plane as an ASGI callable."""
     reach.provide_categories(models.types_of_theme)
+    if registry.look not in express.looks:
+        express.looks.append(registry.look)
     app = Starlette(routes=routes(), lifespan=lifespan, exception_handlers={404: broker.not_found, 405: broker.not_allowed})
     return operating.Watched(TenantPath(app, broker.straight(federation.around)))

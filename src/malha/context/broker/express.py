@@ -7,7 +7,9 @@ road, which asks the database and so fills it. Source of the figures: docs/perfo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary
@@ -26,10 +28,24 @@ from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.telemetry import service as telemetry
+from malha.foundation.tokens import service as tokens
+from malha.kernel.errors import Unavailable
 from malha.kernel.text import msg
 from malha.vocabulary.contexts.contracts import ContextToFetch
 
 SIZE = 8
+
+
+#: how often what is remembered for a second is looked at again
+LOOK_SECONDS = 0.4
+#: what looks again, each with a connection in autocommit
+looks: list[Callable[[psycopg.Connection[Any]], object]] = [partial(tokens.lately_revoked, fresh=True)]
+
+
+def _look() -> None:
+    with pool.connection() as conn:
+        for look in looks:
+            look(conn)
 
 
 class NotAtHand(Exception):
@@ -54,6 +70,8 @@ class Lane:
         self.turns = Turns(SIZE)
         self.dsn = database.dsn(Role.APP)
         self.memory: psycopg.Connection[Any] | None = None
+        self.used = False
+        self.fresh: asyncio.Task[None] | None = None
 
     async def fetch(self, statement: str, params: Any) -> tuple[Any, ...] | None:
         """The first row of one statement, which is a transaction of its own. Raises Busy, and what the database says."""
@@ -90,9 +108,21 @@ class Lane:
         info = line.conn.info
         self.memory = cast("psycopg.Connection[Any]", _Memory(SimpleNamespace(host=info.host, port=info.port, dbname=info.dbname)))
         self.idle.append(line)
+        self.fresh = asyncio.create_task(self._stay_fresh())
+
+    async def _stay_fresh(self) -> None:
+        """While somebody asks, look again at what memory may hold for a second only, before it is over: else all who ask then would go the usual road."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.used:
+                self.used = False
+                with suppress(psycopg.Error, Unavailable):
+                    await pool.run_apart(_look)
 
     async def close(self) -> None:
         """Close every connection."""
+        if self.fresh is not None:
+            self.fresh.cancel()
         for line in self.idle:
             line.close()
         self.idle.clear()
@@ -136,6 +166,7 @@ def account(scope: Scope) -> Hashable:
 def asked(here: Lane, request: Request, capability: Capability, source: Any = None) -> Asked | None:
     """Who asks, with a right that is required, where memory tells and nothing limits what they see; else None."""
     assert here.memory is not None
+    here.used = True
     try:
         who = door.asked(here.memory, request, source)
     except (NotAtHand, ContextToFetch):

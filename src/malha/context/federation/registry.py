@@ -20,6 +20,7 @@ LOOK_SECONDS = 1.0
 @dataclass(slots=True)
 class _Known:
     looked_at: float = 0.0
+    forgotten: int = 0  # how often `forget` was called
     revisions: dict[int, int] = field(default_factory=dict)
     sources: dict[int, tuple[int, list[Source]]] = field(default_factory=dict)
 
@@ -60,6 +61,16 @@ def _revisions(conn: psycopg.Connection[Any]) -> dict[int, int]:
     return known.revisions
 
 
+def look(conn: psycopg.Connection[Any]) -> None:
+    """See which tenants have sources, before anybody has to wait for it."""
+    known = _place(conn)
+    before = known.forgotten
+    found = queries.federated(conn)
+    with _lock:
+        if known.forgotten == before:  # else it changed while we looked, and whoever asks next looks again
+            known.revisions, known.looked_at = found, time.monotonic()
+
+
 def sources(conn: psycopg.Connection[Any], tenant_id: int) -> list[Source]:
     """The tenant's sources in force. `conn` is outside a transaction."""
     known = _place(conn)
@@ -78,7 +89,7 @@ def forget() -> None:
     """Look again at the next request: after a change in this process."""
     with _lock:
         for known in _known.values():
-            known.looked_at = 0.0
+            known.looked_at, known.forgotten = 0.0, known.forgotten + 1
 
 
 type Divert = Callable[[psycopg.Connection[Any], int], None]

@@ -215,11 +215,11 @@ def revoke(connection: psycopg.Connection[Any], subject: str) -> None:
     connection.execute(_queries()["revoke"], {"subject": subject})
 
 
-def lately_revoked(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """The generations that were raised while a token of before could still live, by subject; asked once a second."""
+def lately_revoked(connection: psycopg.Connection[Any], *, fresh: bool = False) -> dict[str, int]:
+    """The generations that were raised while a token of before could still live, by subject; asked once a second, or now with `fresh`."""
     place = _place(connection)
     read_at, known = _raised.get(place, (0.0, {}))
-    if time.monotonic() - read_at > REVOKED_SECONDS:
+    if fresh or time.monotonic() - read_at > REVOKED_SECONDS:
         known = dict(connection.execute(_queries()["lately_revoked"], {"seconds": LIFETIME_SECONDS + 60}).fetchall())
         _raised[place] = (time.monotonic(), known)
     return known
