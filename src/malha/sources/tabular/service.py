@@ -202,8 +202,8 @@ def _converted(path: Path, kind: FileKind, work: Path, sheet: str) -> tuple[Path
 
 
 def _suffixed(path: Path, kind: FileKind, work: Path) -> Path:
-    """GDAL goes by the name: give a stored file (named by its digest) the suffix of what it holds."""
-    if kind is not FileKind.GEOGRAPHIC or path.suffix:
+    """GDAL goes by the name: give a stored file (named by its digest), or one that is called otherwise, the suffix of what it holds."""
+    if kind is not FileKind.GEOGRAPHIC or SUFFIXES.get(path.suffix.lower()) is FileKind.GEOGRAPHIC:
         return path.resolve()
     with path.open("rb") as source:
         suffix = ".gpkg" if source.read(16).startswith(b"SQLite") else ".geojson"

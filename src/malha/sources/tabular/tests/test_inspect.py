@@ -252,3 +252,10 @@ def test_the_json_of_an_arcgis_service(tmp_path):
     assert shape.reading.crs == "EPSG:4326"
     assert [column.name for column in shape.columns] == ["OBJECTID", "NOME"]
     assert shape.rows == 5
+
+
+def test_a_geographic_file_by_another_name(tmp_path):
+    place = {"type": "Feature", "properties": {"nome": "A"}, "geometry": {"type": "Point", "coordinates": [-8.6, 41.1]}}
+    shape, _path = look(tmp_path, json.dumps({"type": "FeatureCollection", "features": [place]}), "dados.txt")
+    assert shape.reading.geometry
+    assert shape.rows == 1
