@@ -252,7 +252,7 @@ def _confirm(request: HttpRequest, tenant: Tenant, draft: Draft, kept: StoredFil
             return redirect("desk:run", run_id)
     try:
         mapping.check(table.answers)
-        preview = previewing.preview(conn, tenant, kept, draft.name, table.answers)
+        preview = previewing.preview(conn, tenant, kept, draft.name, table.answers, table.language)
     except MalhaError as reason:
         preview, error = None, language.explain(reason, get_language() or "pt-pt")
     context = _context(draft, table, steps.LAST, steps.asked(table)) | {"preview": preview, "known": known, "error": error, "title": _("Está tudo certo?")}

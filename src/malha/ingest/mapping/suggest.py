@@ -219,18 +219,27 @@ def _tells_apart(columns: list[np.ndarray[Any, Any]], length: int) -> bool:
     return len(np.unique(np.column_stack(columns), axis=0)) >= 0.995 * length
 
 
-def problems(answers: Answers, model: DataModel | None) -> list[str]:
-    """What the reader should know before loading: required properties without a column, columns of people left out, unknown units."""
+def problems(answers: Answers, model: DataModel | None, language: str = "pt-pt", *, enforced: bool = False) -> list[str]:
+    """What the reader should know before loading: required properties without a column, columns of people left out, unknown units.
+
+    `language` is that of the names of properties; `enforced`: the tenant lets nothing in that lacks a required one.
+    """
     said: list[str] = []
     given = {answer.attribute for answer in answers.columns if answer.comes_in}
     if model is not None:
         given |= {"location"} if answers.place.kind is not PlaceKind.NONE else set()
         given |= {model.time_property} if answers.time.columns else set()
         missing = [
-            prop.label.pt or prop.name for prop in model.properties if prop.required and prop.name not in given | {"address", "dataProvider", "id", "type"}
+            prop.label.in_language(language) or prop.name
+            for prop in model.properties
+            if prop.required and prop.name not in given | {"address", "dataProvider", "id", "type"}
         ]
         if missing:
-            said.append(sentence(msg("O modelo pede {names}, que a tabela não traz: as linhas entram, mas faltar-lhes-á isso."), names=", ".join(missing)))
+            waits = msg(
+                "O modelo pede {names}, que a tabela não traz, e as regras do município não deixam entrar sem isso: ficam em espera as coisas que ainda não o têm."
+            )
+            enters = msg("O modelo pede {names}, que a tabela não traz: as linhas entram, mas faltar-lhes-á isso.")
+            said.append(sentence(waits if enforced else enters, names=", ".join(missing)))
     out = [answer.column for answer in answers.columns if answer.personal and not answer.comes_in]
     if out:
         said.append(sentence(msg("Ficam de fora, por serem de pessoas: {names}."), names=", ".join(out)))

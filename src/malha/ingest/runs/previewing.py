@@ -20,6 +20,7 @@ from malha.ingest.runs.seen import Seen, contents_of, hashes_of
 from malha.kernel.text import msg, sentence
 from malha.sources.tabular import service as tabular
 from malha.sources.tabular.contracts import CellType, TextBatch
+from malha.vocabulary.models.policy import Mode
 
 #: beyond these rows the preview says that it looked at a part
 LOOKED_AT_ROWS = 200_000
@@ -28,7 +29,7 @@ SHOWN_POINTS = 20
 DATE_LIKE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})(\D|$)"
 
 
-def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, name: str, answers: Answers) -> Preview:
+def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, name: str, answers: Answers, language: str = "pt-pt") -> Preview:
     """Read, map and count without writing anything."""
     plan = service.plan_for(conn, tenant, answers)
     judge, warned = service.judge_for(conn, plan, tenant.id), 0
@@ -71,7 +72,7 @@ def preview(conn: psycopg.Connection[Any], tenant: Tenant, kept: StoredFile, nam
             break
     vanishing = len(loading.vanished(conn, tenant.id, plan, uris)) if answers.again is Again.REPLACE and exact else 0
     groups = tuple((code, sentence, count) for (code, sentence), count in waiting.most_common() if count)
-    notes = (*suggest.problems(answers, plan.model), *_about_dates(bad_dates, looked, texts_of_dates))
+    notes = (*suggest.problems(answers, plan.model, language, enforced=judge.mode is Mode.ENFORCE), *_about_dates(bad_dates, looked, texts_of_dates))
     return Preview(entering, sum(count for _code, _sentence, count in groups), left_out, groups, tuple(points), outside, vanishing, exact, notes, warned)
 
 
