@@ -28,11 +28,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from malha.sources.tabular import entities
+
 MEMORY_BYTES = 4 * 2**30  # address space, not what it really uses
 CPU_SECONDS = 900
 GROUP_ROWS = 20_000
 MAX_COLUMNS = 1_000
 MAX_RECORD_BYTES = 16 * 2**20
+MAX_ENTITIES = 200_000
 MAX_ROWS, MAX_MERGED = 1_048_576, 100_000
 
 #: top and left, bottom and right of merged cells, from nought
@@ -255,9 +258,32 @@ def _records(path: Path, out: Path, _sheet: str) -> dict[str, object]:
     found = [name for name, *_ in engine.execute(f"DESCRIBE SELECT * FROM read_json({how}, sample_size=-1, map_inference_threshold=-1)").fetchall()]
     names = found[:MAX_COLUMNS]
     columns = ", ".join(f"'{_quoted(name)}': 'VARCHAR'" for name in names)
-    engine.execute(f"COPY (SELECT * FROM read_json({how}, columns={{{columns}}})) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
+    read = f"SELECT * FROM read_json({how}, columns={{{columns}}})"
+    if {"id", "type"} <= set(names):
+        first = engine.execute(f"{read} LIMIT 1").fetchone()
+        if first and entities.are_entities(_members(names, first)):
+            return _entities(engine.execute(read), names, out)
+    engine.execute(f"COPY ({read}) TO '{_quoted(out)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)")
     rows = pq.ParquetFile(out).metadata.num_rows
     return {"sheets": [], "rows": rows}
+
+
+def _members(names: list[str], cells: tuple[Any, ...]) -> dict[str, Any]:
+    """One row as it was written: what lies deeper came as JSON text."""
+    return {name: json.loads(cell) if cell[:1] in {"{", "["} else cell for name, cell in zip(names, cells, strict=True) if cell is not None}
+
+
+def _entities(found: Any, names: list[str], out: Path) -> dict[str, object]:
+    """Entities as rows, each attribute a column. Raises ValueError beyond what memory is meant for: many entities come by the API."""
+    rows: list[dict[str, str]] = []
+    while some := found.fetchmany(GROUP_ROWS):
+        rows += [entities.row(_members(names, cells)) for cells in some]
+        if len(rows) > MAX_ENTITIES:
+            raise ValueError("too many entities for a file")
+    columns = list(dict.fromkeys(name for one in rows for name in one))[:MAX_COLUMNS]
+    table = pa.table({name: pa.array([one.get(name) for one in rows], pa.string()) for name in columns})
+    pq.write_table(table, out, compression="zstd", row_group_size=GROUP_ROWS)
+    return {"sheets": [], "rows": len(rows)}
 
 
 def _is_one_object(path: Path) -> bool:
@@ -272,12 +298,18 @@ def _is_one_object(path: Path) -> bool:
 
 
 def _rows_inside(path: Path, into: Path) -> Path:
-    """The list of rows that an object holds (our own exports call it `rows`), one a line. Raises ValueError where it holds none, or several."""
+    """The list of rows that an object holds (our own exports call it `rows`), one a line; an entity is one row.
+
+    Raises ValueError where it holds no list, or several.
+    """
     members = msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=dict[str, msgspec.Raw])
     lists = {name: value for name, value in members.items() if _ROWS.match(bytes(value))}
-    if "rows" not in lists and len(lists) != 1:
+    if {"id", "type"} <= set(members):
+        chosen = msgspec.Raw(b"[" + msgspec.json.encode(members) + b"]")
+    elif "rows" not in lists and len(lists) != 1:
         raise ValueError("one object, and no list of rows in it")
-    chosen = lists.get("rows") or next(iter(lists.values()))
+    else:
+        chosen = lists.get("rows") or next(iter(lists.values()))
     with into.open("wb") as out:  # a line break inside a text is written \\n in JSON, so that those that are left only lay it out
         out.writelines(bytes(row).replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for row in msgspec.json.decode(chosen, type=list[msgspec.Raw]))
     return into

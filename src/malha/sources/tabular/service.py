@@ -36,6 +36,8 @@ MOST_COMMENTS = 30
 _ROWS = re.compile(rb"\[\s*(\{|\])")
 #: what the JSON of an ArcGIS service begins with
 _ARCGIS = re.compile(rb'^\{\s*"(displayFieldName|objectIdFieldName|geometryType)"\s*:')
+#: an attribute of an NGSI-LD entity
+_ENTITY = re.compile(rb'"type"\s*:\s*"(Geo|Language|List|Vocab|Json)?(Property|Relationship)"')
 SUFFIXES = {
     ".csv": FileKind.DELIMITED, ".tsv": FileKind.DELIMITED, ".txt": FileKind.DELIMITED, ".tab": FileKind.DELIMITED,
     ".xlsx": FileKind.WORKBOOK, ".xlsm": FileKind.WORKBOOK, ".xls": FileKind.WORKBOOK, ".ods": FileKind.WORKBOOK, ".xlsb": FileKind.WORKBOOK,
@@ -91,7 +93,7 @@ def _opened(path: Path, name: str, work: Path) -> tuple[Path, str]:
 def _kind(path: Path, name: str) -> FileKind:
     """By what the bytes are first, then by the name: people rename things."""
     with path.open("rb") as source:
-        head = source.read(512)
+        head = source.read(2048)
     if head.startswith(b"PAR1"):
         return FileKind.PARQUET
     if head.startswith(b"SQLite format 3"):
@@ -107,7 +109,12 @@ def _kind(path: Path, name: str) -> FileKind:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if _ARCGIS.search(text):
         return FileKind.GEOGRAPHIC
-    if _ROWS.match(text) or text.startswith(OWN_JSON) or (suffix == ".json" and text[:1] == b"{" and b'"type"' not in text):
+    if (
+        _ROWS.match(text)
+        or text.startswith(OWN_JSON)
+        or (text[:1] == b"{" and _ENTITY.search(text))
+        or (suffix == ".json" and text[:1] == b"{" and b'"type"' not in text)
+    ):
         return FileKind.RECORDS
     if kind is FileKind.WORKBOOK:
         if head.lstrip()[:1] == b"<":

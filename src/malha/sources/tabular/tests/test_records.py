@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from malha.sources.tabular import service
@@ -11,6 +13,7 @@ ROWS = '\ufeff[\n {"código": "0105", "data": "2025-02-01", "valor": 12.50, "mai
 
 
 def rows_of(tmp_path, text, name):
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "kept"  # files are kept under their digest, without a suffix
     path.write_bytes(text.encode())
     shape = service.inspect(path, name, tmp_path / "work")
@@ -57,3 +60,36 @@ def test_an_object_that_holds_the_rows(tmp_path, text):
 def test_an_object_without_one_list_of_rows_is_refused(tmp_path, text):
     with pytest.raises(UnusableFile):
         rows_of(tmp_path, text, "x.json")
+
+
+GARDEN = {
+    "id": "urn:env:Garden:jardim-7", "type": "Garden", "@context": ["https://exemplo.pt/contexto.jsonld"],
+    "name": {"type": "Property", "value": "Jardim da Ria"},
+    "area": {"type": "Property", "value": 12.5, "unitCode": "MTK", "observedAt": "2025-01-02T10:00:00Z"},
+    "open": {"type": "Property", "value": True},
+    "category": {"type": "Property", "value": ["relva", "lago"]},
+    "address": {"type": "Property", "value": {"streetAddress": "Rua da Ria", "addressLocality": "Aveiro"}},
+    "refDevice": {"type": "Relationship", "object": "urn:env:Device:1"},
+    "dateModified": {"type": "Property", "value": {"@type": "DateTime", "@value": "2025-01-03T00:00:00Z"}},
+    "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.65, 40.64]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrap", [lambda one: [one, {**one, "id": "urn:env:Garden:8"}], lambda one: one], ids=["a list", "one alone"])
+def test_entities_become_rows_that_a_person_reads(tmp_path, wrap):
+    shape, rows = rows_of(tmp_path, json.dumps(wrap(GARDEN), indent=1), "jardins.json")
+    assert shape.reading.kind is FileKind.RECORDS
+    assert rows[0] == {
+        "id": "jardim-7", "name": "Jardim da Ria", "area": "12.5", "open": "true", "category": "relva; lago", "observedAt": "2025-01-02T10:00:00Z",
+        "address.streetAddress": "Rua da Ria", "address.addressLocality": "Aveiro", "refDevice": "urn:env:Device:1", "dateModified": "2025-01-03T00:00:00Z",
+        "longitude": "-8.65", "latitude": "40.64",
+    }  # fmt: skip
+    assert [row["id"] for row in rows[1:]] == (["8"] if isinstance(wrap(GARDEN), list) else [])
+
+
+def test_shapes_of_entities_are_wkt_and_plain_rows_stay_rows(tmp_path):
+    square = {"type": "Polygon", "coordinates": [[[-8.6, 40.6], [-8.5, 40.6], [-8.5, 40.7], [-8.6, 40.6]]]}
+    _shape, rows = rows_of(tmp_path, json.dumps([{**GARDEN, "location": {"type": "GeoProperty", "value": square}}]), "j.json")
+    assert rows[0]["location"].startswith("POLYGON ((-8.6 40.6,")
+    _shape, plain = rows_of(tmp_path / "b", '[{"id": 1, "type": "A", "mais": {"type": "x"}}]', "p.json")
+    assert plain == [{"id": "1", "type": "A", "mais": '{"type":"x"}'}]
