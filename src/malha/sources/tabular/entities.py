@@ -6,9 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import shapely
-from shapely.geometry import shape
-
 _MEMBERS = {
     "Property": "value", "GeoProperty": "value", "Relationship": "object", "LanguageProperty": "languageMap", "VocabProperty": "vocab", "JsonProperty": "json",
     "ListProperty": "valueList", "ListRelationship": "objectList",
@@ -65,6 +62,9 @@ def _place(name: str, value: Any) -> dict[str, str]:
     if isinstance(value, Mapping) and value.get("type") == "Point" and isinstance(value.get("coordinates"), list) and len(value["coordinates"]) > 1:
         before = "" if name == "location" else f"{name}."
         return {f"{before}longitude": str(value["coordinates"][0]), f"{before}latitude": str(value["coordinates"][1])}
+    import shapely  # noqa: PLC0415 -- slow to read, and few files have such shapes
+    from shapely.geometry import shape  # noqa: PLC0415 -- as above
+
     try:
         return {name: shape(value).wkt}
     except (shapely.errors.ShapelyError, ValueError, TypeError, AttributeError, KeyError, IndexError):
