@@ -306,7 +306,7 @@ def _rows_inside(path: Path, into: Path) -> Path:
     lists = {name: value for name, value in members.items() if _ROWS.match(bytes(value))}
     if {"id", "type"} <= set(members):
         chosen = msgspec.Raw(b"[" + msgspec.json.encode(members) + b"]")
-    elif "rows" not in lists and len(lists) != 1:
+    elif "rows" not in lists and (len(lists) != 1 or "@context" in members):  # a description in JSON-LD is no table
         raise ValueError("one object, and no list of rows in it")
     else:
         chosen = lists.get("rows") or next(iter(lists.values()))

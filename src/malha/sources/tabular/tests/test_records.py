@@ -56,7 +56,7 @@ def test_an_object_that_holds_the_rows(tmp_path, text):
     assert [row["nome"] for row in rows] == ["Ria\nde Aveiro", "Vouga"]
 
 
-@pytest.mark.parametrize("text", ['{"a": [{"x": 1}], "b": [{"y": 1}]}', '{"a": 1}', '{"rows": [{"x": 1}'])
+@pytest.mark.parametrize("text", ['{"a": [{"x": 1}], "b": [{"y": 1}]}', '{"@context": {}, "title": [{"@value": "x"}]}', '{"a": 1}', '{"rows": [{"x": 1}'])
 def test_an_object_without_one_list_of_rows_is_refused(tmp_path, text):
     with pytest.raises(UnusableFile):
         rows_of(tmp_path, text, "x.json")
