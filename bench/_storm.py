@@ -98,7 +98,7 @@ def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str
     """`noisy_neighbour_factor`: p95 of 74 quiet tenants while one floods, over their p95 without it."""
     towns = [make_town(f"quieta-{n:02}") for n in range(QUIET)]
     load(bench.port, [http(town, "POST", "entities", _town.entity(0)) for town in towns], connections=2)
-    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(100 * (5 if bench.quick else 20))]
+    quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(100 * (4 if bench.quick else 20))]
     load(bench.port, quiet[:QUIET], connections=2)
     alone = load(bench.port, quiet, connections=20, rate=100)
     flood = [http(bench.town, "GET", "entities?type=Reading&q=pm10%3E50&limit=100") for _ in range(500)]
