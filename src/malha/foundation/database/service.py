@@ -95,10 +95,11 @@ def require_scope(connection: psycopg.Connection) -> None:
 def refresh_statistics() -> None:
     """Let the planner know what the tables hold now, after a load that made them grow at once (seconds, as owner).
 
-    The server looks by itself only once in a while; until then it plans as if they were empty.
+    The server looks by itself only once in a while; until then it plans as if they were empty, and finds words row by row
+    that the index has not sorted in.
     """
     with connect(Role.OWNER, autocommit=True) as owner:
-        owner.execute("ANALYZE (SKIP_LOCKED)")
+        owner.execute("VACUUM (ANALYZE, SKIP_LOCKED)")
 
 
 def prepare_server() -> None:
