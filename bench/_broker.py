@@ -464,7 +464,7 @@ def main() -> None:
             correct = correct and right
         signal.alarm(0)
         figures["plane_memory_mb"] = {"value": round(bench.plane.memory_info().rss / 1e6, 1), "unit": "MB"}  # type: ignore[attr-defined]
-    sys.stdout.write(json.dumps({"figures": figures, "correct": correct, "out_of_time": left_out}) + "\n")
+    sys.stdout.write(json.dumps({"figures": figures, "correct": correct and left_out != wanted, "out_of_time": left_out}) + "\n")
 
 
 if __name__ == "__main__":
