@@ -48,6 +48,8 @@ def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
         return "(" + " AND ".join(compile_node(part, params, look) for part in ([Every(together)] if together else []) + apart) + ")"
     if isinstance(node, Some):
         return "(" + " OR ".join(compile_node(part, params, look) for part in node.parts) + ")"
+    if node.operator == "!":
+        return f"NOT ({compile_node(Term(node.path), params, look)})"
     if node.path.linked is not None:
         return _linked(node, params, look)
     if node.path.names[0] in _COLUMNS and len(node.path.names) == 1:
@@ -66,7 +68,9 @@ def _as_path(node: Node, look: Look) -> str | None:
         names = node.path.names
         if node.path.linked is not None or (len(names) == 1 and names[0] in {*_COLUMNS, "id", "type"}) or _stamped(node) or _timed(node):
             return None
-        return _term(node, look) if node.operator else f"exists({_root(node.path, look, exists=True)})"
+        if node.operator not in {"", "!"}:
+            return _term(node, look)
+        return f"{node.operator}exists({_root(node.path, look, exists=True)})"
     parts = [_as_path(part, look) for part in node.parts]
     if None in parts:
         return None
@@ -75,7 +79,7 @@ def _as_path(node: Node, look: Look) -> str | None:
 
 def _stamped(term: Term) -> bool:
     """Whether a term asks when an attribute was made or changed."""
-    return len(term.path.names) == 2 and term.path.names[1] in {"createdAt", "modifiedAt"} and bool(term.operator)
+    return len(term.path.names) == 2 and term.path.names[1] in {"createdAt", "modifiedAt"} and term.operator not in {"", "!"}
 
 
 def _timed(term: Term) -> bool:

@@ -2,7 +2,7 @@
 
 any    = all *("|" all)
 all    = term *(";" term)
-term   = "(" any ")" / path [operator values]
+term   = "(" any ")" / "!" path / path [operator values]
 path   = name *("." name) "[" name *("." name) "]" / "{" [type ":"] path "}"]
 values = value *("," value) / value ".." value
 """
@@ -52,7 +52,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """`path operator values`; without operator the attribute has to exist. Several values mean any of them."""
+    """`path operator values`; without operator the attribute has to exist, with `!` it must not. Several values mean any of them."""
 
     path: Path
     operator: str = ""
@@ -122,6 +122,8 @@ class _Parser:
             if not self.take(")"):
                 raise self.wrong()
             return node
+        if self.take("!"):
+            return Term(self.path(), "!")
         path = self.path()
         operator = next((op for op in OPERATORS if self.take(op)), "")
         if not operator:
@@ -274,6 +276,8 @@ def write(node: Node) -> str:
         return "(" + "|".join(map(write, node.parts)) + ")"
     if isinstance(node, Every):
         return "(" + ";".join(map(write, node.parts)) + ")"
+    if node.operator == "!":
+        return "!" + _path(node.path)
     pattern = node.operator in {"~=", "!~="}
     return _path(node.path) + node.operator + ",".join(_shown(str(value) if pattern else value) for value in node.values)
 

@@ -31,6 +31,8 @@ def holds(node: Node, entity: StoredEntity) -> bool:
 
 def _term(term: Term, entity: StoredEntity) -> bool:
     path, operator = term.path, term.operator
+    if operator == "!":
+        return not _term(Term(path), entity)
     if len(path.names) == 1 and path.names[0] in {"createdAt", "modifiedAt"}:
         moment = entity.created_at if path.names[0] == "createdAt" else entity.modified_at
         return not operator or _decide(operator, [format_instant(moment)], term.values)
