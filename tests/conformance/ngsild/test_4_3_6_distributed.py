@@ -43,6 +43,20 @@ def test_it_works(broker, source, register):
     assert len(broker.post("entityOperations/query", json=body).json()) == 3
 
 
+def test_5_5_14_a_map_leaves_no_source_out_unsaid(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    register(there)
+    broker.post("entities?local=true", json={"id": "urn:x:Outro:1", "type": "Outro"})
+    refused = broker.get("entities", params={"type": TYPE, "entityMap": "true"})
+    assert refused.status_code == 422
+    assert refused.json()["type"].endswith("OperationNotSupported")
+    for own in ({"type": "Outro"}, {"type": TYPE, "local": "true"}):
+        answer = broker.get("entities", params={**own, "entityMap": "true"})
+        assert answer.status_code == 201
+        assert "NGSILD-EntityMap" in answer.headers
+
+
 def test_4_5_5_the_newest_instance_wins(broker, source, register):
     there = source()
     there.serve(entity(1, nivel=level(5, "10:00"), peso=level(1, modifiedAt="2020-01-01T00:00:00Z"), cor=level("azul"), modifiedAt="2020-01-01T00:00:00Z"))

@@ -68,7 +68,7 @@ async def query(request: Request) -> Response:
     """GET /entities and POST /entityOperations/query"""
     asked = await asking(request)
     if entity_maps.meant(request):
-        return await _by_map(request, asked)
+        return await by_map(request, asked)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         question, want = understood(request, who, asked)
@@ -87,7 +87,7 @@ class Mapped:
     total: int
 
 
-async def _by_map(request: Request, asked: Asking) -> Response:
+async def by_map(request: Request, asked: Asking) -> Response:
     """A page of the entities of a map that still answer the question; where there is no such map it is made (§5.5.14, §6.4.3.2)."""
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[Mapped, EntityPage, Question, rendering.Wanted, linked.Joined]:

@@ -12,8 +12,8 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entities, linked, pool, projection, query, questions, rendering
-from malha.context.broker.contracts import Asked, BadRequestData
+from malha.context.broker import door, entities, entity_maps, linked, pool, projection, query, questions, rendering
+from malha.context.broker.contracts import Asked, BadRequestData, OperationNotSupported
 from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
@@ -249,6 +249,10 @@ async def question(request: Request, found: Diverted, _handler: Handler) -> Resp
         return Session(request, who, service.alias_of(who.tenant_id), slug_of(conn, who.tenant_id)), plan, page
 
     session, plan, own = await door.read(request, look, asking.source)
+    if entity_maps.meant(request):
+        if plan.shares:
+            raise OperationNotSupported(msg("Um mapa de entidades só abrange as desta plataforma; pergunte com local=true, ou sem mapa."))
+        return await query.by_map(request, asking)
     speeches = await spoken(session, plan.shares)
     told = await together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
     page = assembled(session, plan, own, told)
