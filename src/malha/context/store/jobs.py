@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
+import psycopg
+
 from malha.context.store import service
 from malha.foundation.database import service as database
 from malha.foundation.jobs.service import periodic
+
+logger = logging.getLogger(__name__)
 
 
 @periodic("23 */6 * * *", "store.partitions")
@@ -25,7 +31,12 @@ def take_ended() -> None:
 
 @periodic("*/5 * * * *", "store.filterable")
 def keep_filterable() -> None:
-    """Keep the values of filterable properties where models or types are new, tenant by tenant."""
+    """Keep the values of filterable properties where models or types are new, tenant by tenant; one that fails holds up no other."""
     with database.connect(autocommit=True) as conn:
         for (tenant_id,) in conn.execute("SELECT entity_tenants()").fetchall():
-            service.keep_filterable(conn, tenant_id)
+            try:
+                service.keep_filterable(conn, tenant_id)
+            except psycopg.Error:
+                if conn.closed:
+                    raise
+                logger.exception("values of tenant %s could not be kept", tenant_id)
