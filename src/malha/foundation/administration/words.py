@@ -197,7 +197,7 @@ def _value(key: str, value: object, tenant: Tenant, language: str) -> str:
         return ", ".join(str(one) for one in value)
     if isinstance(value, dict):
         return ", ".join(f"{DETAILS.get(name, name)} {_value(name, inner, tenant, language)}" for name, inner in value.items())
-    if key == "role" and value in ROLE_WORDS:
+    if key == "role" and isinstance(value, str) and value in set(RoleName):
         return str(ROLE_WORDS[RoleName(value)][0])
     if isinstance(value, str) and len(value) > 18 and value[4:5] == "-" and value[10:11] == "T":
         return formats.instant(datetime.fromisoformat(value), tenant.zone, language)
