@@ -21,6 +21,15 @@ from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
 _BY = "by_run, by_seq, replaced_at"
+#: places of rows later than all of their series; not where sums say other than the values do, as after a power cut: those are summed again
+_FRESH = """WITH held AS (
+        SELECT attribute, entity_id, {hour} AS bucket, max(observed_at) AS newest, count(num) AS n FROM lake.{schema}.observation WHERE observed_at >= $hour GROUP BY ALL
+    ), sums AS (SELECT attribute, entity_id, bucket, sum(count) AS n FROM lake.{schema}.rollup_hour WHERE bucket >= $hour GROUP BY ALL),
+    known AS (
+        SELECT attribute, entity_id, held.newest, coalesce(held.n, 0) <> coalesce(sums.n, 0) AS doubtful FROM held FULL JOIN sums USING (attribute, entity_id, bucket)
+    )
+    SELECT place FROM maybe_fresh AS m
+    ANTI JOIN known AS k ON k.attribute = m.attribute AND k.entity_id = m.entity_id AND (k.doubtful OR k.newest >= m.observed_at)"""
 _KEY = "o.entity_id = b.entity_id AND o.attribute = b.attribute AND o.dataset_id = b.dataset_id AND o.observed_at = b.observed_at"
 
 
@@ -118,11 +127,7 @@ def _after(lake: Connection, schema: str, rows: pa.Table, held: Held) -> npt.NDA
     if len(maybe):
         some = rows.take(pa.array(maybe)).select(["attribute", "entity_id", "observed_at"]).append_column("place", pa.array(maybe))
         lake.register("maybe_fresh", some)
-        found = lake.execute(
-            f"""WITH known AS (SELECT attribute, entity_id, max(observed_at) AS newest FROM lake.{schema}.observation WHERE observed_at >= ? GROUP BY ALL)
-                SELECT place FROM maybe_fresh AS m ANTI JOIN known AS k ON k.attribute = m.attribute AND k.entity_id = m.entity_id AND k.newest >= m.observed_at""",
-            [hour],
-        )
+        found = lake.execute(_FRESH.format(schema=schema, hour=rollups.hour_of("observed_at")), {"hour": hour})
         fresh[found.to_arrow_table().column(0).to_numpy()] = True
         lake.unregister("maybe_fresh")
     return fresh
