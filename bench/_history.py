@@ -33,6 +33,8 @@ SENSORS = 1000
 START = datetime(2025, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=365)
 MONTH = (datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC))
+#: the same month as Lisbon has it, for sums by its days
+LOCAL_MONTH = (datetime(2025, 5, 31, 23, tzinfo=UTC), datetime(2025, 6, 30, 23, tzinfo=UTC))
 TYPE, ATTRIBUTE = "WeatherObserved", "temperature"
 SLICE = 1_000_000
 INSTANT = pa.timestamp("us", "UTC")
@@ -191,8 +193,8 @@ def questions(main: int) -> dict[str, tuple[Callable[[], Any], str]]:
             f"SELECT avg(value), min(value), max(value), count(value) FROM ideal WHERE entity_no = 500 AND moment < '{until.isoformat()}'",
         ),
         "top_10": (
-            lambda: asked(Question(Table.DAY, by=("entity_id",), measures=(Measure(Function.MAXIMUM, "maximum", "top"),), start=MONTH[0], end=MONTH[1], filters=of, order=("top", "entity_id"), descending=True, limit=10)),
-            f"SELECT entity_no, max(value) AS top FROM ideal WHERE {month} GROUP BY 1 ORDER BY top DESC, 1 DESC LIMIT 10",
+            lambda: asked(Question(Table.DAY, by=("entity_id",), measures=(Measure(Function.MAXIMUM, "maximum", "top"),), start=LOCAL_MONTH[0], end=LOCAL_MONTH[1], filters=of, order=("top", "entity_id"), descending=True, limit=10)),
+            f"SELECT entity_no, max(value) AS top FROM ideal WHERE moment >= '{LOCAL_MONTH[0].isoformat()}' AND moment < '{LOCAL_MONTH[1].isoformat()}' GROUP BY 1 ORDER BY top DESC, 1 DESC LIMIT 10",
         ),
         "iot_stationary": (
             lambda: asked(Question(Table.OBSERVATION, by=("entity_id",), measures=(Measure(Function.DEVIATION, "num"),), start=week[0], end=week[1], filters=of)),

@@ -28,6 +28,8 @@ def main(quick: bool) -> dict[str, Any]:
         "3" if quick else "5",
         "--hot-rows",
         str(500_000 if quick else 2_000_000),
+        "--tenants",
+        str(40 if quick else 308),
     ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
@@ -35,7 +37,10 @@ def main(quick: bool) -> dict[str, Any]:
     for name, more in found["figures"].items():
         unit, goal = GOALS.get(name, (more.pop("unit", "ms"), ""))
         figures[name] = {"unit": unit, **({"goal": goal} if goal else {}), **more}
-    left_out = [*found["left_out"], *(["100 million rows, and the growth between; a million rows to compact, not two; 40 tenants, not 308"] if quick else [])]
+    left_out = [
+        *found["left_out"],
+        *(["100 million rows, and the growth between; half a million rows to compact, not two million; 40 tenants, not 308"] if quick else []),
+    ]
     return {"correct": found["correct"], "figures": figures, "rows": found["rows"], "load_average": found["load_average"], "left_out": left_out}
 
 

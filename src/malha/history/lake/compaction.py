@@ -5,7 +5,7 @@ Every function here works inside a lake transaction that `service` began, on the
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,6 +20,8 @@ from malha.history.rollups import ordering
 from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
+#: sources lag so far behind each other and are still looked at series by series
+RECENT = timedelta(hours=6)
 _BY = "by_run, by_seq, replaced_at"
 #: places of rows later than all of their series; not where sums say other than the values do, as after a power cut: those are summed again
 _FRESH = """WITH held AS (
@@ -63,27 +65,15 @@ def note_replaced(lake: Connection, schema: str, source: str) -> None:
     )
 
 
-def overlaps(lake: Connection, schema: str, series: str, first: datetime, last: datetime) -> bool:
-    """Whether the lake holds any value of the relation `series` (attribute, entity_id) in the hours from the first to the last instant."""
+def overlaps(lake: Connection, schema: str, series: str, first: datetime, last: datetime | None = None) -> bool:
+    """Whether the lake holds any value of the relation `series` (attribute, entity_id) in the hours from the first to the last instant, or after the first."""
+    until = "" if last is None else "AND o.observed_at < date_trunc('hour', ?::TIMESTAMPTZ) + INTERVAL 1 HOUR"
     found = lake.execute(
         f"""SELECT 1 FROM lake.{schema}.observation AS o SEMI JOIN {series} AS s ON s.attribute = o.attribute AND s.entity_id = o.entity_id
-            WHERE o.observed_at >= date_trunc('hour', ?::TIMESTAMPTZ) AND o.observed_at < date_trunc('hour', ?::TIMESTAMPTZ) + INTERVAL 1 HOUR LIMIT 1""",
-        [first, last],
+            WHERE o.observed_at >= date_trunc('hour', ?::TIMESTAMPTZ) {until} LIMIT 1""",
+        [first] if last is None else [first, last],
     )
     return bool(found.fetchone())
-
-
-def insert_new(lake: Connection, schema: str, source: str) -> int | None:
-    """Put `source` into observations and hourly sums, where the lake holds nothing of the kind yet. Returns its rows.
-
-    None, with nothing written, when two of its rows have one key.
-    """
-    rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM {source}").to_arrow_table())
-    if not ordering.is_unique(rows):
-        return None
-    _put(lake, schema, rows)
-    rollups.add_hours(lake, schema, rows)
-    return int(rows.num_rows)
 
 
 def count_batch(lake: Connection) -> int:
@@ -108,20 +98,20 @@ def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held) 
         if not ordering.is_unique(rows):
             _newest_of(lake, schema, rows)
             rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM batch").to_arrow_table())
-        _put(lake, schema, rows)
+        put(lake, schema, rows)
         rows = rollups.summed(rows)  # the other columns are let go
         rollups.add_after(lake, schema, zone, rows, held.newest if held.rows else None)
     return corrected
 
 
 def _after(lake: Connection, schema: str, rows: pa.Table, held: Held) -> npt.NDArray[np.bool_]:
-    """Which rows are later than all that the lake holds, or in its last hour and later than all of their series."""
+    """Which rows are later than all that the lake holds, or recent and later than all of their series (a forecast is ahead of what is measured)."""
     if not held.rows.get("observation") and not held.rows.get("rollup_hour"):
         return np.ones(rows.num_rows, bool)
     if held.newest is None:  # values that were let go have left their sums
         return np.zeros(rows.num_rows, bool)
     newest = held.newest.astimezone(UTC)
-    hour, times = newest.replace(minute=0, second=0, microsecond=0), ordering.numbers(rows, "observed_at")
+    hour, times = min(newest, datetime.now(UTC) - RECENT).replace(minute=0, second=0, microsecond=0), ordering.numbers(rows, "observed_at")
     fresh = times > _micros(newest)
     maybe = np.flatnonzero(~fresh & (times >= _micros(hour)))
     if len(maybe):
@@ -154,10 +144,10 @@ def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
 
 
 def _insert(lake: Connection, schema: str, source: str = "batch", where: str = "") -> None:
-    _put(lake, schema, ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM {source} {where}").to_arrow_table()))
+    put(lake, schema, ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM {source} {where}").to_arrow_table()))
 
 
-def _put(lake: Connection, schema: str, rows: pa.Table) -> None:
+def put(lake: Connection, schema: str, rows: pa.Table) -> None:
     """Write rows in the order of the table: sorted as arrays, in a fifth of the time that the engine takes for rows so wide."""
     if rows.num_rows:
         lake.register("sorted_rows", rows)

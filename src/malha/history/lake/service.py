@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import parquet
 
 from malha.context.store.contracts import ObservationKind
 from malha.foundation.database import service as database
@@ -22,6 +22,7 @@ from malha.history.engines import service as engines
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction, files, tail
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, Held, UnknownEntities, Watermark
+from malha.history.rollups import ordering
 from malha.history.rollups import service as rollups
 from malha.kernel.text import msg
 
@@ -74,27 +75,18 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
     `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
     Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
     """
-
-    def given(lake: Connection) -> Iterator[str]:
-        numbered = _with_ids(lake, tenant_id, table)
-        for month in _by_month(numbered) if numbered.num_rows else ():
-            lake.register("bulk_month", month)
-            yield _bulk(tenant_id, month.column_names, run_id, "bulk_month")
-
-    return _load(tenant_id, run_id, 0, given)
+    return _load(tenant_id, run_id, 0, lambda lake: _with_ids(lake, tenant_id, table))
 
 
 def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
-    """Load Parquet files of whole months (UTC), checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`.
+    """Load Parquet files, checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`, and `kind`.
 
     Once per run and part, in one lake commit; returns the rows loaded, 0 when the part was loaded before.
     """
 
-    def given(lake: Connection) -> Iterator[str]:
-        names = ", ".join(f"'{str(file).replace(chr(39), chr(39) * 2)}'" for file in files)
-        lake.execute(f"CREATE OR REPLACE TEMP VIEW bulk_month AS SELECT * FROM read_parquet([{names}])")
-        columns = [row[0] for row in lake.execute("DESCRIBE bulk_month").fetchall()]
-        yield _bulk(tenant_id, columns, run_id, "bulk_month")
+    def given(_lake: Connection) -> pa.Table:
+        repeated = ["type", "attribute", "unit"]
+        return pa.concat_tables(parquet.read_table(file, read_dictionary=repeated, use_threads=False) for file in files).unify_dictionaries()
 
     return _load(tenant_id, run_id, part, given)
 
@@ -261,8 +253,8 @@ def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
     return table.drop_columns("uri").append_column("entity_id", ids.take(named.indices))
 
 
-def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], Iterator[str]]) -> int:
-    """Load relations of a month each in one lake commit, unless that part of the run is in the lake already."""
+def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], pa.Table]) -> int:
+    """Load what is given in one lake commit, unless that part of the run is in the lake already."""
     zone = catalogue.zone_of(tenant_id)
     with catalogue.writing() as lake:
         engines.attach_hot(lake)
@@ -273,7 +265,10 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
         _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
 
         def write() -> int:
-            rows = sum(_write_month(lake, schema, zone, tenant_id, source) for source in given(lake))
+            table = _rows(tenant_id, given(lake), run_id)
+            rows = _write(lake, schema, zone, table) if table.num_rows else 0
+            lake.register("bulk_series", _series(table))
+            compaction.name_entities(lake, schema, tenant_id, "bulk_series")
             lake.execute(
                 "INSERT INTO lake.main.bulk_run (tenant_id, run_id, rows, written_at, part) VALUES (?, ?, ?, now(), ?)", [tenant_id, run_id, rows, part]
             )
@@ -282,62 +277,86 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
         return commit(lake, [schema], write)
 
 
-def _write_month(lake: Connection, schema: str, zone: ZoneInfo, tenant_id: int, source: str) -> int:
-    """Write what was given. Where the lake has nothing of those series and hours, nothing is looked for, and some entities at a time fit the memory."""
-    lake.execute(f"CREATE OR REPLACE TEMP TABLE bulk_series AS SELECT DISTINCT attribute, entity_id FROM {source}")
-    span = lake.execute(f"SELECT min(observed_at), max(observed_at), count(*) FROM {source}").fetchone()
-    if span is None or span[0] is None:
-        return 0
-    first, last, count = span
-    if compaction.overlaps(lake, schema, "bulk_series", first, last):
-        rows = _replace(lake, schema, zone, source)
-    else:
-        rows = sum(_write_some(lake, schema, zone, f"(SELECT * FROM {source} WHERE {some})") for some in _shares(lake, source, count))
+def _write(lake: Connection, schema: str, zone: ZoneInfo, table: pa.Table) -> int:
+    """Write what was given. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
+    ends = pc.min_max(table.column("observed_at"))
+    first, last = ends["min"].as_py(), ends["max"].as_py()
+    lake.register("bulk_series", _series(table))
+    later = not compaction.overlaps(lake, schema, "bulk_series", first)
+    before = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) if catalogue.held([schema])[schema].rows else None
+    if not later and compaction.overlaps(lake, schema, "bulk_series", first, last):
+        return _replace(lake, schema, zone, table)
+    rows = 0
+    for share in _shares(table):
+        ordered = ordering.sort(share)
+        if not ordering.is_unique(ordered):
+            rows += _replace(lake, schema, zone, ordered)
+            continue
+        compaction.put(lake, schema, ordered)
+        rows, ordered = rows + ordered.num_rows, rollups.summed(ordered)
+        if later:
+            rollups.add_after(lake, schema, zone, ordered, before)
+        else:
+            rollups.add_hours(lake, schema, ordered)
+    if not later:
         rollups.add_days(lake, schema, zone, first, last, "bulk_series")
-    compaction.name_entities(lake, schema, tenant_id, "bulk_series")
     return rows
 
 
-def _replace(lake: Connection, schema: str, zone: ZoneInfo, source: str) -> int:
-    compaction.keep_newest(lake, source)
+def _replace(lake: Connection, schema: str, zone: ZoneInfo, rows: pa.Table) -> int:
+    lake.register("bulk_rows", rows)
+    compaction.keep_newest(lake, "bulk_rows")
+    lake.unregister("bulk_rows")
     compaction.write_batch(lake, schema, zone)
     return compaction.count_batch(lake)
 
 
-def _write_some(lake: Connection, schema: str, zone: ZoneInfo, source: str) -> int:
-    rows = compaction.insert_new(lake, schema, source)
-    return _replace(lake, schema, zone, source) if rows is None else rows
+def _series(table: pa.Table) -> pa.Table:
+    """The series of which a table speaks: (attribute, entity_id)."""
+    codes = table.column("attribute").combine_chunks().dictionary_encode()
+    ids = table.column("entity_id").combine_chunks().dictionary_encode()
+    both = pc.unique(pc.add(pc.multiply(codes.indices.cast(pa.int64()), len(ids.dictionary)), ids.indices.cast(pa.int64()))).to_numpy()
+    attribute, entity = np.divmod(both, max(1, len(ids.dictionary)))
+    return pa.table({"attribute": codes.dictionary.take(pa.array(attribute)), "entity_id": ids.dictionary.take(pa.array(entity))})
 
 
-def _shares(lake: Connection, source: str, count: int) -> list[str]:
-    """Conditions that share rows out by entity, about `SHARE_ROWS` to each: files of one share hold no entity of another."""
-    parts = -(-count // SHARE_ROWS)
-    cuts = [at / parts for at in range(1, parts)]
-    row = lake.execute(f"SELECT quantile_disc(entity_id, {cuts}) FROM {source}").fetchone() if cuts else None
-    ends = sorted(set(row[0])) if row else []
-    edges = [None, *ends, None]
-    return [
-        " AND ".join([*([f"entity_id > {low}"] if low is not None else []), *([f"entity_id <= {high}"] if high is not None else [])]) or "true"
-        for low, high in itertools.pairwise(edges)
-    ]
+def _shares(table: pa.Table) -> Iterator[pa.Table]:
+    """The rows by entity, about `SHARE_ROWS` to each share: files of one share hold no entity of another."""
+    parts = -(-table.num_rows // SHARE_ROWS)
+    if parts == 1:
+        yield table
+        return
+    ids = table.column("entity_id").to_numpy()
+    ends = np.unique(np.quantile(ids, np.arange(1, parts) / parts, method="inverted_cdf"))
+    share = np.searchsorted(ends, ids)  # 0 up to the first end, and so on
+    for number in range(len(ends) + 1):
+        mine = share == number
+        if mine.any():
+            yield table.filter(pa.array(mine))
 
 
-def _by_month(table: pa.Table) -> Iterator[pa.Table]:
-    months = table.column("observed_at").to_numpy().astype("datetime64[M]")
-    for month in np.unique(months):
-        yield table.filter(pa.array(months == month))
-
-
-def _bulk(tenant_id: int, columns: Sequence[str], run_id: int, source: str) -> str:
+def _rows(tenant_id: int, table: pa.Table, run_id: int) -> pa.Table:
     """What was given, as rows of the lake."""
-    seq = _next_seq()
-    given = {field.name: f"g.{field.name}" if field.name in columns else "NULL" for field in BULK_SCHEMA}
-    kind = "g.kind" if "kind" in columns else f"CASE WHEN g.num IS NULL THEN {ObservationKind.TEXT:d} ELSE {ObservationKind.NUMBER:d} END"
-    return f"""(SELECT {int(tenant_id)}::BIGINT AS tenant_id, g.type::VARCHAR AS type, g.attribute::VARCHAR AS attribute,
-        g.entity_id, 0::INTEGER AS dataset_id, g.observed_at, ({kind})::SMALLINT AS kind, g.num::DOUBLE AS num, {given["txt"]}::VARCHAR AS txt,
-        {given["unit"]}::VARCHAR AS unit, NULL::SMALLINT AS quality, 0::SMALLINT AS op, now() AS received_at, {int(run_id)}::BIGINT AS run_id,
-        {given["row_no"]}::BIGINT AS row_no, {int(seq)}::BIGINT AS seq
-    FROM {source} AS g)"""
+    count, seq = table.num_rows, _next_seq()
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    if "kind" not in columns:
+        number, text = (pa.scalar(int(kind), pa.int16()) for kind in (ObservationKind.NUMBER, ObservationKind.TEXT))
+        columns["kind"] = pc.if_else(pc.is_valid(columns["num"]), number, text)
+    for name in ("txt", "unit", "row_no"):
+        columns.setdefault(name, pa.nulls(count, BULK_SCHEMA.field(name).type))
+    now = int(time.time() * 1_000_000)
+    columns |= {
+        "tenant_id": pa.array(np.full(count, tenant_id, np.int64)),
+        "dataset_id": pa.array(np.zeros(count, np.int32)),
+        "quality": pa.nulls(count, pa.int16()),
+        "op": pa.array(np.zeros(count, np.int16)),
+        "received_at": pa.array(np.full(count, now, np.int64)).cast(pa.timestamp("us", "UTC")),
+        "run_id": pa.array(np.full(count, run_id, np.int64)),
+        "seq": pa.array(np.full(count, seq, np.int64)),
+        "num": columns["num"].cast(pa.float64()),
+        "observed_at": columns["observed_at"].cast(pa.timestamp("us", "UTC")),
+    }
+    return pa.table({name: columns[name] for name in compaction.COLUMNS.split(", ")})
 
 
 def _next_seq() -> int:

@@ -12,9 +12,11 @@ _KEY_BITS = 62
 
 
 def sort(rows: pa.Table) -> pa.Table:
-    """The same rows in order; columns of texts come back as dictionaries."""
+    """The same rows in order, by month (UTC) first, as files are kept apart; columns of texts come back as dictionaries."""
     rows = coded(rows)
-    order = order_of([ranks(rows, "type"), ranks(rows, "attribute"), numbers(rows, "entity_id"), numbers(rows, "observed_at")])
+    order = order_of(
+        [months(numbers(rows, "observed_at")), ranks(rows, "type"), ranks(rows, "attribute"), numbers(rows, "entity_id"), numbers(rows, "observed_at")]
+    )
     return rows if order is None else take(rows, order)
 
 
@@ -43,6 +45,12 @@ def _says_one_thing(column: pa.ChunkedArray) -> bool:
         ends = pc.min_max(column)
         return bool(ends["min"] == ends["max"])
     return False
+
+
+def months(instants: Whole) -> Whole:
+    """The month (UTC) of instants, as a number that grows with them."""
+    found: Whole = instants.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+    return found
 
 
 def is_unique(rows: pa.Table) -> bool:

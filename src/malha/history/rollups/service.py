@@ -112,9 +112,9 @@ def add_hours(lake: Connection, schema: str, rows: pa.Table) -> None:
 
 
 def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None) -> None:
-    """Sum values (`summed`) later than the newest of the lake, which holds them already: its sums get theirs added, none is summed again.
+    """Sum values (`summed`), each later than all of its series that the lake held before them: its sums get theirs added, none is summed again.
 
-    `newest` is None where the lake held nothing before.
+    Hours after that of `newest` had none at all; it is None where the lake held nothing before.
     """
     sums = summing.of_values(values, HOUR_US)
     if not sums.num_rows:
@@ -131,10 +131,10 @@ def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, n
 
 
 def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table, edge: datetime) -> None:
-    """Hours of new values, of which that at `edge` may have some already. Its quarters are summed again: they may have been too few until now."""
+    """Hours of new values, of which those up to `edge` may have some already. Their quarters are summed again: they may have been too few until now."""
     at, instant = pa.scalar(edge, summing.INSTANT), pa.scalar(edge + HOUR, summing.INSTANT)
     _keep_hours(lake, schema, sums.filter(pc.greater(sums.column("bucket"), at)), values.filter(pc.greater_equal(values.column("observed_at"), instant)))
-    begun = sums.filter(pc.equal(sums.column("bucket"), at))
+    begun = sums.filter(pc.less_equal(sums.column("bucket"), at))
     if not begun.num_rows:
         return
     hours = _with_known(lake, f"lake.{schema}.rollup_hour", begun)
@@ -142,9 +142,9 @@ def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table,
     dense = hours.filter(pc.greater_equal(hours.column("count"), DENSE))
     if dense.num_rows:
         _touch(lake, dense)
-        span = _Span(edge, edge + HOUR)
+        span = _Span(pc.min(dense.column("bucket")).as_py(), edge + HOUR)
         _delete(lake, f"lake.{schema}.rollup_quarter", "touched_sums", span, hour_of("x.bucket"))
-        source = f"lake.{schema}.observation AS x SEMI JOIN touched_sums AS t ON {_SERIES}"
+        source = f"lake.{schema}.observation AS x SEMI JOIN touched_sums AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket"
         again = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", {"first": span.start, "last": span.end}).to_arrow_table()
         _keep(lake, schema, "rollup_quarter", summing.of_values(again, HOUR_US // 4, least=(HOUR_US, DENSE)))
 

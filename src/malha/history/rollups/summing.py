@@ -48,7 +48,8 @@ def of_values(table: pa.Table, width_us: int, *, least: tuple[int, int] = (0, 0)
     buckets = times // width_us * width_us
     found = _sorted(series, times, buckets)
     ones = np.ones(len(times), np.int64)
-    sketches = _of_keys(found, sketch.keys_of(values), ones, np.arange(len(times)), ones)
+    many = found.order[_counts(found)[found.groups] > sketch.PLAIN]  # the rest keeps no sketch
+    sketches = _of_keys(found, sketch.keys_of(values[many]), ones[many], many, ones)
     return _table(table, found, buckets, ones, (values,) * 5, sketches)
 
 
