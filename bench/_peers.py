@@ -50,7 +50,7 @@ def measure(ideal: Path, month: Period, points_end: datetime) -> tuple[dict[str,
                 continue
             found[name] = times
             if hours:
-                correct = correct and [round(value, 6) for value in hours] == [round(value, 6) for _, value in expected]
+                correct = correct and len(hours) == len(expected) and all(abs(value - known) <= 1e-6 for value, (_, known) in zip(hours, expected, strict=True))
         return found, missing, correct
 
 

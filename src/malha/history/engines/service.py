@@ -115,7 +115,7 @@ def attach_hot(connection: Connection) -> None:
 def writer() -> Connection:
     """A connection that writes the lake. Its caller holds the lake's lock (`history.lake`)."""
     connection = connect(*_lake_extensions(), memory_mb=WRITER_MEMORY_MB)
-    connection.execute("SET enable_external_file_cache = false; SET write_buffer_row_group_count = 1; SET partitioned_write_flush_threshold = 122880")
+    connection.execute("SET enable_external_file_cache = false; SET write_buffer_row_group_count = 1")
     attach_lake(connection, write=True)
     return connection
 
@@ -135,6 +135,7 @@ def locked_reader(tenant_ids: Iterable[int]) -> Connection:
         raise LakeMissing(msg("O histórico ainda não existe nesta instalação: {reason}"), reason=folder)
     connection = connect(*_lake_extensions())
     connection.execute("SET pg_connection_limit = 4")
+    connection.execute("SET parquet_metadata_cache = true")  # files of the lake never change
     attach_lake(connection, write=False)
     folders = ", ".join(f"'{_quoted(storage.address() + tenant_schema(tenant))}/'" for tenant in tenant_ids)
     connection.execute(f"SET allowed_directories = [{folders}]")

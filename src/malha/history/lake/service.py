@@ -56,6 +56,7 @@ def compact_many(tenant_ids: Sequence[int]) -> Compacted:
         with catalogue.writing() as lake:
             engines.attach_hot(lake)
             lake.execute("SET threads = 1")  # many small steps: a second thread waits more than it helps, and others have the core
+            lake.execute("SET partitioned_write_flush_threshold = 122880")  # memory, for files that the night puts together
             catalogue.ensure_tenants(lake, waiting)
             zones, until = catalogue.zones_of(waiting), time.monotonic() + HOLD_SECONDS
             while waiting and (time.monotonic() < until or len(waiting) == 1):

@@ -103,6 +103,14 @@ def from_rows(schema: str, query: SeriesQuery, entities: str) -> str:
     return f"{rows(schema, entities)}, parts AS ({parts}) {_answer(query)}"
 
 
+def from_sums_alone(schema: str, query: SeriesQuery, entities: str) -> str:
+    """The same where nothing is hot: one table is read, where hot rows would make it four."""
+    if query.grain is Grain.QUARTER:
+        return without_hot(from_sums(schema, query, entities))
+    name = {Grain.HOUR: "rollup_hour", Grain.DAY: "rollup_day", Grain.MONTH: "rollup_month"}[query.grain]
+    return f"WITH parts AS (SELECT {_columns(query)} FROM {table(schema, name)} AS x WHERE {wanted('bucket', entities)}) {_answer(query)}"
+
+
 def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
     """Buckets from the rollups, except those that a hot row touches, which are summed again from hot and lake.
 

@@ -83,7 +83,7 @@ def series(tenant_id: int, query: SeriesQuery) -> list[Series]:
         if frame.ids == []:
             return []
         query = _whole_buckets(query, frame.zone)
-        rows = _ask(connection, tenant_id, query, frame, lambda schema, current: _statement(schema, query, frame, current), [query.attribute])
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, current, hot: _statement(schema, query, frame, current, hot), [query.attribute])
         names = _names(connection, tenant_id, frame, {row[0] for row in rows}) if per_entity else {}
     points: dict[str, list[Point]] = {}
     for entity_id, at, number, text, count in reversed(rows):
@@ -164,11 +164,11 @@ def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: date
         frame = _frame(connection, tenant_id, "", query.uris)
         if not frame.ids:
             return []
-        rows = _ask(connection, tenant_id, query, frame, lambda schema, _: queries.corrections(schema), attributes)
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, _current, _hot: queries.corrections(schema), attributes)
     return [Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
 
 
-def _last_of(entities: str, schema: str, _hot: bool) -> str:
+def _last_of(entities: str, schema: str, _current: bool, _hot: bool) -> str:
     return queries.last(schema, entities)
 
 
@@ -206,18 +206,18 @@ def _is_current(reader: Connection, schema: str) -> bool:
 _known_current: set[str] = set()
 
 
-def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool) -> str:
+def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool, hot: bool) -> str:
     if query.grain is Grain.RAW:
         return queries.raw(schema, frame.entities)
     if frame.undone or not current or query.known_at:
         return queries.from_rows(schema, query, frame.entities)
-    return queries.from_sums(schema, query, frame.entities)
+    return (queries.from_sums if hot else queries.from_sums_alone)(schema, query, frame.entities)
 
 
 def _ask(
-    connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str, bool], str], attributes: Sequence[str]
+    connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str, bool, bool], str], attributes: Sequence[str]
 ) -> list[Any]:
-    """The rows of `statement` (given the schema, and whether its sums are of today's make) in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
+    """The rows of `statement` (given the schema, whether its sums are of today's make, and whether anything is hot) in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
 
     def work(reader: Connection) -> list[Any]:
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
@@ -234,7 +234,8 @@ def _ask(
         hot = _hot(connection, tenant_id, query, frame, after, attributes)
         if hot.num_rows:
             reader.register("hot", hot)
-        text = statement(schema, current) if hot.num_rows else queries.without_hot(statement(schema, current))
+        text = statement(schema, current, hot.num_rows > 0)
+        text = text if hot.num_rows else queries.without_hot(text)
         text = text if query.known_at is None else knowing.as_known(text, schema, version)
         given = {
             "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
