@@ -132,7 +132,7 @@ def new_tenant() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real files: `MALHA_SAMPLES`, else `../shared/data` beside the checkout; skips without it."""
-    for place in (os.environ.get("MALHA_SAMPLES"), Path(__file__).resolve().parent.parent / "shared" / "data"):
-        if place and Path(place).is_dir():
-            return Path(place)
-    pytest.skip("falta a pasta de exemplos (MALHA_SAMPLES)")
+    from malha.project.verification import inputs
+
+    place = inputs.find(None)
+    return place if place is not None else pytest.skip("falta a pasta de exemplos (MALHA_SAMPLES)")

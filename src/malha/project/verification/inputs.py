@@ -26,12 +26,11 @@ HOURS = 24
 
 
 def find(named: Path | None) -> Path | None:
-    """The sample folder: the one that was named, `MALHA_SAMPLES`, or the usual place beside the checkout."""
+    """The sample folder: the one that was named, else `MALHA_SAMPLES`, else the usual place beside the checkout; None where that is no folder."""
+    set_to = os.environ.get("MALHA_SAMPLES")
     beside = Path(__file__).resolve().parents[4].parent / "shared" / "data"
-    for place in (named, Path(os.environ["MALHA_SAMPLES"]) if os.environ.get("MALHA_SAMPLES") else None, beside):
-        if place is not None and place.is_dir():
-            return place
-    return None
+    place = named or (Path(set_to) if set_to else beside)
+    return place if place.is_dir() else None
 
 
 def choose(samples: Path | None, into: Path, *, asked: bool = False) -> Inputs:
