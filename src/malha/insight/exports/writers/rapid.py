@@ -129,11 +129,11 @@ def _maker(column: ExportColumn, zone: ZoneInfo, cut: str) -> Callable[[object],
     def any_cell(value: object) -> str:
         kind = type(value)
         if kind is float or kind is int:
-            return f"<c><v>{value!r}</v></c>" if math.isfinite(value) else "<c/>"  # type: ignore[arg-type]
+            return f"<c><v>{value!r}</v></c>" if math.isfinite(value) else "<c/>"  # type: ignore[arg-type]  # a figure, by `kind`
         if value is None:
             return "<c/>"
         if kind is str:
-            return _text(value, 0, cut)  # type: ignore[arg-type]
+            return _text(value, 0, cut)  # type: ignore[arg-type]  # a text, by `kind`
         if kind is bool:
             return f'<c t="b"><v>{value:d}</v></c>'
         if isinstance(value, datetime):
