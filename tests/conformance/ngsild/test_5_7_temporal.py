@@ -324,3 +324,121 @@ def test_6_3_10_too_many_values_are_cut_at_one_instant_for_all(broker, monkeypat
     assert ([one["value"] for one in answer.json()["a"]], [one["value"] for one in answer.json()["b"]]) == ([0, 1, 2, 3], [0, 1, 2])
     last = broker.get(f"temporal/entities/{URI}?lastN=50", headers={"Accept": "application/json"})
     assert (last.status_code, last.headers["Content-Range"]) == (206, "date-time 2026-01-09T00:00:00Z-2026-01-01T00:00:00Z/50")
+
+
+WINDOW = {"timerel": "between", "timeAt": "2026-03-01T12:00:00Z", "endTimeAt": "2026-03-01T13:00:00Z"}
+SCOPED = {
+    "ab": [("/A/B", "10:00")], "both": [(["/A/B", "/C"], "10:00")], "late": [("/A/B", "14:00")], "none": [],
+    "moved": [("/R", "10:00"), ("/A/B", "12:10")], "ended": [("/A/B", "10:00"), ("urn:ngsi-ld:null", "12:10")],
+}  # fmt: skip
+
+
+@pytest.fixture
+def scoped(broker):
+    for name, scopes in SCOPED.items():
+        speed = [{"type": "Property", "value": f"{name}-{at}", "observedAt": f"2026-03-01T12:{at}:00Z"} for at in ("05", "15")]
+        scope = [{"type": "Property", "value": value, "observedAt": f"2026-03-01T{at}:00Z"} for value, at in scopes]
+        body = {"id": f"urn:x:Vehicle:{name}", "type": "Vehicle", "speed": speed} | ({"scope": scope} if scope else {})
+        made = broker.post("temporal/entities", json=body)
+        assert made.status_code == 201, made.text
+    return broker
+
+
+def of_scope(broker, selection, **params):
+    found = get(broker, "temporal/entities", type="Vehicle", scopeQ=selection, **WINDOW, **params)
+    return {one["id"].rsplit(":", 1)[1]: [value["value"].rsplit("-", 1)[1] for value in one["speed"]] for one in found}
+
+
+@pytest.mark.parametrize(
+    ("selection", "answer"),
+    [
+        ("/A/B", {"ab": ["05", "15"], "both": ["05", "15"], "moved": ["15"], "ended": ["05"]}),
+        ("/A/#", {"ab": ["05", "15"], "both": ["05", "15"], "moved": ["15"], "ended": ["05"]}),
+        ("(/A/B;/C)", {"both": ["05", "15"]}),
+        ("/R|/C", {"both": ["05", "15"], "moved": ["05"]}),
+        ("/R,/A/B", {"ab": ["05", "15"], "both": ["05", "15"], "moved": ["05", "15"], "ended": ["05"]}),
+        ("/Y", {}),
+    ],
+)
+def test_5_7_4_only_what_was_while_the_scope_held_is_told(scoped, selection, answer):
+    assert of_scope(scoped, selection) == answer
+    lake.compact(tenant_of(scoped))
+    assert of_scope(scoped, selection) == answer
+
+
+def test_5_7_4_the_scope_that_held_comes_along_and_sums_keep_to_it(scoped):
+    found = {one["id"]: one for one in get(scoped, "temporal/entities", type="Vehicle", scopeQ="/A/B", **WINDOW)}
+    assert without_ids(found["urn:x:Vehicle:ab"]["scope"]) == [{"type": "Property", "value": "/A/B", "observedAt": "2026-03-01T10:00:00Z"}]
+    sums = get(scoped, "temporal/entities", type="Vehicle", scopeQ="/A/B", **WINDOW, options="aggregatedValues", aggrMethods="totalCount", attrs="speed")
+    assert {one["id"].rsplit(":", 1)[1]: one["speed"]["totalCount"][0][0] for one in sums} == {"ab": 2, "both": 2, "moved": 1, "ended": 1}
+    bare = get(scoped, "temporal/entities", type="Vehicle", scopeQ="/A/B", **WINDOW, attrs="speed")
+    assert not [one for one in bare if "scope" in one]
+
+
+def test_5_6_11_the_newest_scope_is_the_present_and_an_older_one_leaves_it(scoped):
+    now = {name: scoped.get(f"entities/urn:x:Vehicle:{name}").json().get("scope") for name in SCOPED}
+    assert now == {"ab": "/A/B", "both": ["/A/B", "/C"], "late": "/A/B", "none": None, "moved": "/A/B", "ended": None}
+    path = "temporal/entities/urn:x:Vehicle:ab/attrs"
+    older = {"scope": [{"type": "Property", "value": "/Old", "observedAt": "2025-01-01T00:00:00Z"}]}
+    assert scoped.post(path, json=older).status_code == 204
+    assert scoped.get("entities/urn:x:Vehicle:ab").json()["scope"] == "/A/B"
+    newer = {"scope": {"type": "Property", "value": "/New", "observedAt": "2026-04-01T00:00:00Z"}}
+    assert scoped.post(path, json=newer).status_code == 204
+    assert scoped.get("entities/urn:x:Vehicle:ab").json()["scope"] == "/New"
+    told = get(scoped, "temporal/entities/urn:x:Vehicle:ab")["scope"]
+    assert [one["value"] for one in told] == ["/Old", "/A/B", "/New"]
+    changed = scoped.patch(f"{path}/scope/{told[2]['instanceId']}", json={"scope": {"type": "Property", "value": ["/New", "/Other"]}})
+    assert changed.status_code == 204, changed.text
+    assert scoped.get("entities/urn:x:Vehicle:ab").json()["scope"] == ["/New", "/Other"]
+    assert scoped.delete(f"{path}/scope").status_code == 204
+    assert "scope" not in scoped.get("entities/urn:x:Vehicle:ab").json()
+
+
+@pytest.mark.parametrize(
+    "scope", [[{"type": "Relationship", "object": "urn:x:1"}], [{"type": "Property", "value": 3}], ["/A", {"type": "Property", "value": "/B"}], [None]]
+)
+def test_5_6_11_what_is_no_scope_is_refused(broker, scope):
+    assert broker.post("temporal/entities", json={"id": URI, "type": "T", "speed": SPEED, "scope": scope}).status_code == 400
+
+
+def test_4_18_a_scope_that_was_taken_away_is_an_empty_list(broker):
+    assert broker.post("entities", json={"id": URI, "type": "T", "scope": "/A", "a": {"type": "Property", "value": 1}}).status_code == 201
+    assert broker.delete(f"entities/{URI}/attrs/scope").status_code == 204
+    (ended,) = get(broker, timeproperty="deletedAt")["scope"]
+    assert ended["value"] == []
+    assert get(broker, timeproperty="deletedAt", options="temporalValues")["scope"] == {"type": "Property", "values": [[[], ended["deletedAt"]]]}
+
+
+def test_4_5_7_a_language_property_that_ended(broker):
+    gone = {"type": "LanguageProperty", "languageMap": {"@none": "urn:ngsi-ld:null"}, "observedAt": "2026-02-01T00:00:00Z"}
+    label = [{"type": "LanguageProperty", "languageMap": {"pt": "Olá"}, "observedAt": "2026-01-01T00:00:00Z"}, gone]
+    assert broker.post("temporal/entities", json={"id": URI, "type": "T", "label": label}).status_code == 201
+    ended = without_ids(get(broker, timeproperty="deletedAt")["label"])
+    assert ended == [{"type": "LanguageProperty", "languageMap": {"@none": "urn:ngsi-ld:null"}, "deletedAt": "2026-02-01T00:00:00Z"}]
+    simple = get(broker, timeproperty="deletedAt", options="temporalValues")["label"]
+    assert simple == {"type": "LanguageProperty", "languageMaps": [[{"languageMap": {"@none": "urn:ngsi-ld:null"}}, "2026-02-01T00:00:00Z"]]}
+
+
+def test_4_5_9_a_list_of_relationships_is_the_list_of_their_objects(broker):
+    route = {"type": "ListRelationship", "objectList": ["urn:x:R:1", "urn:x:R:2"], "observedAt": "2026-01-01T00:00:00Z"}
+    assert broker.post("temporal/entities", json={"id": URI, "type": "T", "route": route}).status_code == 201
+    assert get(broker, options="temporalValues")["route"] == {"type": "ListRelationship", "objectLists": [[["urn:x:R:1", "urn:x:R:2"], "2026-01-01T00:00:00Z"]]}
+
+
+@pytest.mark.parametrize(("order", "ids"), [("id", ["a", "b", "c"]), ("id;asc", ["a", "b", "c"]), ("id;desc", ["c", "b", "a"])])
+def test_5_7_4_in_order_of_their_ids(broker, order, ids):
+    for name in ("b", "a", "c"):
+        assert broker.post("temporal/entities", json=VEHICLE | {"id": f"urn:x:Vehicle:{name}"}).status_code == 201
+    assert [one["id"][-1] for one in get(broker, "temporal/entities", type="Vehicle", orderBy=order, **ALL)] == ids
+
+
+def test_6_3_11_the_end_of_an_entity_is_told_with_the_system_attributes_only(broker):
+    body = {"id": URI, "type": "T", "expiresAt": "2100-01-01T00:00:00Z", "speed": {"type": "Property", "value": 7}}
+    assert broker.post("entities", json=body).status_code == 201
+    assert get(broker, options="sysAttrs")["expiresAt"] == "2100-01-01T00:00:00Z"
+    assert "expiresAt" not in get(broker)
+
+
+def test_6_22_an_instance_of_no_attribute_is_refused(vehicle):
+    instance = get(vehicle)["speed"][0]["instanceId"]
+    assert vehicle.delete(f"temporal/entities/{URI}/attrs//{instance}").status_code == 400

@@ -155,8 +155,7 @@ def document(
     kinds = dict(attributes.kinds_of(types[0], tenant_id))
     if kept is not None:
         kinds |= {name: each["type"] for name, each in kept.attributes.items() if isinstance(each, dict) and each["type"] != "LanguageProperty"}
-    scopes, ends, gone = _own_members(payload, nulls)
-    return EntityDocument(uri, types, reader.attributes(payload, _ENTITY, kinds), scopes, ends, gone)
+    return EntityDocument(uri, types, reader.attributes(payload, _ENTITY, kinds), *_own_members(payload, nulls))
 
 
 def attributes_of(payload: Mapping[str, Any], context: Context, entity_type: str = "", *, tenant_id: int | None = None) -> dict[str, Any]:
@@ -167,17 +166,17 @@ def attributes_of(payload: Mapping[str, Any], context: Context, entity_type: str
 def _own_members(payload: Mapping[str, Any], nulls: bool) -> tuple[tuple[str, ...], datetime | None, frozenset[str]]:
     """(scopes, expiry, members that go) of an entity or a fragment."""
     gone: set[str] = set()
-    scopes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     if nulls and payload.get("scope") in (attributes.NULL, [attributes.NULL]):
         gone.add("scope")
     elif "scope" in payload:
-        scopes = _scopes(payload["scope"])
+        given = scopes(payload["scope"])
     ends: datetime | None = None
     if nulls and payload.get("expiresAt") == attributes.NULL:
         gone.add("expiresAt")
     elif "expiresAt" in payload:
         ends = datetime.fromisoformat(attributes.instant("expiresAt", payload["expiresAt"]))
-    return scopes, ends, frozenset(gone)
+    return given, ends, frozenset(gone)
 
 
 def types_of(payload: Mapping[str, Any], context: Context) -> tuple[str, ...]:
@@ -191,7 +190,8 @@ def types_of(payload: Mapping[str, Any], context: Context) -> tuple[str, ...]:
     return tuple(dict.fromkeys(context.expand(each) for each in listed))
 
 
-def _scopes(found: Any) -> tuple[str, ...]:
+def scopes(found: Any) -> tuple[str, ...]:
+    """The scopes that a payload gives, a text or a list of texts. Raises BadRequestData."""
     listed = found if isinstance(found, list) else [found]
     if not listed or not all(isinstance(each, str) and _SCOPE.fullmatch(each) for each in listed):
         raise BadRequestData(msg("O “scope” é um texto ou uma lista de textos, como /Bairro/Rua."))

@@ -38,7 +38,8 @@ class EntityDocument:
     """One entity to be written. `attributes` is the internal document; an attribute, or an instance's value, that is None is taken away.
 
     No scopes and no `expires_at` leave those of a known entity as they are (in mode REPLACE they go); `gone` names
-    members of the entity itself that are taken away: "scope", "expiresAt".
+    members of the entity itself that are taken away: "scope", "expiresAt". `scopes_at` is the instant from which the
+    scopes hold, None for now.
     """
 
     uri: str
@@ -47,6 +48,7 @@ class EntityDocument:
     scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     gone: frozenset[str] = frozenset()
+    scopes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

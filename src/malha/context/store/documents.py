@@ -152,6 +152,8 @@ class Round:
             return None
         if scopes is not None:
             said = {"type": "Property", "value": scopes[0] if len(scopes) == 1 else scopes}
+            if doc.scopes_at is not None:
+                said["observedAt"] = format_instant(doc.scopes_at)
             self.rows.append((doc.uri, self._row(doc, "scope", said, Operation.VALUE if scopes else Operation.DELETED)))
         for name in gone:
             if doc.attributes.get(name) is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from malha.context.store.contracts import UnusableQuery
@@ -121,6 +121,13 @@ def condition(tree: Tree, one: Callable[[str], str]) -> str:
     if isinstance(tree, str):
         return one(tree)
     return "(" + (" AND " if isinstance(tree, All) else " OR ").join(condition(part, one) for part in tree.parts) + ")"
+
+
+def scopes(text: str) -> Callable[[Iterable[str]], bool]:
+    """Whether an entity of some scopes is of a selection of scopes. Raises UnusableQuery."""
+    tree = parse(text)
+    patterns = {name: re.compile(scope_pattern(name)) for name in names(tree)}
+    return lambda given: holds(tree, lambda name: any(map(patterns[name].search, given)))
 
 
 def scope_pattern(scope: str) -> str:

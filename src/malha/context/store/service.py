@@ -214,6 +214,11 @@ def delete(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], r
     return len(undo.delete(conn, tenant_id, uris, run_id))
 
 
+def scope_test(selection: str) -> Callable[[Iterable[str]], bool]:
+    """Whether an entity of some scopes is of a selection of scopes. Raises UnusableQuery."""
+    return selections.scopes(selection)
+
+
 def rename_in_types(text: str, rename: Callable[[str], str]) -> str:
     """A selection of types with the names changed, ready for `EntityQuery.type_selection`. Raises UnusableQuery."""
     return selections.write(selections.renamed(selections.parse(text), rename))

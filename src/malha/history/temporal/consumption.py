@@ -19,7 +19,7 @@ from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEnt
 from malha.context.store.maps import EntityMap
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
-from malha.history.temporal import evolution, reaching, rendering, temporal_query
+from malha.history.temporal import evolution, reaching, rendering, scoping, temporal_query
 from malha.history.temporal.contracts import Evolution, EvolutionQuery, Instance
 from malha.history.temporal.temporal_query import Form, TemporalQuery
 from malha.kernel.text import msg
@@ -38,7 +38,7 @@ _RETRIEVE = temporal_query.PARAMETERS | {"attrs", "pick", "omit", "datasetId", "
 class Asking:
     """One request: the temporal part, how to write it, which attributes and datasets of each entity.
 
-    `keep` are the attributes that are wanted, empty for all of them; `head` what is shown of the entity itself.
+    `keep` are the attributes that are wanted, empty for all of them; `head` what is shown of the entity itself; `scopes` of what scopes it had to be.
     """
 
     who: Asked
@@ -50,6 +50,7 @@ class Asking:
     drop: frozenset[str]
     datasets: tuple[int, ...] | None
     language: str
+    scopes: str = ""
 
     def of(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> EvolutionQuery:
         """The question about the instances of these entities, without what the reader may not see."""
@@ -65,6 +66,11 @@ class Asking:
             tuple(one.id for one in found), start, end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
             self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES, self.query.known_at,
         )  # fmt: skip
+
+    def scoped(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> tuple[EvolutionQuery, dict[int, list[Instance]]]:
+        """As `of`, only while the entities were of the scopes that were asked for; and those scopes of theirs."""
+        question = self.of(found, attributes)
+        return scoping.bounded(self.who.tenant_id, found, question, self.scopes) if self.scopes else (question, {})
 
     def _grain(self, each: bool) -> Finest:
         """How fine the answer looks."""
@@ -92,7 +98,7 @@ async def retrieve(request: Request) -> Response:
 
     asking, entity = await door.read(request, look)
     (shown,), cut = await pool.run(lambda: _written(asking, [entity]))
-    if not shown or (asking.keep and shown.keys() <= _HEAD and (asking.head == _HEAD or not asking.head)):
+    if not shown or (asking.keep and shown.keys() <= _HEAD | {"expiresAt"} and (asking.head == _HEAD or not asking.head)):
         raise ResourceMissing(msg("A entidade “{uri}” não tem nenhum desses atributos."), uri=uri)
     response = _answer(shown, asking, cut)
     if entity_maps.wanted(request):
@@ -106,15 +112,15 @@ async def create_map(request: Request) -> Response:
     params = dict(request.query_params)
     temporal_query.read(params, needed=True)
     asking, question, _count = await _understood(request, params, None)
-    return entity_maps.made(request, await _new_map(request, asking, question, descending=False))
+    return entity_maps.made(request, await _new_map(request, asking, question, order=""))
 
 
-async def _new_map(request: Request, asking: Asking, question: EntityQuery | None, *, descending: bool) -> EntityMap:
+async def _new_map(request: Request, asking: Asking, question: EntityQuery | None, *, order: str) -> EntityMap:
     """A map of all the entities that a temporal question has."""
     uris: list[str] = []
     if question is not None:
         whole = replace(question, offset=0, limit=entity_maps.MOST + 1)
-        found, _total, _more = await pool.run(lambda: _page(asking, whole, False, descending=descending))
+        found, _total, _more = await pool.run(lambda: _page(asking, whole, False, order=order))
         uris = [one.uri for one in found]
     return await door.look(request, lambda conn, who: entity_maps.kept(conn, who, request, uris, temporal=True))
 
@@ -146,19 +152,19 @@ def _object(payload: Mapping[str, Any], member: str) -> Mapping[str, Any]:
 
 async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[str, Any], Context] | None) -> Response:
     asking, question, count = await _understood(request, params, body)
-    descending = params.get("orderBy", "").endswith(";desc")
+    order = params.get("orderBy", "")
     known: EntityMap | None = None
     new = False
     if entity_maps.meant(request):
         known = await door.look(request, lambda conn, who: entity_maps.found(conn, who, request, temporal=True))
         new = known is None
-        known = known or await _new_map(request, asking, question, descending=descending)
+        known = known or await _new_map(request, asking, question, order=order)
         question = _among(question, known.uris)
     page: list[StoredEntity] = []
     if question is None:
         total, more = 0, False
     else:
-        page, total, more = await pool.run(lambda: _page(asking, question, count, descending=descending))
+        page, total, more = await pool.run(lambda: _page(asking, question, count, order=order))
     written, cut = await pool.run(lambda: _written(asking, page))
     response = _answer(written, asking, cut)
     if count:
@@ -210,7 +216,8 @@ async def _understood(
         narrowed = questions.narrowed(question.query, who.principal.types)
         if narrowed is not None:
             questions.refuse_personal(conn, who, narrowed)
-        return _asking(conn, who, temporal, context, wanted, request), narrowed, question.count or temporal.count
+        asking = replace(_asking(conn, who, temporal, context, wanted, request), scopes=asked.scope_selection)
+        return asking, narrowed, question.count or temporal.count
 
     return await door.read(request, work)
 
@@ -261,12 +268,12 @@ def _datasets(conn: psycopg.Connection[Any], text: str) -> tuple[int, ...] | Non
     return tuple(0 if name == "@none" else known.get(name, -1) for name in named)
 
 
-def _page(asking: Asking, question: EntityQuery, count: bool, *, descending: bool) -> tuple[list[StoredEntity], int, bool]:
+def _page(asking: Asking, question: EntityQuery, count: bool, *, order: str) -> tuple[list[StoredEntity], int, bool]:
     """The entities of the page that had instances in the period which answer the question; how many there are, and whether more follow."""
     tenant_id = asking.who.tenant_id
     asked = store.names_in_question(question.q) if question.q else set()
     attributes = sorted(asked | ({question.geo.attribute} if question.geo else {"location"} if question.bbox or question.near else set()))
-    bare = replace(question, q="", geo=None, bbox=None, near=None, attrs=(), offset=0, limit=CHUNK, count=False, after_id=0)
+    bare = replace(question, q="", geo=None, scope_selection="", bbox=None, near=None, attrs=(), offset=0, limit=CHUNK, count=False, after_id=0)
     found: list[StoredEntity] = []
     matched = 0
     while True:
@@ -274,13 +281,13 @@ def _page(asking: Asking, question: EntityQuery, count: bool, *, descending: boo
             chunk = store.query(conn, [tenant_id], bare).entities
         for entity in _matching(asking, chunk, question, attributes):
             matched += 1
-            if descending or (matched > question.offset and len(found) <= question.limit):
+            if order or (matched > question.offset and len(found) <= question.limit):
                 found.append(entity)
-        if len(chunk) < CHUNK or (not count and not descending and len(found) > question.limit):
+        if len(chunk) < CHUNK or (not count and not order and len(found) > question.limit):
             break
         bare = replace(bare, after_id=chunk[-1].id)
-    if descending:
-        found = sorted(found, key=lambda one: one.uri, reverse=True)[question.offset : question.offset + question.limit + 1]
+    if order:
+        found = sorted(found, key=lambda one: one.uri, reverse=order.endswith(";desc"))[question.offset : question.offset + question.limit + 1]
     return found[: question.limit], matched, len(found) > question.limit
 
 
@@ -288,13 +295,13 @@ def _matching(asking: Asking, chunk: Sequence[StoredEntity], question: EntityQue
     """Those of the chunk that have an instance to show and whose instances answer the question."""
     ids = {one.id for one in chunk}
     if attributes:
-        told = evolution.read(asking.who.tenant_id, replace(asking.of(chunk, attributes), datasets=None)).by_entity
+        told = evolution.read(asking.who.tenant_id, replace(asking.scoped(chunk, attributes)[0], datasets=None)).by_entity
         names = _dataset_names(asking, told)
         by_id = {id_: {name: [rendering.as_attribute(i, names) for i in these] for name, these in entity.items()} for id_, entity in told.items()}
         with pool.connection() as conn, database.tenant_transaction(conn, [asking.who.tenant_id]):
             ids &= store.answering(conn, by_id, question)
     left = [one for one in chunk if one.id in ids]
-    shown = evolution.present(asking.who.tenant_id, (replace(asking, keep=frozenset()) if asking.keep == _NOTHING else asking).of(left))
+    shown = evolution.present(asking.who.tenant_id, (replace(asking, keep=frozenset()) if asking.keep == _NOTHING else asking).scoped(left)[0])
     return [one for one in left if one.id in shown]
 
 
@@ -308,7 +315,7 @@ def _dataset_names(asking: Asking, told: Mapping[int, Mapping[str, Sequence[Inst
 
 def _written(asking: Asking, found: Sequence[StoredEntity]) -> tuple[list[dict[str, Any]], Evolution | None]:
     """Each entity in the form that was asked for; with the instances themselves where they had to be cut."""
-    question, form = asking.of(found), asking.query.form
+    (question, scopes), form = asking.scoped(found), asking.query.form
     cut: Evolution | None = None
     if form is Form.AGGREGATES:
         query = asking.query
@@ -322,7 +329,8 @@ def _written(asking: Asking, found: Sequence[StoredEntity]) -> tuple[list[dict[s
             asking.context, asking.who.tenant_id, asking.query.by, asking.query.system, asking.language, _dataset_names(asking, told.by_entity)
         )  # fmt: skip
         write = rendering.temporal_values if form is Form.VALUES else rendering.instances
-        bodies = {one.id: write(told.by_entity.get(one.id, {}), look) for one in found}
+        held = {id_: {rendering.SCOPE: these} for id_, these in scopes.items()} if scoping.shown(question) else {}
+        bodies = {one.id: write({**told.by_entity.get(one.id, {}), **held.get(one.id, {})}, look) for one in found}
         full = asking.query.last_n is not None and asking.query.last_n >= evolution.MOST_VALUES
         cut = (
             told
@@ -335,7 +343,8 @@ def _written(asking: Asking, found: Sequence[StoredEntity]) -> tuple[list[dict[s
 def _head(asking: Asking, one: StoredEntity) -> dict[str, Any]:
     types = [asking.context.compact(name) for name in one.types]
     head: dict[str, Any] = {"id": one.uri, "type": types[0] if len(types) == 1 else types}
-    return {name: value for name, value in head.items() if name in asking.head}
+    ends = {"expiresAt": format_instant(one.expires_at)} if asking.query.system and one.expires_at else {}
+    return {name: value for name, value in head.items() if name in asking.head} | ends
 
 
 def _answer(payload: Any, asking: Asking, cut: Evolution | None) -> Response:

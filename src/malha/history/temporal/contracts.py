@@ -88,6 +88,7 @@ class EvolutionQuery:
 
     `datasets` are numbers of datasetIds (0 the default instance), None for all. `last_n` keeps the newest of each
     attribute of each entity; else at most `most` of each, the oldest first. With `known_at`, as it was known then.
+    `within` are stretches (entity, from, to) outside of which nothing is told; None for no such bounds.
     """
 
     entity_ids: tuple[int, ...]
@@ -100,6 +101,7 @@ class EvolutionQuery:
     last_n: int | None = None
     most: int = 10_000
     known_at: datetime | None = None
+    within: tuple[tuple[int, datetime, datetime], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from malha.context.broker import door, pool, reading
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, InstanceKey, PastInstance, StoredEntity
-from malha.history.temporal import evolution, rendering
+from malha.history.temporal import evolution, rendering, scoping
 from malha.history.temporal.contracts import EvolutionQuery, Instance
+from malha.history.temporal.rendering import SCOPE
 from malha.history.temporal.temporal_query import BEGINNING
 from malha.kernel.text import msg
 from malha.kernel.time import now, parse_instant
@@ -31,7 +32,7 @@ _INSTANCE = re.compile(r"urn:malha:\d+:(\d+):([0-9a-f]+):(\d+):(-?\d+)")
 _NAME = re.compile(r"[^\s(){}\[\]<>\"'=;,|]+")
 _EVER = timedelta(days=36600)
 #: members of an entity that say nothing about what it was
-_HEAD = frozenset({"id", "@id", "type", "@type", "@context", "scope"})
+_HEAD = frozenset({"id", "@id", "type", "@type", "@context", SCOPE})
 
 
 async def create(request: Request) -> Response:
@@ -40,7 +41,7 @@ async def create(request: Request) -> Response:
     _refuse_ends(payload)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[bool, str]:
-        head = {name: value for name, value in payload.items() if name in _HEAD}
+        head = {name: value for name, value in payload.items() if name in _HEAD and not (name == SCOPE and scoping.given(value))}
         doc = reading.document(head, context, tenant_id=who.tenant_id)
         door.require_reach(who, doc.types)
         there = store.exists(conn, who.tenant_id, doc.uri)
@@ -62,7 +63,7 @@ async def append(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         entity = _found(conn, who, uri)
-        _add(conn, who, EntityDocument(uri, entity.types, {}), {name: value for name, value in payload.items() if name not in _HEAD}, context)
+        _add(conn, who, EntityDocument(uri, entity.types, {}), {name: value for name, value in payload.items() if name not in _HEAD or name == SCOPE}, context)
 
     await door.write(request, context, work)
     return Response(status_code=204)
@@ -94,6 +95,8 @@ async def delete_attribute(request: Request) -> Response:
             raise ResourceMissing(msg("A história de “{uri}” não tem o atributo “{name}”."), uri=uri, name=context.compact(name))
         now_ = entity.attributes.get(name)
         present = [instance for instance in (now_ if isinstance(now_, list) else [now_]) if isinstance(instance, dict)]
+        if name == SCOPE and entity.scopes:
+            store.upsert_documents(conn, who.tenant_id, [EntityDocument(uri, entity.types, {}, gone=frozenset({SCOPE}))])
         ends = [instance | {MEMBER[instance["type"]]: None} for instance in present if everything or instance.get("datasetId", "") == dataset]
         if ends:
             store.upsert_documents(conn, who.tenant_id, [EntityDocument(uri, entity.types, {name: ends})])
@@ -117,16 +120,19 @@ async def change_instance(request: Request) -> Response:
         fragment = given[0] if isinstance(given, list) and given else given
         if not isinstance(fragment, dict):
             fragment = {"value": fragment}
-        after = _normal({**({"type": before["type"]} if "type" not in fragment else {}), **fragment}, name, entity, context, who)
+        whole = {**({"type": before["type"]} if "type" not in fragment else {}), **fragment}
+        after = scoping.instance({**before, **fragment}) if name == SCOPE else _normal(whole, name, entity, context, who)
         changed = {**before, **after}
-        at = _instant(changed, was.at)
+        at = _instant(fragment if name == SCOPE else changed, was.at)
         if at != was.at:
             store.hide_past(conn, who.tenant_id, entity, [InstanceKey(name, was.dataset_id, was.at)])
         now_ = entity.attributes.get(name)
         present = next((i for i in (now_ if isinstance(now_, list) else [now_]) if isinstance(i, dict) and i.get("datasetId") == before.get("datasetId")), None)
         if present is not None and present.get("observedAt") == before.get("observedAt"):
             store.upsert_documents(conn, who.tenant_id, [EntityDocument(uri, entity.types, {name: {**present, **changed}})])
-        store.record_past(conn, who.tenant_id, entity, [PastInstance(name, at, changed)])
+        if name == SCOPE and entity.scopes and was == told[-1]:
+            store.upsert_documents(conn, who.tenant_id, [scoping.present(EntityDocument(uri, entity.types, {}), PastInstance(name, at, after))])
+        store.record_past(conn, who.tenant_id, entity, [PastInstance(name, at, after if name == SCOPE else changed)])
 
     await door.write(request, context, work)
     return Response(status_code=204)
@@ -164,7 +170,7 @@ def _refuse_ends(payload: Mapping[str, Any]) -> None:
 
 def _uri(request: Request) -> str:
     uri = str(request.path_params["id"])
-    if ":" not in uri:
+    if ":" not in uri or "/attrs//" in uri:
         raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
     return uri
 
@@ -224,6 +230,7 @@ def _named(told: list[Instance], instance_id: str) -> Instance:
 def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload: Mapping[str, Any], context: Context) -> None:
     """Put the instances of `payload` into history; the newest of each attribute and dataset becomes the present, where it is newer than that."""
     moment = now()
+    doc, scopes = _scoped(conn, who, doc, payload.get(SCOPE), moment)
     given: dict[str, list[dict[str, Any]]] = {}
     for member, value in payload.items():
         if member not in _HEAD:
@@ -243,7 +250,15 @@ def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload
     past = [
         PastInstance(name, _instant(one, moment + timedelta(microseconds=n)), one) for name, these in given.items() for n, one in enumerate(these) if id(one) not in kept
     ]  # fmt: skip
-    store.record_past(conn, who.tenant_id, entity, past)
+    store.record_past(conn, who.tenant_id, entity, [*past, *scopes])
+
+
+def _scoped(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, value: Any, moment: datetime) -> tuple[EntityDocument, list[PastInstance]]:
+    """The document with the scopes that `value`, what a payload says of the scope, makes the present; and its instances for history."""
+    if not scoping.given(value):
+        return (doc if value is None else replace(doc, scopes=reading.scopes(value))), []
+    there = store.by_uris(conn, who.tenant_id, [doc.uri]).get(doc.uri)
+    return scoping.split(conn, doc, there, value, lambda one, n: _instant(one, moment + timedelta(microseconds=n)))
 
 
 def _instances(member: str, value: Any, doc: EntityDocument, context: Context, who: Asked) -> tuple[str, list[dict[str, Any]]]:
@@ -256,7 +271,7 @@ def _instances(member: str, value: Any, doc: EntityDocument, context: Context, w
 
 
 def _normal(given: Any, member: str, owner: EntityDocument | StoredEntity, context: Context, who: Asked) -> dict[str, Any]:
-    ended = isinstance(given, dict) and any(given.get(key) == rendering.NULL for key in MEMBER.values())
+    ended = isinstance(given, dict) and any(given.get(key) in (rendering.NULL, {"@none": rendering.NULL}) for key in MEMBER.values())
     if ended:
         kind = str(given.get("type", "Property"))
         if kind not in MEMBER:

@@ -52,10 +52,10 @@ class Look:
 
 
 def value_of(instance: Instance) -> Any:
-    """The value as it was sent; an instance that ended the attribute has the value that stands for nothing."""
-    if instance.operation != Operation.VALUE:
-        return NULL
+    """The value as it was sent; an instance that ended the attribute has the value that stands for nothing (§4.5.7, §4.18)."""
     kind = ObservationKind(instance.kind)
+    if instance.operation != Operation.VALUE:
+        return [] if instance.attribute == SCOPE else {"@none": NULL} if kind is ObservationKind.LANGUAGE_MAP else NULL
     if kind is ObservationKind.NUMBER:
         number = instance.number
         return int(number) if number is not None and number.is_integer() and abs(number) < 2**53 else number
@@ -122,8 +122,10 @@ def temporal_values(found: Mapping[str, Sequence[Instance]], look: Look) -> dict
             at = one.received_at if look.by in {TimeProperty.CREATED, TimeProperty.MODIFIED} else one.at
             if members == "languageMaps" and look.language and one.operation == Operation.VALUE:
                 type_, members, value = "Property", "values", in_language(value, look.language)[1]
-            elif members in _WRAPPED and one.operation == Operation.VALUE:
+            elif members in _WRAPPED and (one.operation == Operation.VALUE or members == "languageMaps"):
                 value = {_WRAPPED[members]: value}
+            elif members == "objectLists" and isinstance(value, list):
+                value = [each["object"] if isinstance(each, dict) and "object" in each else each for each in value]
             named = {"datasetId": look.datasets[one.dataset_id]} if one.dataset_id else {}
             shown = by_dataset.setdefault(one.dataset_id, {"type": type_, **named, members: []})
             shown.setdefault(members, []).append([value, format_instant(at)])
