@@ -102,6 +102,8 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
         if request.method in _WITH_BODY and "content-length" not in request.headers:
             return Response(status_code=411)  # bare, and before anything else is looked at (§6.3.4)
         try:
+            if request.method in _WITH_BODY:
+                pool.turns().check(pool.account.get())  # before a body is read that nobody would get to
             with reach.limited(averages=averages) as limits:
                 request.scope["malha.limited"] = limited
                 response = await handler(request)

@@ -1,17 +1,20 @@
 """Whose turn it is: threads and connections of a process are shared between tenants, so that one that floods leaves the others their part.
 
 While one tenant alone asks, it may have every turn. As soon as others do, nobody has more than its part at a time, and
-who has fewest comes next. What waits is bounded: a tenant that has too much waiting is told to come back (429), and so is
+who has fewest comes next. Turns of threads also count by the time that they take, for one thread that works without pause is felt by
+all who ask: whoever has spent what belongs to it rests, while others ask, until some has come back. What waits is bounded: a tenant that has too much waiting is told to come back (429), and so is
 everybody when the process has (503).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from malha.context.broker.contracts import Busy, TooManyRequests
 from malha.kernel.text import msg
@@ -21,6 +24,11 @@ LATELY_SECONDS = 1.0
 #: what waits for a turn: of one tenant, and of all
 WAITING_OF_ONE, WAITING = 200, 1_000
 WAIT_SECONDS = 10.0
+#: time of turns that a tenant may spend at once while others ask, and how much it may owe
+BURST_SECONDS, DEBT_SECONDS = 2.0, 0.5
+#: the part of the time that comes back to a tenant however many others ask: more, and they feel it in one request of twenty
+LEAST_PART = 0.1
+_MOST = 10_000
 
 
 class Heard:
@@ -46,6 +54,51 @@ class Heard:
 heard = Heard()
 
 
+@dataclass(slots=True)
+class _Purse:
+    left: float  # seconds, as they were at the moment `at`
+    at: float
+    usual: float = 0.0  # seconds that a turn takes
+
+
+class Spent:
+    """How much time of turns each key has left: some at once, then its part of the time. Whoever asks alone needs none."""
+
+    def __init__(self, asking: Heard) -> None:
+        self.asking = asking
+        self.purses: OrderedDict[Hashable, _Purse] = OrderedDict()
+
+    def rest(self, key: Hashable) -> float:
+        """Seconds until `key` may have a turn; 0 where it may now."""
+        purse = self.purses.get(key)
+        if purse is None or (others := self.asking.count()) < 2 or (left := self._left(purse, others)) > 0:
+            return 0.0
+        return max(0.001, -left / _part(others))
+
+    def add(self, key: Hashable, seconds: float) -> None:
+        """A turn of `key` took so long."""
+        now = self.asking.clock()
+        purse = self.purses.setdefault(key, _Purse(BURST_SECONDS, now, seconds))
+        purse.left = max(max(self._left(purse, self.asking.count()), 0.0) - seconds, -DEBT_SECONDS)
+        purse.at, purse.usual = now, 0.8 * purse.usual + 0.2 * seconds
+        self.purses.move_to_end(key)
+        if len(self.purses) > _MOST:
+            self.purses.popitem(last=False)
+
+    def wait(self, key: Hashable, before: int) -> float:
+        """Seconds that a request waits where `before` others of the key do already; 0 while the key need not rest."""
+        rest = self.rest(key)
+        return rest and rest + before * self.purses[key].usual / _part(self.asking.count())
+
+    def _left(self, purse: _Purse, others: int) -> float:
+        return min(BURST_SECONDS, purse.left + (self.asking.clock() - purse.at) * _part(others))
+
+
+def _part(others: int) -> float:
+    """The part of the time that belongs to each of so many who ask."""
+    return max(LEAST_PART, 1 / max(1, others))
+
+
 class Turns:
     """`size` turns at a time, of which each key has one at the least when others ask too. For one event loop."""
 
@@ -54,20 +107,24 @@ class Turns:
         self.free, self.waiting = size, 0
         self.running: dict[Hashable, int] = {}
         self.queues: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+        self.spent = Spent(asking)
+        self.later: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncIterator[None]:
-        """Hold one turn for the block. Raises TooManyRequests and Busy."""
+        """Hold one turn for the block, and have its time count. Raises TooManyRequests and Busy."""
         await self.take(key)
+        begun = self.asking.clock()
         try:
             yield
         finally:
+            self.spent.add(key, self.asking.clock() - begun)
             self.give(key)
 
     async def take(self, key: Hashable) -> None:
         """Wait for a turn. Raises TooManyRequests where too much of this key waits already, Busy where too much of all does."""
         running = self.running.get(key, 0)
-        if self.free and running < self._part() and key not in self.queues:
+        if self.free and running < self._part() and key not in self.queues and not self.spent.rest(key):
             self.free -= 1
             self.running[key] = running + 1
             return
@@ -87,14 +144,19 @@ class Turns:
         """How many turns one key may have at a time now."""
         return max(1, self.size // max(1, self.asking.count()))
 
-    async def _wait(self, key: Hashable) -> None:
-        queue = self.queues.setdefault(key, deque())
-        if len(queue) >= WAITING_OF_ONE:
-            raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=1)
+    def check(self, key: Hashable) -> None:
+        """Raise TooManyRequests where so much of this key waits that one more would wait in vain, Busy where too much of all does."""
+        waiting = len(self.queues.get(key, ()))
+        wait = self.spent.wait(key, waiting)
+        if waiting >= WAITING_OF_ONE or wait > WAIT_SECONDS:
+            text = msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s.")
+            raise TooManyRequests(text, seconds=max(1, math.ceil(wait)))
         if self.waiting >= WAITING:
-            if not queue:
-                del self.queues[key]
             raise _busy()
+
+    async def _wait(self, key: Hashable) -> None:
+        self.check(key)
+        queue = self.queues.setdefault(key, deque())
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(mine)
         self.waiting += 1
@@ -125,7 +187,11 @@ class Turns:
         """Give free turns to those who wait: to whom has fewest, and of those who are even to whom had none for longest."""
         part = self._part()
         while self.free and self.queues:
-            key = min(self.queues, key=lambda each: self.running.get(each, 0))
+            rested = [each for each in self.queues if not self.spent.rest(each)]
+            if not rested:
+                self._look_later()
+                return
+            key = min(rested, key=lambda each: self.running.get(each, 0))
             if self.running.get(key, 0) >= part:
                 return
             queue = self.queues[key]
@@ -139,6 +205,16 @@ class Turns:
             self.free -= 1
             self.running[key] = self.running.get(key, 0) + 1
             mine.set_result(None)
+
+    def _look_later(self) -> None:
+        """All who wait have spent their part: hand on when the first of them has some again."""
+        if self.later is None:
+            wait = min(self.spent.rest(each) for each in self.queues)
+            self.later = asyncio.get_running_loop().call_later(max(wait, 0.001), self._look_again)
+
+    def _look_again(self) -> None:
+        self.later = None
+        self._hand_on()
 
 
 def _busy() -> Busy:

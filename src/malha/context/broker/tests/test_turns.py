@@ -140,6 +140,88 @@ def test_a_wait_without_end_is_none(monkeypatch):
     asyncio.run(walk())
 
 
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_whoever_spent_its_part_of_the_time_rests_while_others_ask():
+    clock = Clock()
+    asking = Heard(clock)
+    spent = turns.Spent(asking)
+    for name in ("flood", *(f"town {n}" for n in range(40))):
+        asking.note(name)
+    spent.add("flood", turns.BURST_SECONDS)
+    spent.add("town 1", 0.1)
+    assert (spent.rest("flood") > 0, spent.rest("town 1"), spent.rest("town 2")) == (True, 0.0, 0.0)
+    spent.add("flood", 60.0)
+    assert spent.rest("flood") == pytest.approx(turns.DEBT_SECONDS / turns.LEAST_PART)  # a long turn is paid for, but not for ever
+    clock.at = 60.0
+    assert spent.rest("flood") == 0.0  # nobody else asks any more
+    asking.note("flood")
+    asking.note("town 1")
+    assert spent.rest("flood") == 0.0  # and much has come back meanwhile
+
+
+def test_of_two_who_ask_each_has_half_of_the_time():
+    clock = Clock()
+    asking = Heard(clock)
+    spent = turns.Spent(asking)
+    asking.note("a")
+    asking.note("b")
+    spent.add("a", turns.BURST_SECONDS + 0.2)
+    assert spent.rest("a") == pytest.approx(0.4)
+    clock.at = 0.5
+    assert spent.rest("a") == 0.0
+
+
+def test_who_rests_is_called_when_its_time_has_come():
+    async def walk():
+        log, end = [], asyncio.Event()
+        end.set()
+        one = Turns(2, Heard())
+        town = Town(one, log)
+        one.asking.note("other")
+        one.asking.note("flood")
+        one.spent.add("flood", turns.BURST_SECONDS + 0.02)
+        waits = asyncio.create_task(town.ask("flood", end))
+        await settle()
+        assert log == []
+        await town.ask("other", end)
+        assert log == ["other"]
+        await asyncio.wait_for(waits, 10)
+        assert (log, one.free, one.waiting) == (["other", "flood"], 2, 0)
+
+    asyncio.run(walk())
+
+
+def test_whoever_would_wait_in_vain_is_told_at_once():
+    async def walk():
+        clock = Clock()
+        one = Turns(2, Heard(clock))
+        for n in range(40):
+            one.asking.note(n)
+        one.check(0)
+        one.spent.add(0, 2 * turns.BURST_SECONDS)
+        one.check(0)  # rests for five seconds: that can be waited for
+        waits = asyncio.create_task(one.take(0))
+        await settle()
+        with pytest.raises(TooManyRequests) as told:
+            one.check(0)
+        assert told.value.params["seconds"] > turns.WAIT_SECONDS
+        one.check(1)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        one.later.cancel()
+
+    asyncio.run(walk())
+
+
 def test_a_request_is_on_the_account_of_the_tenants_of_its_token(new_tenant):
     tenant = new_tenant()
     auth.forget()
