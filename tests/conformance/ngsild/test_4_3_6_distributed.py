@@ -396,3 +396,46 @@ def test_5_7_3_evolution_over_sources(broker, source, register):
     assert sorted(one["id"][-1] for one in listed.json()) == ["1", "2"]
     local = broker.get(f"temporal/entities/urn:x:{TYPE}:1?local=true&timerel=after&timeAt=2025-01-01T00:00:00Z").json()
     assert local["nivel"]["value"] == 7 if isinstance(local["nivel"], dict) else [one["value"] for one in local["nivel"]] == [7]
+
+
+def test_5_7_4_a_question_of_the_past_in_a_body_goes_over_sources(broker, source, register):
+    there = source()
+    past = {"id": f"urn:x:{TYPE}:1", "type": TYPE, "nivel": [level(5, "08:00")], "peso": [level(9, "08:00")]}
+    there.answers["POST", "/temporal/entityOperations/query"] = (200, [past])
+    register(there, [{"entities": [{"type": TYPE}], "propertyNames": ["nivel"]}], operations=["queryTemporal"])
+    broker.post("entities?local=true", json=entity(1, nivel=level(7, "09:00")))
+    period = {"timerel": "after", "timeAt": "2025-01-01T00:00:00Z"}
+    asked = {"type": "Query", "entities": [{"type": TYPE}], "attrs": ["nivel"], "temporalQ": period}
+    (found,) = broker.post("temporal/entityOperations/query", json=asked).json()
+    assert [one["value"] for one in found["nivel"]] == [5, 7]
+    assert "peso" not in found
+    told = there.asked[-1].body
+    assert (told["temporalQ"], told["attrs"], told["entities"]) == (period, ["nivel"], [{"type": TYPE}])
+    before = len(there.asked)
+    for elsewhere in ({**asked, "entities": [{"type": "Outro"}]}, {**asked, "attrs": ["peso"]}):
+        assert broker.post("temporal/entityOperations/query", json=elsewhere).status_code == 200
+    assert broker.post("temporal/entityOperations/query?local=true", json=asked).status_code == 200
+    assert broker.post("temporal/entityOperations/query", json={**asked, "type": "Nada"}).status_code == 400
+    assert len(there.asked) == before
+
+
+def test_4_5_23_linked_entities_of_sources_come_along(broker, source, register):
+    there = source()
+    there.serve({"id": "urn:x:Rua:1", "type": "Rua", "nome": level("Direita"), "freguesia": {"type": "Relationship", "object": "urn:x:Freguesia:1"}})
+    register(there, [{"entities": [{"type": "Rua"}]}])
+    broker.post("entities?local=true", json=entity(1, rua={"type": "Relationship", "object": "urn:x:Rua:1"}))
+    broker.post("entities?local=true", json={"id": "urn:x:Freguesia:1", "type": "Freguesia", "nome": level("Sé")})
+    for answer in (
+        broker.get(f"entities/urn:x:{TYPE}:1", params={"join": "inline", "joinLevel": 2}).json(),
+        broker.get("entities", params={"type": TYPE, "join": "inline", "joinLevel": 2}).json()[0],
+    ):
+        street = answer["rua"]["entity"]
+        assert street["nome"]["value"] == "Direita"
+        assert street["freguesia"]["entity"]["nome"]["value"] == "Sé"
+    assert {each.params.get("id") for each in there.asked} >= {"urn:x:Rua:1", "urn:x:Freguesia:1"}
+    flat = broker.get("entities", params={"type": TYPE, "join": "flat", "joinLevel": 2}).json()
+    assert [one["type"] for one in flat] == [TYPE, "Rua", "Freguesia"]
+    there.answers["GET", "/entities"] = (500, None)
+    alone = broker.get(f"entities/urn:x:{TYPE}:1", params={"join": "inline"})
+    assert "entity" not in alone.json()["rua"]
+    assert "NGSILD-Warning" in alone.headers

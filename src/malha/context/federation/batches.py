@@ -14,10 +14,10 @@ from starlette.responses import Response
 from malha.context.broker import door, reading, rendering
 from malha.context.broker.contracts import Asked
 from malha.context.broker.door import Handler
-from malha.context.federation import gather, service, speaking, spread, writes
+from malha.context.federation import conversation, speaking, spread, writes
 from malha.context.federation.contracts import PROXIED
+from malha.context.federation.conversation import Session
 from malha.context.federation.distribute import Road
-from malha.context.federation.gather import Session
 from malha.context.federation.matching import Source
 from malha.context.federation.registry import Diverted
 from malha.context.federation.speaking import Speech
@@ -65,7 +65,7 @@ def batch(verb: str) -> Road:
         link = reading.linked(request)
 
         def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Dealt]:
-            session = Session(request, who, service.alias_of(who.tenant_id), gather.slug_of(conn, who.tenant_id))
+            session = conversation.opened(request, conn, who)
             return session, _dealt(conn, session, found, items, media, link, verb)
 
         session, dealt = await door.allowed(request, Capability.DATA_WRITE, look, link)
@@ -75,7 +75,7 @@ def batch(verb: str) -> Road:
         if dealt.own:
             request.scope["malha.body"] = msgspec.json.encode(dealt.own)
             work.append(_at_home(request, handler))
-        return _answer(verb, dealt, [one for several in await gather.together(work) for one in several])
+        return _answer(verb, dealt, [one for several in await conversation.together(work) for one in several])
 
     return road
 
@@ -86,7 +86,7 @@ def _dealt(conn: psycopg.Connection[Any], session: Session, found: Diverted, ite
     ids = [item if isinstance(item, str) else item.get("id") if isinstance(item, dict) else None for item in items]
     with database.tenant_transaction(conn, [who.tenant_id]):
         known = store.by_uris(conn, who.tenant_id, [uri for uri in ids if isinstance(uri, str)])
-    sources = gather.usable(found, session.request, session.alias)
+    sources = conversation.usable(found, session.request, session.alias)
     many, single, _, _ = _SINGLE[verb]
     dealt = Dealt()
     for item, uri in zip(items, ids, strict=True):
@@ -125,10 +125,10 @@ async def _at_source(session: Session, verb: str, deal: Deal) -> list[tuple[str,
     many, single, method, path = _SINGLE[verb]
     if not source.takes(many, *([single] if single else [])):
         return [(uri, writes.unsupported(session.request, source)) for uri in deal.items]
-    speech = await gather.speech_to(session, source)
+    speech = await conversation.speech_to(session, source)
     params = {name: value for name, value in session.request.query_params.items() if name != "local"}
     if not source.takes(many):
-        return await gather.together([_alone(session, deal, speech, uri, method, path, params) for uri in deal.items])
+        return await conversation.together([_alone(session, deal, speech, uri, method, path, params) for uri in deal.items])
     body: Any = list(deal.items) if verb == "delete" else [_said(speech, *item) for item in deal.items.values()]
     headers_only = speech if verb != "delete" else Speech(speech.context, speech.headers, speech.link)
     answer = await session.ask(source, headers_only, "POST", f"/entityOperations/{verb}", params, body)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entities, entity_maps, linked, pool, projection, query, questions, rendering
+from malha.context.broker import door, entities, entity_maps, projection, query, questions, rendering
 from malha.context.broker.contracts import Asked, BadRequestData, OperationNotSupported
 from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Wanted
-from malha.context.federation import answers, credentials, discovering, forms, inside, merging, outcomes, service, speaking, wire
+from malha.context.federation import answers, behind, conversation, discovering, forms, merging, speaking, wire
 from malha.context.federation.answers import Told, Warning_
-from malha.context.federation.contracts import PROXIED, Answer, LoopDetected
-from malha.context.federation.matching import Share, Source
+from malha.context.federation.contracts import PROXIED, LoopDetected
+from malha.context.federation.conversation import Session
+from malha.context.federation.matching import Share
 from malha.context.federation.merging import Part
 from malha.context.federation.registry import Diverted
 from malha.context.federation.speaking import Speech
@@ -31,72 +30,12 @@ from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuer
 from malha.context.store.q import parse
 from malha.context.subscriptions import conditions, patterns, selection
 from malha.kernel.text import msg
-from malha.vocabulary.contexts import service as contexts
 
 #: entities that one source gives for one page at most; an answer that needs more says that it is incomplete
 MOST_ENTITIES = 5_000
 SOURCE_PAGE = 1_000
 READ = ("retrieveEntity", "queryEntity", "queryBatch")
 _PARTIAL = msg("há mais do que se leu; restrinja a pergunta")
-
-
-@dataclass(slots=True)
-class Session:
-    """One request with its sources: who asks, the names it came through and goes on with, what was amiss."""
-
-    request: Request
-    who: Asked
-    alias: str
-    slug: str
-    warnings: list[Warning_] = field(default_factory=list)
-
-    async def ask(self, source: Source, speech: Speech, method: str, path: str, params: dict[str, str], payload: Any = None) -> Answer:
-        """One request to a source, noted."""
-        if source.registration.agreement_id is not None:
-            return await pool.run(partial(inside.ask, self.who, source, speech, method, path, params, payload))
-        headers, body = speech.for_writing(payload) if payload is not None else (speech.for_reading(), b"")
-        address = speaking.address(source, path, params)
-        patient = method != "GET" and not path.endswith("/query")
-        token = await credentials.bearer(source.registration.headers, self.slug)
-        answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
-        if answer.status == 401 and token:
-            token = await credentials.bearer(source.registration.headers, self.slug, fresh=True)
-            answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
-        if (answer.status or answer.seconds) and outcomes.gathered.note(source, answer):
-            await pool.run(outcomes.gathered.write)
-        return answer
-
-    def warn(self, response: Response) -> Response:
-        """The response with what was amiss."""
-        return answers.warn(response, self.warnings, self.alias, self.who.language)
-
-
-def usable(found: Diverted, request: Request, alias: str) -> list[Source]:
-    """The sources that may still be asked: none that the request came through, none at all when it came back to us (§6.3.18)."""
-    through = speaking.passed_through(request)
-    return [] if alias in through else [source for source in found.sources if not source.alias or source.alias not in through]
-
-
-def slug_of(conn: psycopg.Connection[Any], tenant_id: int) -> str:
-    """The tenant's slug, by which the operator lists internal hosts."""
-    row = conn.execute("SELECT slug FROM organisation WHERE id = %s", [tenant_id]).fetchone()
-    return str(row[0]) if row else ""
-
-
-async def together[T](works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Everything at the same time."""
-    return list(await asyncio.gather(*works))
-
-
-async def spoken(session: Session, shares: Sequence[Share]) -> list[Speech]:
-    """How to speak to each source."""
-    return [await speech_to(session, share.source) for share in shares]
-
-
-async def speech_to(session: Session, source: Source) -> Speech:
-    """How to speak to a source; a context of its own may have to be fetched first, which happens apart."""
-    make = partial(speaking.to, source, session.request, session.who, session.alias)
-    return await pool.run_apart(make) if source.pairs.get("jsonldContext") else make()
 
 
 async def retrieve(request: Request, found: Diverted, _handler: Handler) -> Response:
@@ -106,27 +45,26 @@ async def retrieve(request: Request, found: Diverted, _handler: Handler) -> Resp
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Wanted, StoredEntity | None]:
         want = rendering.wanted(request, who.context)
-        alias = service.alias_of(who.tenant_id)
         try:
             own: StoredEntity | None = store.retrieve(conn, who.tenant_id, uri)
         except EntityNotFound:
             own = None
-        return Session(request, who, alias, slug_of(conn, who.tenant_id)), want, own
+        return conversation.opened(request, conn, who), want, own
 
     session, want, own = await door.read(request, look)
     types = _types_asked(request, session.who) or (own.types if own else ())
     wanted = want.attrs or frozenset(name for name in want.pick.names if name not in projection.OWN)
-    shares = [share for source in usable(found, request, session.alias) if source.takes(*READ) and (share := source.of_entity(uri, types, wanted))]
+    shares = [share for source in conversation.usable(found, request, session.alias) if source.takes(*READ) and (share := source.of_entity(uri, types, wanted))]
     _refuse_loop(found, request, session.alias, uri, types)
     told = await ask_for_entity(session, shares, uri)
     parts = [Part(own)] if own else []
-    parts += _parts(session, told)
+    parts += conversation.parts(session, told)
     whole = _reachable(session.who, merging.merged(parts)) if parts else None
     selected = request.query_params.get("type", "")
     if whole is None or (selected and not store.type_holds(store.rename_in_types(selected, session.who.context.expand), whole.types)):
         return session.warn(door.problem(EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri), request))
     shown = door.shown(session.who, whole)
-    joined = await door.read(request, lambda conn, who: linked.join(conn, who, [shown], want)) if want.join is not rendering.Join.NONE else linked.Joined()
+    joined = await behind.join(session, found, [shown], want)
     return session.warn(entities.written(shown, want, joined))
 
 
@@ -149,8 +87,8 @@ def _reachable(who: Asked, entity: StoredEntity) -> StoredEntity | None:
 
 async def ask_for_entity(session: Session, shares: Sequence[Share], uri: str) -> list[Told]:
     """What each source says of one entity, by whichever operation it takes (§4.3.6.1)."""
-    speeches = await spoken(session, shares)
-    return await together([_ask_for_entity(session, share, speech, uri) for share, speech in zip(shares, speeches, strict=True)])
+    speeches = await conversation.spoken(session, shares)
+    return await conversation.together([_ask_for_entity(session, share, speech, uri) for share, speech in zip(shares, speeches, strict=True)])
 
 
 async def _ask_for_entity(session: Session, share: Share, speech: Speech, uri: str) -> Told:
@@ -163,52 +101,7 @@ async def _ask_for_entity(session: Session, share: Share, speech: Speech, uri: s
     else:
         body = {"type": "Query", "entities": [{"id": uri, **({"type": types} if types else {})}], **({"attrs": names["attrs"].split(",")} if names else {})}
         answer = await session.ask(share.source, speech, "POST", "/entityOperations/query", {"options": "sysAttrs"}, body)
-    return await _read(session, share, speech, answer)
-
-
-async def _read(session: Session, share: Share, speech: Speech, answer: Answer) -> Told:
-    """An answer with its entities, or the warning that it deserves; an empty body says nothing and is no fault."""
-    told = Told(share, speech, answer)
-    if (amiss := answers.warning_of(share.source, answer)) is not None:
-        session.warnings.append(amiss)
-    if not answer.ok or not answer.body.strip():
-        return told
-    try:
-        raws = answers.objects(answer)
-    except ValueError:
-        session.warnings.append(answers.invalid(share.source))
-        return told
-    said = next((raw["@context"] for raw in raws if "@context" in raw), None)
-    if said is not None and said != speech.context.source:
-        from_there = await pool.run_apart(lambda: contexts.of_tenant(session.who.tenant_id, said))
-        told.speech = replace(speech, context=from_there)
-    told.entities = raws
-    total = answer.headers.get("ngsild-results-count", "")
-    told.total = int(total) if total.isdigit() else None
-    return told
-
-
-def _parts(session: Session, told: Sequence[Told]) -> list[Part]:
-    out: list[Part] = []
-    for each in told:
-        found, bad = answers.readable(each.entities, each.speech, session.who.tenant_id)
-        if bad:
-            session.warnings.append(answers.invalid(each.source))
-        out += _answered(each, found)
-    return out
-
-
-def _answered(told: Told, found: Sequence[StoredEntity]) -> list[Part]:
-    """Those entities that the source is registered for, each with its attributes only."""
-    mine = (entity for entity in found if told.source.of_entity(entity.uri, entity.types) is not None)
-    return [Part(_cut(entity, told.share), told.source.mode, told.share.attributes) for entity in mine]
-
-
-def _cut(entity: StoredEntity, share: Share) -> StoredEntity:
-    """The entity with those attributes only that its source is registered for."""
-    if share.attributes is None:
-        return entity
-    return replace(entity, attributes={name: each for name, each in entity.attributes.items() if name in share.attributes})
+    return await conversation.read(session, share, speech, answer)
 
 
 # --- queries
@@ -244,21 +137,19 @@ async def question(request: Request, found: Diverted, _handler: Handler) -> Resp
     asking = await query.asking(request)
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan, EntityPage]:
-        plan = _plan(request, found, who, asking, service.alias_of(who.tenant_id))
-        page = _own(conn, who, plan)
-        return Session(request, who, service.alias_of(who.tenant_id), slug_of(conn, who.tenant_id)), plan, page
+        session = conversation.opened(request, conn, who)
+        plan = _plan(request, found, who, asking, session.alias)
+        return session, plan, _own(conn, who, plan)
 
     session, plan, own = await door.read(request, look, asking.source)
     if entity_maps.meant(request):
         if plan.shares:
             raise OperationNotSupported(msg("Um mapa de entidades só abrange as desta plataforma; pergunte com local=true, ou sem mapa."))
         return await query.by_map(request, asking)
-    speeches = await spoken(session, plan.shares)
-    told = await together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
+    speeches = await conversation.spoken(session, plan.shares)
+    told = await conversation.together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
     page = assembled(session, plan, own, told)
-    joined = linked.Joined()
-    if plan.want.join is not rendering.Join.NONE:
-        joined = await door.read(request, lambda conn, who: linked.join(conn, who, page.entities, plan.want), asking.source)
+    joined = await behind.join(session, found, page.entities, plan.want, asking.source)
     return session.warn(query.written(request, page, plan.question, plan.want, joined))
 
 
@@ -271,7 +162,7 @@ def _plan(request: Request, found: Diverted, who: Asked, asking: Asking, alias: 
     needs = filtering(asked.query)
     filter_ = discovering.csf(params["csf"], who.context) if params.get("csf") else None
     shares: list[Share] = []
-    for source in usable(found, request, alias):
+    for source in conversation.usable(found, request, alias):
         share = source.of_question(asked.query, wanted | needs if wanted else ()) if source.takes("queryEntity", "queryBatch") else None
         if share is not None and (filter_ is None or discovering.holds([filter_], source.registration)):
             shares.append(share)
@@ -311,7 +202,7 @@ async def _ask_question(session: Session, plan: Plan, share: Share, speech: Spee
         params |= {"limit": str(limit)} | ({"offset": str(offset)} if offset else {}) | ({"count": "true"} if plan.question.count and not offset else {})
         if datasets := _parameter(session.request, asking, "datasetId"):
             params["datasetId"] = datasets
-        told = await _read(session, share, speech, await session.ask(share.source, speech, method, path, params, body))
+        told = await conversation.read(session, share, speech, await session.ask(share.source, speech, method, path, params, body))
         if whole is None:
             whole = told
         else:
@@ -377,7 +268,7 @@ def _whole(session: Session, _uri: str, pieces: Sequence[tuple[Told | None, Any]
         read, bad = answers.readable([raw], told.speech, session.who.tenant_id)
         if bad:
             session.warnings.append(answers.invalid(told.source))
-        parts += _answered(told, read)
+        parts += conversation.answered(told, read)
     return merging.merged(parts) if parts else None
 
 

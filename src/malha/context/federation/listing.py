@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
-import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import attributes, door, pool, rendering
-from malha.context.broker.contracts import Asked, BadRequestData
+from malha.context.broker.contracts import BadRequestData
 from malha.context.broker.door import Handler
-from malha.context.federation import answers, gather, service
+from malha.context.federation import answers, conversation
 from malha.context.federation.contracts import Mode
+from malha.context.federation.conversation import Session
 from malha.context.federation.distribute import Road
-from malha.context.federation.gather import Session
 from malha.context.federation.matching import Source
 from malha.context.federation.registry import Diverted
 from malha.context.federation.speaking import Speech
@@ -46,14 +46,12 @@ def listed(one: Listing) -> Road:
         named = str(request.path_params.get(one.parameter, "")) if one.parameter else ""
         if named and not attributes.usable_name(named):
             raise BadRequestData(msg("O nome “{name}” não serve para um atributo."), name=named[:80])
-
-        def look(conn: psycopg.Connection[Any], who: Asked) -> Session:
-            return Session(request, who, service.alias_of(who.tenant_id), gather.slug_of(conn, who.tenant_id))
-
-        session = await door.allowed(request, Capability.DATA_READ, look)
-        sources = [source for source in gather.usable(found, request, session.alias) if source.takes(operation) and _concerned(source, one, named, session)]
+        session = await door.allowed(request, Capability.DATA_READ, partial(conversation.opened, request))
+        sources = [
+            source for source in conversation.usable(found, request, session.alias) if source.takes(operation) and _concerned(source, one, named, session)
+        ]
         own, refused = await _own(request, handler)
-        told = await gather.together([_told(session, source, one, named) for source in sources])
+        told = await conversation.together([_told(session, source, one, named) for source in sources])
         want = await pool.run(lambda: rendering.wanted(request, session.who.context))
         whole = own
         for speech, payload in told:
@@ -94,7 +92,7 @@ def _bare(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _told(session: Session, source: Source, one: Listing, named: str) -> tuple[Speech, Payload]:
-    speech = await gather.speech_to(session, source)
+    speech = await conversation.speech_to(session, source)
     base = "/types" if "Entity" in one.operation else "/attributes"
     path = f"{base}/{speech.name(session.who.context.expand(named))}" if named else base
     params = {"details": "true"} if session.request.query_params.get("details") == "true" else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,13 +10,13 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, rendering
+from malha.context.broker import door, projection, questions, reading, rendering
 from malha.context.broker.contracts import Asked
 from malha.context.broker.door import Handler
-from malha.context.federation import answers, gather, service, speaking
+from malha.context.federation import answers, conversation, speaking
 from malha.context.federation.contracts import Mode
+from malha.context.federation.conversation import Session
 from malha.context.federation.distribute import distributed
-from malha.context.federation.gather import Session
 from malha.context.federation.matching import Share
 from malha.context.federation.registry import Diverted
 from malha.context.federation.speaking import Speech
@@ -25,6 +25,8 @@ from malha.context.store.contracts import EntityQuery
 from malha.foundation.access.contracts import Capability
 from malha.kernel.errors import MalhaError, NotFound
 
+#: members of a question that list names of attributes
+_NAMES = ("attrs", "pick", "omit")
 _HEAD = frozenset({"id", "type", "scope", "@context", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
 
 
@@ -36,37 +38,57 @@ def around(handler: Handler) -> Handler:
 async def _road(request: Request, found: Diverted, handler: Handler) -> Response:
     uri = str(request.path_params.get("id", ""))
     operations = ("retrieveTemporal",) if uri else ("queryTemporal",)
-    if request.method != "GET":
-        return await handler(request)  # a question in a body is asked of this broker alone
+    said, source = await _said(request)
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, EntityQuery]:
-        session = Session(request, who, service.alias_of(who.tenant_id), gather.slug_of(conn, who.tenant_id))
-        selected = request.query_params.get("type", "")
-        types = store.rename_in_types(selected, who.context.expand) if selected and selected != "*" else ""
-        uris = (uri,) if uri else tuple(each for each in request.query_params.get("id", "").split(",") if each)
-        return session, EntityQuery(type_selection=types, uris=uris, id_pattern=request.query_params.get("idPattern", ""))
+        return conversation.opened(request, conn, who), _by_body(said, who) if said is not None else _by_parameters(request, uri, who)
 
-    session, asked = await door.allowed(request, Capability.DATA_READ, look)
+    session, asked = await door.allowed(request, Capability.DATA_READ, look, source)
     shares = [
-        share for source in gather.usable(found, request, session.alias)
-        if source.mode is not Mode.AUXILIARY and source.takes(*operations) and (share := source.of_question(asked)) is not None
+        share for source in conversation.usable(found, request, session.alias)
+        if source.mode is not Mode.AUXILIARY and source.takes(*operations) and (share := source.of_question(asked, asked.attrs)) is not None
     ]  # fmt: skip
     own, refused, headers = await _own(request, handler)
     if not shares:
         if refused is not None:
             raise refused
         return _answer(request, session, own, headers, single=bool(uri))
-    told = await gather.together([_told(session, share, uri) for share in shares])
+    told = await conversation.together([_told(session, share, uri, said) for share in shares])
     whole = {str(each.get("id")): each for each in own}
     for share, speech, entities in told:
         for entity in entities:
-            said = _readable(_renamed(entity, share, speech, session), session)
-            if said is not None:
-                key = str(said.get("id"))
-                whole[key] = merged(whole[key], said) if key in whole else said
+            read = _readable(_renamed(entity, share, speech, session), session)
+            if read is not None:
+                key = str(read.get("id"))
+                whole[key] = merged(whole[key], read) if key in whole else read
     if not whole and refused is not None:
         return session.warn(door.problem(refused, request))
     return session.warn(_answer(request, session, list(whole.values()), headers, single=bool(uri)))
+
+
+async def _said(request: Request) -> tuple[dict[str, Any] | None, Any]:
+    """The Query of a POST and its @context; the broker's own handler has read it before and refused what is none."""
+    if request.method == "GET":
+        return None, None
+    payload = reading.decode(await reading.body_of(request))
+    return payload, reading.source_of(request, reading.media_type(request), payload)
+
+
+def _by_parameters(request: Request, uri: str, who: Asked) -> EntityQuery:
+    selected = request.query_params.get("type", "")
+    types = store.rename_in_types(selected, who.context.expand) if selected and selected != "*" else ""
+    uris = (uri,) if uri else tuple(each for each in request.query_params.get("id", "").split(",") if each)
+    params = request.query_params
+    wanted = _expanded((params.get("attrs") or params.get("pick", "")).split(","), who)
+    return EntityQuery(type_selection=types, uris=uris, id_pattern=params.get("idPattern", ""), attrs=wanted)
+
+
+def _by_body(said: Mapping[str, Any], who: Asked) -> EntityQuery:
+    return EntityQuery(any_of=questions.selectors_of(said.get("entities", []), who.context), attrs=_expanded(said.get("attrs") or said.get("pick", ()), who))
+
+
+def _expanded(names: Iterable[str], who: Asked) -> tuple[str, ...]:
+    return tuple(who.context.expand(name.strip()) for name in names if name.strip() and name.strip() not in projection.OWN)
 
 
 async def _own(request: Request, handler: Handler) -> tuple[list[dict[str, Any]], MalhaError | None, Mapping[str, str]]:
@@ -82,23 +104,15 @@ async def _own(request: Request, handler: Handler) -> tuple[list[dict[str, Any]]
     return [{name: value for name, value in each.items() if name != "@context"} for each in listed], None, kept
 
 
-async def _told(session: Session, share: Share, uri: str) -> tuple[Share, Speech, list[dict[str, Any]]]:
-    source, expand = share.source, session.who.context.expand
-    speech = await gather.speech_to(session, source)
+async def _told(session: Session, share: Share, uri: str, said: Mapping[str, Any] | None) -> tuple[Share, Speech, list[dict[str, Any]]]:
+    source = share.source
+    speech = await conversation.speech_to(session, source)
     params = {name: value for name, value in session.request.query_params.items() if name not in {"local", "count", "offset"}}
-
-    def rename(name: str) -> str:
-        return speech.name(expand(name))
-
-    if params.get("type", "*") != "*":
-        params["type"] = store.rename_in_types(params["type"], rename)
-    if "q" in params:
-        params["q"] = store.rename_in_question(params["q"], rename)
-    if "attrs" in params or share.attributes is not None:
-        asked = [expand(name.strip()) for name in params.get("attrs", "").split(",") if name.strip()] or sorted(share.attributes or ())
-        params["attrs"] = ",".join(speech.name(name) for name in asked if share.attributes is None or name in share.attributes)
-    path = speaking.entity_path(uri) if uri else "/entities"
-    answer = await session.ask(source, speech, "GET", f"/temporal{path}", params)
+    if said is not None:
+        answer = await session.ask(source, speech, "POST", "/temporal/entityOperations/query", params, _query_for(said, session, share, speech))
+    else:
+        path = speaking.entity_path(uri) if uri else "/entities"
+        answer = await session.ask(source, speech, "GET", f"/temporal{path}", _parameters_for(params, session, share, speech))
     if (amiss := answers.warning_of(source, answer)) is not None:
         session.warnings.append(amiss)
     if not answer.ok or not answer.body.strip():
@@ -108,6 +122,46 @@ async def _told(session: Session, share: Share, uri: str) -> tuple[Share, Speech
     except ValueError:
         session.warnings.append(answers.invalid(source))
         return share, speech, []
+
+
+def _parameters_for(params: Mapping[str, str], session: Session, share: Share, speech: Speech) -> dict[str, str]:
+    """The parameters of a question that say names, in the words of a source."""
+    rename = _renaming(session, speech)
+    out = {**params, **{name: ",".join(map(rename, params[name].split(","))) for name in _NAMES if params.get(name)}}
+    if params.get("type", "*") != "*":
+        out["type"] = store.rename_in_types(params["type"], rename)
+    if "q" in params:
+        out["q"] = store.rename_in_question(params["q"], rename)
+    return out if share.attributes is None else {**_less(out), "attrs": ",".join(_held(share, speech))}
+
+
+def _query_for(said: Mapping[str, Any], session: Session, share: Share, speech: Speech) -> dict[str, Any]:
+    """The Query of a request (§5.2.23) in the words of a source."""
+    rename = _renaming(session, speech)
+    out = {name: value for name, value in said.items() if name != "@context"} | {name: list(map(rename, said[name])) for name in _NAMES if said.get(name)}
+    if "entities" in said:
+        out["entities"] = [each if each["type"] == "*" else {**each, "type": store.rename_in_types(each["type"], rename)} for each in said["entities"]]
+    if "q" in said:
+        out["q"] = store.rename_in_question(said["q"], rename)
+    if "geoproperty" in said.get("geoQ", {}):
+        out["geoQ"] = {**said["geoQ"], "geoproperty": rename(said["geoQ"]["geoproperty"])}
+    return out if share.attributes is None else {**_less(out), "attrs": _held(share, speech)}
+
+
+def _held(share: Share, speech: Speech) -> list[str]:
+    return sorted(map(speech.name, share.attributes or ()))
+
+
+def _less[T](asked: Mapping[str, T]) -> dict[str, T]:
+    """Without pick and omit, which do not go with attrs; what a source sends beyond its part is left out anyway."""
+    return {name: value for name, value in asked.items() if name not in {"pick", "omit"}}
+
+
+def _renaming(session: Session, speech: Speech) -> Callable[[str], str]:
+    def rename(name: str) -> str:
+        return name if name in projection.OWN else speech.name(session.who.context.expand(name.strip()))
+
+    return rename
 
 
 def _renamed(entity: Mapping[str, Any], share: Share, speech: Speech, session: Session) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from malha.context.broker import attributes, door, entities, query, questions, reading
 from malha.context.broker.contracts import Asked, BadRequestData
 from malha.context.broker.door import Handler
-from malha.context.federation import gather, service, speaking, writes
+from malha.context.federation import conversation, speaking, writes
 from malha.context.federation.contracts import PROXIED, LoopDetected, Mode
+from malha.context.federation.conversation import Session
 from malha.context.federation.distribute import Road
-from malha.context.federation.gather import Session
 from malha.context.federation.matching import Source
 from malha.context.federation.registry import Diverted
 from malha.context.federation.speaking import Speech
@@ -88,20 +88,20 @@ def written(verb: Verb) -> Road:
         def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, StoredEntity | None, dict[str, str], tuple[str, ...]]:
             with database.tenant_transaction(conn, [who.tenant_id]):
                 own = store.by_uris(conn, who.tenant_id, [uri]).get(uri)
-            session = Session(request, who, service.alias_of(who.tenant_id), gather.slug_of(conn, who.tenant_id))
+            session = conversation.opened(request, conn, who)
             types = _checked(who, verb, payload, own)
             return session, own, _names(request, who, verb, payload), types
 
         session, own, names, types = await door.allowed(request, Capability.DATA_WRITE, look, source)
         refuse_loop(request, found, session.alias, uri, types, frozenset(names))
-        sources = gather.usable(found, request, session.alias)
+        sources = conversation.usable(found, request, session.alias)
         division = divided(sources, uri, types, frozenset(names), {verb.operation})
         if not division.parts:
             return await handler(request)
         work = [_at_source(session, verb, each, part, uri, payload, names) for each, part in division.parts]
         if division.own or (verb.deletes and own is not None):
             work.append(_at_home(session, verb, handler, division.left, payload, names))
-        results = await gather.together(work)
+        results = await conversation.together(work)
         return writes.combined(results, uri, _success(request, verb, uri), by_attribute=verb.by_attribute)
 
     return road
@@ -161,7 +161,7 @@ async def _at_source(
     told = tuple(sorted(part or names))
     if not source.takes(verb.operation):
         return writes.unsupported(session.request, source, told)
-    speech = await gather.speech_to(session, source)
+    speech = await conversation.speech_to(session, source)
     method, path = _address(session.request, verb, uri, speech, session.who)
     body = None
     if not verb.deletes:
@@ -221,20 +221,20 @@ async def purge(request: Request, found: Diverted, handler: Handler) -> Response
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, list[Source]]:
         asked = questions.filters(params, who.context)
         query.require_filter(params, asked)
-        alias = service.alias_of(who.tenant_id)
-        sources = [source for source in gather.usable(found, request, alias) if source.mode is not Mode.AUXILIARY and source.of_question(asked)]
-        return Session(request, who, alias, gather.slug_of(conn, who.tenant_id)), sources
+        session = conversation.opened(request, conn, who)
+        sources = [source for source in conversation.usable(found, request, session.alias) if source.mode is not Mode.AUXILIARY and source.of_question(asked)]
+        return session, sources
 
     session, sources = await door.allowed(request, Capability.DATA_WRITE, look)
     if session.who.principal.types is not None:
         return await handler(request)  # somebody who may delete some types only deletes here
-    results = await gather.together([*(_purged(session, source, params) for source in sources if source.takes("purgeEntity")), at_home(request, handler)])
+    results = await conversation.together([*(_purged(session, source, params) for source in sources if source.takes("purgeEntity")), at_home(request, handler)])
     refused = [writes.unsupported(request, source) for source in sources if source.mode in PROXIED and not source.takes("purgeEntity")]
     return writes.combined([*results, *refused], "urn:ngsi-ld:EntityList", Response(status_code=204))
 
 
 async def _purged(session: Session, source: Source, params: Mapping[str, str]) -> Result:
-    speech = await gather.speech_to(session, source)
+    speech = await conversation.speech_to(session, source)
     expand = session.who.context.expand
     asked = dict(params)
     if "type" in asked and asked["type"] != "*":
