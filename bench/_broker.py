@@ -18,6 +18,7 @@ from typing import Any
 
 import _bare
 import _federation
+import _growth
 import _storm
 import _town
 import psutil
@@ -363,6 +364,20 @@ def make_town(slug: str) -> Town:
     return Town(tenant.id, slug, people.issue_token(Principal(tenant.id, frozenset(both), client_id=machine.client_id)), machine.client_id)
 
 
+def make_founder() -> Town:
+    """A client that may make towns by its first write to them, and its token."""
+    from malha.foundation.access.contracts import Capability, Principal
+    from malha.foundation.identity import machines
+    from malha.foundation.identity import service as people
+    from malha.foundation.tenancy import service as tenancy
+
+    home = make_quiet_town("fundadora")
+    may = (Capability.DATA_READ, Capability.DATA_WRITE, Capability.TENANT_CREATE)
+    with tenancy.scope(home.id):
+        machine, _ = machines.create(home.id, name="founder", capabilities=may, types=None, created_by=None)
+    return Town(home.id, home.slug, people.issue_token(Principal(home.id, frozenset(may), client_id=machine.client_id)), machine.client_id)
+
+
 def make_quiet_town(slug: str) -> Town:
     """A tenant and a token for it, without a client that would have a secret to hash."""
     from malha.foundation.access.contracts import Capability
@@ -399,7 +414,12 @@ def place(quick: bool) -> Iterator[Bench]:
     """A database with a town and its readings, and both servers."""
     with tempfile.TemporaryDirectory(prefix="malha-bench-") as folder:
         Path(folder).chmod(0o755)
-        os.environ |= {"MALHA_DATA": folder, "DJANGO_SETTINGS_MODULE": "malha.project.settings", "MALHA_INTERNAL_HOSTS": "*=127.0.0.1"}
+        os.environ |= {
+            "MALHA_DATA": folder,
+            "DJANGO_SETTINGS_MODULE": "malha.project.settings",
+            "MALHA_INTERNAL_HOSTS": "*=127.0.0.1",
+            "MALHA_TENANTS_BY_WRITE": "1000",
+        }
         from malha.foundation.database import service as database
         from malha.foundation.database.contracts import Role
         from malha.foundation.database.embedded import Cluster
@@ -426,6 +446,7 @@ def place(quick: bool) -> Iterator[Bench]:
 PARTS: dict[str, Callable[[Bench], Found]] = {
     "retrieve": retrieve, "create": create, "update": update, "batch": batch, "questions": questions, "storm": lambda bench: _storm.storm(bench, make_town),
     "neighbours": lambda bench: _storm.neighbours(bench, make_quiet_town), "federation": _federation.federation,
+    "newcomers": lambda bench: _storm.newcomers(bench, make_founder()), "growth": lambda bench: _growth.growth(bench, make_quiet_town),
 }  # fmt: skip
 
 
@@ -445,7 +466,7 @@ def main() -> None:
     asked = given.parse_args()
     figures: dict[str, Any] = {}
     correct = True
-    wanted = [name for name in PARTS if name in asked.parts or not asked.parts]
+    wanted = [name for name in PARTS if name in asked.parts or not (asked.parts or (asked.quick and name == "growth"))]
     left_out: list[str] = []
     start = time.monotonic()
     with place(asked.quick) as bench:

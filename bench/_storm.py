@@ -94,6 +94,21 @@ def wait_for(receivers: Receivers, count: int, seconds: float = 60) -> list[list
     return got + receivers.report()
 
 
+def newcomers(bench: Bench, founder: Town) -> tuple[dict[str, Any], bool]:
+    """`tenant_by_first_write_ms`: the first entity of towns that were not there before, whole until it is answered; then it can be read."""
+    count, uri = 20 if bench.quick else 100, f"urn:bench:{_town.TYPE}:0"
+
+    def named(town: str, verb: str, path: str, body: object = None) -> bytes:
+        head = f"NGSILD-Tenant: {founder.slug}-{town}\r\nAuthorization:"
+        return http(founder, verb, path, body).replace(f" /{founder.slug}/ngsi-ld".encode(), b" /ngsi-ld", 1).replace(b"Authorization:", head.encode(), 1)
+
+    load(bench.port, [named("first", "POST", "entities", _town.entity(0))], connections=1)
+    made = load(bench.port, [named(f"{n}", "POST", "entities", _town.entity(0)) for n in range(count)], connections=1)
+    read = load(bench.port, [named(f"{n}", "GET", f"entities/{uri}") for n in range(count)], connections=1)
+    figure = {"value": round(made.percentile(0.95), 1), "unit": "ms", "goal": "<= 1000", **made.said}
+    return {"tenant_by_first_write_ms": figure}, made.only(201) and read.only(200)
+
+
 def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any], bool]:
     """`noisy_neighbour_factor`: p95 of 74 quiet tenants while one floods, over their p95 without it."""
     towns = [make_town(f"quieta-{n:02}") for n in range(QUIET)]
