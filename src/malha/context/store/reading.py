@@ -115,7 +115,8 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     after = " AND e.id > %s" if question.after_id else ""
     order = ordering.clause(question.order)
     params = [*condition.params, *([question.after_id] if question.after_id else []), *order.params, question.limit, question.offset]
-    rows = state.execute(conn, f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY {order.text} LIMIT %s OFFSET %s", params).fetchall()
+    statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY {order.text} LIMIT %s OFFSET %s"
+    rows = state.execute(conn, statement, params, prepare=False).fetchall()
     return EntityPage([seen for one in _entities(conn, rows) if (seen := limits.seen(one, condition.within)) is not None], total)
 
 
@@ -266,7 +267,7 @@ def _refined(conn: psycopg.Connection[Any], question: EntityQuery, condition: _C
     matched, after = 0, question.after_id
     while True:
         statement = f"SELECT {COLUMNS}, (e.bbox[0])[0], (e.bbox[0])[1] FROM entities e WHERE {condition.text} AND e.id > %s ORDER BY e.id LIMIT %s"
-        rows = state.execute(conn, statement, [*condition.params, after, CHUNK]).fetchall()
+        rows = state.execute(conn, statement, [*condition.params, after, CHUNK], prepare=False).fetchall()
         known = _at_points(rows, exact) if condition.within is None else {}
         looked_at = {each.id: each for each in shapes.all_holding(_entities(conn, [row for row in rows if row[0] not in known]), exact)}
         for row in rows:

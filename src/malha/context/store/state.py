@@ -151,10 +151,13 @@ class Written:
     observed_to: datetime | None = None
 
 
-def execute(conn: psycopg.Connection[Any], statement: str, params: Any = None) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Run one statement with a plain cursor, whatever cursor the connection makes itself."""
+def execute(conn: psycopg.Connection[Any], statement: str, params: Any = None, *, prepare: bool | None = None) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Run one statement with a plain cursor, whatever cursor the connection makes itself.
+
+    With `prepare` False it is planned for its values each time: a plan for any tenant and any place serves a large tenant badly.
+    """
     telemetry.note(statement)
-    return psycopg.Cursor(conn, row_factory=tuple_row).execute(statement.encode(), params)
+    return psycopg.Cursor(conn, row_factory=tuple_row).execute(statement.encode(), params, prepare=prepare)
 
 
 def lock(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], columns: str = "1") -> dict[str, Current]:
