@@ -66,14 +66,21 @@ def note_replaced(lake: Connection, schema: str, source: str) -> None:
 
 
 def overlaps(lake: Connection, schema: str, series: str, first: datetime, last: datetime | None = None) -> bool:
-    """Whether the lake holds any value of the relation `series` (attribute, entity_id) in the hours from the first to the last instant, or after the first."""
-    until = "" if last is None else "AND o.observed_at < date_trunc('hour', ?::TIMESTAMPTZ) + INTERVAL 1 HOUR"
-    found = lake.execute(
-        f"""SELECT 1 FROM lake.{schema}.observation AS o SEMI JOIN {series} AS s ON s.attribute = o.attribute AND s.entity_id = o.entity_id
-            WHERE o.observed_at >= date_trunc('hour', ?::TIMESTAMPTZ) {until} LIMIT 1""",
-        [first] if last is None else [first, last],
-    )
-    return bool(found.fetchone())
+    """Whether the lake holds anything of the relation `series` (attribute, entity_id) in the hours from the first to the last instant, or after the first.
+
+    Sums count too: those of values that were let go stay, and the same values loaded again must not be added to them.
+    """
+    given = [first] if last is None else [first, last]
+    for table, time in (("observation", "observed_at"), ("rollup_hour", "bucket")):
+        until = "" if last is None else f"AND o.{time} < date_trunc('hour', ?::TIMESTAMPTZ) + INTERVAL 1 HOUR"
+        found = lake.execute(
+            f"""SELECT 1 FROM lake.{schema}.{table} AS o SEMI JOIN {series} AS s ON s.attribute = o.attribute AND s.entity_id = o.entity_id
+                WHERE o.{time} >= date_trunc('hour', ?::TIMESTAMPTZ) {until} LIMIT 1""",
+            given,
+        )
+        if found.fetchone():
+            return True
+    return False
 
 
 def count_batch(lake: Connection) -> int:

@@ -73,3 +73,20 @@ def test_entities_that_do_not_exist_are_refused_and_nothing_is_kept(new_tenant: 
     with pytest.raises(UnknownEntities, match="urn:ensaio:1"):
         lake.bulk_load(tenant, table(10), run_id=1)
     assert total(tenant) == (0, 0)
+
+
+def test_a_load_over_hours_that_were_let_go_is_summed_once(new_tenant: Any) -> None:
+    """Retention takes values and leaves their sums: the same values loaded again are not added to those."""
+    tenant = new_tenant().id
+    make_entities(tenant, ["urn:ensaio:0", "urn:ensaio:1"])
+    lake.bulk_load(tenant, table(2880), run_id=1)
+    before = {name: total(tenant, name, "count") for name in ("rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")}
+    assert lake.remove_before(tenant, "Ensaio", START + timedelta(days=1)) == 1440  # the later day stays
+    assert lake.bulk_load(tenant, table(1440), run_id=2) == 1440
+    assert {name: total(tenant, name, "count") for name in before} == before
+    assert total(tenant, "rollup_hour", "sum")[1] == sum(range(2880))
+    assert lake.remove_before(tenant, "Ensaio", START + timedelta(days=30)) == 2880  # nothing is left but sums
+    assert lake.bulk_load(tenant, table(2880), run_id=3) == 2880
+    assert {name: total(tenant, name, "count") for name in before} == before
+    assert lake.bulk_load(tenant, table(2880 + 60).slice(2880), run_id=4) == 60  # an hour that nothing is known of
+    assert total(tenant, "rollup_hour", "count") == (before["rollup_hour"][0] + 2, 2940)
