@@ -14,16 +14,17 @@ import pyarrow as pa
 
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
-from malha.history.engines import dialects, service
+from malha.history.engines import dialects, layout, service
 from malha.history.engines.contracts import TooSlow
 from malha.history.engines.dialects import Dialect
+from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.history.engines.specification import COLUMNS, NotImplementedThere, Question, Table
 from malha.kernel.text import msg
 
 TIMEOUT_SECONDS = 30.0
-#: hot rows newer than a lake snapshot, given a reader inside that snapshot's transaction
-type Tail = Callable[[Connection], pa.Table]
+#: hot rows newer than a lake snapshot, given a reader inside that snapshot's transaction, or the files of that snapshot
+type Tail = Callable[[Connection, Layout | None], pa.Table]
 
 
 class Engine(Protocol):
@@ -53,20 +54,27 @@ class Duck:
 
     def answer(self, tenant_id: int, question: Question, *, tail: Tail | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> pa.Table:
         """See Engine."""
-        stored = f"lake.{service.tenant_schema(tenant_id)}.{question.table.value}"
+        schema, table = service.tenant_schema(tenant_id), question.table
+        stored, statement = f"lake.{schema}.{table.value}", dialects.compile_question(question, self.dialect, "held", tenant_id)
+        wanted = (question.start or layout.FIRST, question.end or layout.LAST, question.entities or None)
+
+        def asked(reader: Connection, relation: str, hot: pa.Table | None) -> pa.Table:
+            if table is Table.OBSERVATION:
+                if hot is not None and hot.num_rows:
+                    reader.register("hot", hot)
+                    relation = with_hot(relation)
+                else:
+                    relation = f"(SELECT * FROM {relation} WHERE op = 0)"
+            return reader.execute(f"WITH held AS (SELECT * FROM {relation}) {statement}").to_arrow_table()
 
         def work(reader: Connection) -> pa.Table:
+            hot = tail if table is Table.OBSERVATION else None
+            known = layout.kept(schema) if hot else layout.now(schema)
+            if known is not None and (not hot or known.noted) and (relation := known.relation(table.value, *wanted)) != stored:
+                return asked(reader, relation, hot(reader, known) if hot else None)
             reader.execute("BEGIN")
             try:
-                relation = stored
-                if question.table is Table.OBSERVATION:
-                    hot = tail(reader) if tail else None
-                    if hot is not None and hot.num_rows:
-                        reader.register("hot", hot)
-                        relation = with_hot(stored)
-                    else:
-                        relation = f"(SELECT * FROM {stored} WHERE op = 0)"
-                return reader.execute(dialects.compile_question(question, self.dialect, relation, tenant_id)).to_arrow_table()
+                return asked(reader, stored, hot(reader, None) if hot else None)
             finally:
                 reader.execute("ROLLBACK")
 

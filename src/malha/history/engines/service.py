@@ -24,7 +24,7 @@ import pyarrow as pa
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.settings import service as settings
-from malha.history.engines import guard, storage
+from malha.history.engines import guard, layout, storage
 from malha.history.engines.contracts import Busy, LakeMissing, TooSlow
 from malha.kernel.text import msg
 
@@ -156,6 +156,7 @@ def run[T](tenant_ids: Iterable[int], work: Callable[[Connection], T], *, timeou
 def forget_readers() -> None:
     """Close the kept readers (after a restore, and between tests)."""
     _readers.clear()
+    layout.forget()
 
 
 class _Readers:
@@ -201,6 +202,7 @@ class _Readers:
             return reader
 
     def drop(self, tenants: tuple[int, ...]) -> None:
+        layout.forget()
         with self._lock:
             self._kept.pop(tenants, None)
 

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import psycopg
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.history.engines import layout
 from malha.history.engines import service as engines
+from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.history.lake.contracts import Held, LakeBusy, Watermark
 from malha.history.rollups import service as rollups
@@ -24,6 +27,9 @@ SQL = Path(__file__).parent / "sql"
 #: key of the advisory lock in the lake's catalogue that makes commits take turns (optimistic ones conflict)
 LOCK = 0x6D616C6861
 LOCK_WAIT_SECONDS = 120
+
+#: rows that are read or passed over together: with more, one series drags along too many others, and instants are packed worse
+GROUP = ("parquet_row_group_size", "32768")
 
 
 @contextmanager
@@ -35,12 +41,12 @@ def writing() -> Iterator[Connection]:
     with still() as session:
         lake = engines.writer()
         try:
-            made, parts, unsorted, indexed = session.execute(_text("state")).fetchone() or (False, False, False, False)
+            made, parts, unsorted, grouped, indexed = session.execute(_text("state"), {"group": GROUP[1]}).fetchone() or (False,) * 5
             if not made:
                 _prepare(lake, session)
             if not indexed:  # the catalogue comes without any, and is asked by table a hundred times in a compaction
                 session.execute(_text("indexes"))
-            _upgrade(lake, session, parts=parts or not made, unsorted=unsorted or not made)
+            _upgrade(lake, session, parts=parts or not made, unsorted=unsorted or not made, grouped=grouped or not made)
             yield lake
         finally:
             lake.close()
@@ -89,12 +95,14 @@ def schemas(lake: Connection) -> list[str]:
     return [row[0] for row in lake.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'lake' ORDER BY 1").fetchall()]
 
 
-def _upgrade(lake: Connection, session: psycopg.Connection, *, parts: bool, unsorted: bool) -> None:
+def _upgrade(lake: Connection, session: psycopg.Connection, *, parts: bool, unsorted: bool, grouped: bool) -> None:
     """Bring tables of an older version to this one: columns that are missing (old rows answer null, files stay), and sums made anew, each tenant in a commit of its own."""
     if not parts:
         lake.execute("ALTER TABLE lake.main.bulk_run ADD COLUMN part INTEGER")
     if not unsorted:  # whoever writes gives rows in the table's order: arrays are sorted in a fifth of the time
         lake.execute("CALL lake.set_option('sort_on_insert', 'false')")
+    if not grouped:
+        lake.execute("CALL lake.set_option(?, ?)", list(GROUP))
     tables, columns, kinds = zip(*_wanted(), strict=True)
     missing = session.execute(_text("missing_columns"), {"tables": list(tables), "columns": list(columns), "kinds": list(kinds)}).fetchall()
     for schema, table, column, kind in missing:
@@ -142,6 +150,22 @@ def watermark(lake: Connection, tenant_id: int) -> Watermark:
     return watermarks(lake, [tenant_id]).get(tenant_id, Watermark())
 
 
+def standing(reader: Connection, tenant_id: int) -> Layout | None:
+    """The files of a tenant as of the lake transaction that asks, with its watermark noted; None where the lake holds nothing of it."""
+    schema = engines.tenant_schema(tenant_id)
+    row = reader.execute("SELECT id FROM lake.current_snapshot()").fetchone()
+    if row is None or not has_schema(reader, schema):
+        return None
+    found = layout.keep(schema, int(row[0]))
+    found.noted["watermark"] = watermark(reader, tenant_id)
+    return found
+
+
+def noted(found: Layout) -> Watermark:
+    """The watermark of what `standing` found."""
+    return cast("Watermark", found.noted["watermark"])
+
+
 def watermarks(lake: Connection, tenant_ids: Sequence[int]) -> dict[int, Watermark]:
     """The same for many tenants; those that have none are not there."""
     numbers = ", ".join(str(int(id_)) for id_ in tenant_ids)
@@ -181,7 +205,7 @@ def _prepare(lake: Connection, session: psycopg.Connection) -> None:
     ):
         lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}({columns})")
         lake.execute(f"CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{name}')")
-    for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2"), ("sort_on_insert", "false")):
+    for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2"), ("sort_on_insert", "false"), GROUP):
         lake.execute(f"CALL lake.set_option('{option}', '{value}')")
     session.execute("GRANT USAGE ON SCHEMA public TO malha_lake_reader")
     session.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO malha_lake_reader")

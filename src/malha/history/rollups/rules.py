@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
+@lru_cache(maxsize=20_000)
 def day_start(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which `day` starts in `zone`.
 

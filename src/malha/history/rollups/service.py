@@ -133,6 +133,9 @@ def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, n
 def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table, edge: datetime) -> None:
     """Hours of new values, of which those up to `edge` may have some already. Their quarters are summed again: they may have been too few until now."""
     at, instant = pa.scalar(edge, summing.INSTANT), pa.scalar(edge + HOUR, summing.INSTANT)
+    if pc.min(sums.column("bucket")).as_py() > edge:
+        _keep_hours(lake, schema, sums, values)
+        return
     _keep_hours(lake, schema, sums.filter(pc.greater(sums.column("bucket"), at)), values.filter(pc.greater_equal(values.column("observed_at"), instant)))
     begun = sums.filter(pc.less_equal(sums.column("bucket"), at))
     if not begun.num_rows:

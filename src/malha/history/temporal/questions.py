@@ -17,6 +17,7 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import answering
 from malha.history.engines.contracts import Busy, LakeMissing
+from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.history.engines.specification import Question, Table
 from malha.history.lake import catalogue
@@ -62,8 +63,9 @@ def ask(tenant_id: int, question: Question, *, engine: answering.Engine | None =
         if (known := _answers.get(key)) is not None:
             return Answer(known, asked.name, known=True)
 
-        def tail(reader: Connection) -> pa.Table:
-            return _hot(connection, tenant_id, catalogue.watermark(reader, tenant_id))
+        def tail(reader: Connection, known: Layout | None) -> pa.Table:
+            known = known or catalogue.standing(reader, tenant_id)
+            return _hot(connection, tenant_id, catalogue.noted(known) if known else Watermark())
 
         try:
             table = asked.answer(tenant_id, question, tail=tail, timeout_seconds=timeout_seconds)

@@ -26,6 +26,7 @@ from malha.foundation.access.contracts import BeyondReach
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.history.engines import layout
 from malha.history.engines import service as engines
 from malha.history.engines.contracts import LakeMissing
 from malha.history.engines.service import Connection
@@ -218,31 +219,40 @@ def _ask(
     connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str, bool, bool], str], attributes: Sequence[str]
 ) -> list[Any]:
     """The rows of `statement` (given the schema, whether its sums are of today's make, and whether anything is hot) in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
+    hour = query.start.replace(minute=0, second=0, microsecond=0)
 
     def work(reader: Connection) -> list[Any]:
+        schema = engines.tenant_schema(tenant_id)
+        files = layout.kept(schema) if query.known_at is None and schema in _known_current else None
+        if files is not None and "watermark" in files.noted:
+            text, given = say(reader, schema, catalogue.noted(files), True, None)
+            text = files.within(text, hour, query.end, frame.ids)
+            if f"lake.{schema}." not in text:
+                return reader.execute(text, given).fetchall()
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
         try:
-            known = engines.tenant_schema(tenant_id) if catalogue.has_schema(reader, engines.tenant_schema(tenant_id)) else ""
-            after = catalogue.watermark(reader, tenant_id) if known else Watermark()
+            files = catalogue.standing(reader, tenant_id)
+            known = schema if files is not None else ""
+            after = catalogue.noted(files) if files is not None else Watermark()
             current = not known or _is_current(reader, known)
             version = knowing.snapshot(reader, known, query.known_at) if known and query.known_at else None
-            return answer(reader, known, after, current, version)
+            return reader.execute(*say(reader, known, after, current, version)).fetchall()
         finally:
             reader.execute("ROLLBACK")
 
-    def answer(reader: Connection, schema: str, after: Watermark, current: bool = True, version: int | None = None) -> list[Any]:
+    def say(reader: Connection, schema: str, after: Watermark, current: bool, version: int | None) -> tuple[str, dict[str, object]]:
         hot = _hot(connection, tenant_id, query, frame, after, attributes)
         if hot.num_rows:
             reader.register("hot", hot)
         text = statement(schema, current, hot.num_rows > 0)
         text = text if hot.num_rows else queries.without_hot(text)
         text = text if query.known_at is None else knowing.as_known(text, schema, version)
-        given = {
+        given: dict[str, object] = {
             "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
-            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "known": query.known_at, "hour": query.start.replace(minute=0, second=0, microsecond=0), **_periods(query, frame.zone),
+            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "known": query.known_at, "hour": hour, **_periods(query, frame.zone),
         }  # fmt: skip
         used = set(_PARAMETER.findall(text))
-        return reader.execute(text, {name: value for name, value in given.items() if name in used}).fetchall()
+        return text, {name: value for name, value in given.items() if name in used}
 
     if query.known_at is not None:
         with database.tenant_transaction(connection, [tenant_id]):
@@ -251,7 +261,7 @@ def _ask(
         return engines.run([tenant_id], work)
     except LakeMissing:
         with closing(engines.without_lake()) as reader:
-            return answer(reader, "", Watermark())
+            return reader.execute(*say(reader, "", Watermark(), True, None)).fetchall()
 
 
 def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, after: Watermark, attributes: Sequence[str]) -> pa.Table:

@@ -1,0 +1,208 @@
+"""Where the files of a tenant's tables lie at one snapshot of the lake, kept until the next. Django-free.
+
+DuckLake asks its catalogue a dozen times for each question, which costs more than most answers. Files never change, so
+a list of them holds as long as its snapshot is the newest: one short question says whether it is. What a list cannot
+say alone (columns added since a file was written) is left to DuckLake.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.history.engines import storage
+
+_LIVE = "{0}.begin_snapshot <= %(at)s AND ({0}.end_snapshot IS NULL OR {0}.end_snapshot > %(at)s)"
+#: files of a tenant's tables with the least and greatest entity and instant of each; a table's `plain` says that its files say all
+_FILES = f"""
+WITH tables AS (
+    SELECT t.table_id, t.table_name, s.path || t.path AS place, k.newest,
+        (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name = 'entity_id' AND {_LIVE.format("c")}) AS entity,
+        (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name IN ('observed_at', 'bucket') AND {_LIVE.format("c")}) AS instant
+    FROM ducklake_table t JOIN ducklake_schema s USING (schema_id)
+    CROSS JOIN LATERAL (SELECT max(begin_snapshot) AS newest FROM ducklake_column c WHERE c.table_id = t.table_id AND c.parent_column IS NULL) AS k
+    WHERE s.schema_name = %(schema)s AND t.table_name = ANY(%(tables)s) AND {_LIVE.format("s")} AND {_LIVE.format("t")}
+      AND NOT EXISTS (SELECT 1 FROM ducklake_inlined_data_tables i WHERE i.table_id = t.table_id)
+      AND to_regclass('ducklake_inlined_delete_' || t.table_id) IS NULL
+)
+SELECT t.table_name, t.place || f.path, e.min_value::bigint, e.max_value::bigint, i.min_value, i.max_value,
+    f.begin_snapshot >= t.newest AND f.path_is_relative AND f.mapping_id IS NULL AND f.encryption_key IS NULL
+    AND (d.path IS NULL OR d.path_is_relative AND d.format = 'parquet' AND d.encryption_key IS NULL) AS plain, t.place || d.path,
+    (SELECT jsonb_object_agg(c.column_name, v.min_value) FROM ducklake_file_column_stats v JOIN ducklake_column c ON c.table_id = v.table_id AND c.column_id = v.column_id
+        WHERE v.data_file_id = f.data_file_id AND v.table_id = t.table_id AND v.min_value = v.max_value AND v.null_count = 0 AND length(v.min_value) < 200
+          AND c.column_name = ANY(%(same)s) AND {_LIVE.format("c")})
+FROM tables t LEFT JOIN ducklake_data_file f ON f.table_id = t.table_id AND {_LIVE.format("f")}
+LEFT JOIN ducklake_file_column_stats e ON e.data_file_id = f.data_file_id AND e.table_id = t.table_id AND e.column_id = t.entity
+LEFT JOIN ducklake_file_column_stats i ON i.data_file_id = f.data_file_id AND i.table_id = t.table_id AND i.column_id = t.instant
+LEFT JOIN ducklake_delete_file d ON d.data_file_id = f.data_file_id AND {_LIVE.format("d")}
+ORDER BY 2"""
+#: tables that are asked for this way
+TABLES = ("observation", "rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")
+#: columns that mostly say the same in a whole file: they are not read there, and conditions on them cost nothing
+_SAME = {"tenant_id": "BIGINT", "type": "VARCHAR", "attribute": "VARCHAR", "dataset_id": "INTEGER", "op": "SMALLINT", "run_id": "BIGINT", "unit": "VARCHAR"}
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+#: with more files than this DuckLake's own pruning is the better
+MOST_FILES = 400
+#: and with more that rows were taken out of
+MOST_TORN = 16
+#: tenants whose files are known at a time
+MOST_KEPT = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    place: str
+    entities: tuple[int, int] | None  # least and greatest, where the catalogue knows
+    instants: tuple[datetime, datetime] | None
+    plain: bool
+    gone: str  # the file that says which of its rows were taken out, or nothing
+    same: frozenset[tuple[str, str]]  # columns that say one thing in all of its rows, and what
+
+    def may_hold(self, start: datetime, end: datetime, ids: Sequence[int] | None) -> bool:
+        if self.instants and (self.instants[1] < start or self.instants[0] >= end):
+            return False
+        return ids is None or self.entities is None or any(self.entities[0] <= id_ <= self.entities[1] for id_ in ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files of one tenant's tables at one snapshot. `noted` is what whoever reads them found out of the same snapshot."""
+
+    snapshot: int
+    schema: str
+    files: Mapping[str, tuple[_File, ...]]
+    noted: dict[str, object] = field(default_factory=dict)
+
+    def relation(self, table: str, start: datetime = FIRST, end: datetime = LAST, ids: Sequence[int] | None = None) -> str:
+        """What to read a table from, as SQL: its files that may hold the period [start, end) and the entities, or DuckLake's table where that is needed."""
+        stored = f"lake.{self.schema}.{table}"
+        files = self.files.get(table, ())
+        wanted = [file for file in files if file.may_hold(start, end, ids)] or list(files[:1])
+        torn = [file for file in wanted if file.gone]
+        if not wanted or len(wanted) > MOST_FILES or len(torn) > MOST_TORN or not all(file.plain for file in wanted):
+            return stored
+        whole = [file.place for file in wanted if not file.gone]
+        parts = [f"SELECT * FROM read_parquet([{', '.join(map(_quoted, whole))}], hive_partitioning = false)"] if whole else []
+        parts += [
+            f"SELECT * EXCLUDE (file_row_number) FROM read_parquet({_quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
+            f"ANTI JOIN (SELECT pos FROM read_parquet({_quoted(file.gone)})) ON pos = file_row_number"
+            for file in torn
+        ]
+        rows = f"({' UNION ALL BY NAME '.join(parts)})" if torn else parts[0].removeprefix("SELECT * FROM ")
+        same = sorted(frozenset.intersection(*(file.same for file in wanted)))
+        return f"(SELECT * REPLACE ({', '.join(f'{_quoted(value)}::{_SAME[name]} AS {name}' for name, value in same)}) FROM {rows})" if same else rows
+
+    def within(self, statement: str, start: datetime, end: datetime, ids: Sequence[int] | None) -> str:
+        """A statement whose tables (`lake.… AS x`, which stands in no text of anybody's) are read from their files."""
+        return re.sub(rf"\blake\.{self.schema}\.(\w+) AS x\b", lambda found: f"{self.relation(found[1], start, end, ids)} AS x", statement)
+
+
+def kept(schema: str) -> Layout | None:
+    """The files of a tenant's schema, if they are known and the lake has not changed since."""
+    known = _kept.get(schema)
+    try:
+        return known if known is not None and known.snapshot == newest() else None
+    except (psycopg.OperationalError, PoolTimeout):  # the catalogue is not there for a moment: the engine says so in its own way
+        return None
+
+
+def now(schema: str) -> Layout | None:
+    """The files of a tenant's schema at this moment; None where there is no lake."""
+    known = kept(schema)
+    if known is None and (snapshot := newest()):
+        known = keep(schema, snapshot)
+    return known
+
+
+def keep(schema: str, snapshot: int) -> Layout:
+    """The files of a tenant's schema at a snapshot that still lives, known from now on."""
+    if len(_kept) >= MOST_KEPT:
+        _kept.clear()
+    _kept[schema] = found = read(schema, snapshot)
+    return found
+
+
+def newest() -> int:
+    """The number of the lake's newest snapshot; 0 where there is no lake."""
+    try:
+        with _pool().connection() as catalogue:
+            row = catalogue.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return 0
+    return int(row[0] or 0) if row else 0
+
+
+def read(schema: str, snapshot: int) -> Layout:
+    """The files of a tenant's schema at a snapshot that still lives."""
+    found: dict[str, list[_File]] = {}
+    with _pool().connection() as catalogue:
+        given = {"schema": schema, "at": snapshot, "tables": list(TABLES), "same": list(_SAME)}
+        for table, path, least, greatest, first, last, plain, gone, same in catalogue.execute(_FILES, given).fetchall():
+            files = found.setdefault(table, [])
+            if path is not None:
+                files.append(
+                    _File(
+                        storage.address() + path,
+                        _both(least, greatest),
+                        _both(_instant(first), _instant(last)),
+                        bool(plain),
+                        storage.address() + gone if gone else "",
+                        frozenset((same or {}).items()),
+                    )
+                )
+    return Layout(snapshot, schema, {name: tuple(files) for name, files in found.items()})
+
+
+def forget() -> None:
+    """Forget all files and close the connections (after a restore, and where a file was not there)."""
+    _kept.clear()
+    if _pool.cache_info().currsize:
+        _pool().close()
+        _pool.cache_clear()
+
+
+_kept: dict[str, Layout] = {}
+
+
+@cache
+def _pool() -> ConnectionPool:
+    atexit.register(forget)
+
+    def settle(connection: psycopg.Connection) -> None:
+        connection.autocommit = True
+
+    return ConnectionPool(
+        database.dsn(Role.LAKE_READER),
+        min_size=0,
+        max_size=4,
+        max_idle=120,
+        timeout=5,
+        open=True,
+        name="lake",
+        configure=settle,
+        check=ConnectionPool.check_connection,
+    )
+
+
+def _quoted(place: str) -> str:
+    return "'" + place.replace("'", "''") + "'"
+
+
+def _both[T](least: T | None, greatest: T | None) -> tuple[T, T] | None:
+    return None if least is None or greatest is None else (least, greatest)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:  # an instant of before the year 1, or after 9999
+        return None
