@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -36,6 +36,7 @@ JOINS = ("flat", "inline", "@none")
 #: ids of entities are no attributes but may be picked (§4.21)
 ENTITY_MEMBERS = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
 JOIN_LEVELS = 5
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _NEAR = re.compile(r"near;(?:max|min)[dD]istance==\d+(?:\.\d+)?")
 
 
@@ -175,11 +176,16 @@ def _selector(value: Mapping[str, Any], context: Context) -> dict[str, Any]:
 
 def _q(name: str, value: Any, context: Context) -> str:
     try:
-        node = parse(_text(name, value, context))
+        node = parse(_decoded(_text(name, value, context)))
         _check_patterns(node)
         return write(renamed(node, context.expand))
     except UnusableQuery as reason:
         raise Unusable(reason.message, **reason.params) from reason
+
+
+def _decoded(text: str) -> str:
+    """A condition without its percent-encoding: senders write it in a body as they do in an address."""
+    return unquote(text) if _ENCODED.search(text) else text
 
 
 def _csf(name: str, value: Any, context: Context) -> str:

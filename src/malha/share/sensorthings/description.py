@@ -49,6 +49,7 @@ OPERATIONS: dict[str, Operation] = {
         if name not in {"HistoricalLocations", "Locations"}
     },
     f"POST {_ROOT}/CreateObservations": Operation((), _ARRAYS),
+    f"POST {_ROOT}/$batch": Operation((), media=("multipart/mixed",), says="Several requests in one."),
 }
 #: the route in whose place these stand
 BEHIND = f"{_ROOT}/{{path:path}}"

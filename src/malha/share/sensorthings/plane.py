@@ -6,18 +6,18 @@ from typing import Any
 
 import psycopg
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker import door, reading
 from malha.context.broker import rendering as broker
 from malha.context.broker.contracts import Asked, UnsupportedMedia
+from malha.foundation.access.contracts import Capability
 from malha.kernel.text import msg
 from malha.share.datahub import door as hub
-from malha.share.sensorthings import asking, changing, creating, fetching, rendering
-from malha.share.sensorthings.asking import Path, Step
-from malha.share.sensorthings.contracts import SETS, BadRequest, EntitySet, NoSuchThing, NotOffered, Options, Page
-from malha.share.sensorthings.relations import View, view
+from malha.share.sensorthings import asking, batch, operations
+from malha.share.sensorthings.contracts import SETS
+from malha.share.sensorthings.relations import view
 
 ROOT = "/sensorthings/v1.1"
 _SPEC = "http://www.opengis.net/spec/iot_sensing/1.1/req/"
@@ -26,7 +26,7 @@ CONFORMANCE = [
     f"{_SPEC}resource-path/resource-path-to-entities",
     *(f"{_SPEC}request-data/{name}" for name in ("order", "expand", "select", "top", "skip", "count", "filter", "built-in-filter-operations", "built-in-query-functions", "pagination", "status-codes")),
     *(f"{_SPEC}create-update-delete/{name}" for name in ("create-entity", "link-to-existing-entities", "deep-insert", "deep-insert-status-code", "update-entity", "delete-entity")),
-    f"{_SPEC}data-array/data-array",
+    f"{_SPEC}data-array/data-array", f"{_SPEC}batch-request/batch-request",
 ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route(path, door.guarded(handler), methods=[method])
         for path, method, handler in (
-            (ROOT, "GET", root), (f"{ROOT}/", "GET", root), (f"{ROOT}/CreateObservations", "POST", create_observations),
+            (ROOT, "GET", root), (f"{ROOT}/", "GET", root), (f"{ROOT}/{operations.MANY}", "POST", create_observations), (f"{ROOT}/$batch", "POST", several),
             (f"{ROOT}/{{path:path}}", "GET", get), (f"{ROOT}/{{path:path}}", "POST", post), (f"{ROOT}/{{path:path}}", "DELETE", delete), (f"{ROOT}/{{path:path}}", "PATCH", patch),
         )
     ]  # fmt: skip
@@ -66,87 +66,9 @@ async def get(request: Request) -> Response:
     options = asking.options(path.last.kind, request.query_params.multi_items())
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        return _answer(view(conn, who, _base(request, conn, who)), path, options)
+        return operations.read(view(conn, who, _base(request, conn, who)), path, options)
 
     return await door.read(request, work)
-
-
-def _answer(seen: View, path: Path, options: Options) -> Response:
-    kind = path.last.kind
-    if path.is_collection:
-        page, where = _page(seen, path, options)
-        form = rendering.references if path.ref else rendering.collection
-        return broker.plain(form(seen, kind, page, options, where))
-    row = find(seen, path.steps)
-    if path.fields:
-        return _field(rendering.entities(seen, kind, [row], Options())[0], path)
-    if path.ref:
-        return broker.plain({"@iot.selfLink": rendering.address(seen, kind, row["id"])})
-    return broker.plain(rendering.entities(seen, kind, [row], options)[0])
-
-
-def _page(seen: View, path: Path, options: Options) -> tuple[Page, str]:
-    last = path.last
-    if last.link is None:
-        return fetching.page(seen, last.kind, options), f"{seen.base}/{last.kind.name}"
-    before = find(seen, path.steps[:-1])
-    parent = path.steps[-2].kind
-    where = f"{rendering.address(seen, parent, before['id'])}/{last.link.name}"
-    if parent.name == "HistoricalLocations" and last.link.name == "Locations":
-        return Page([rendering.past_location(before)], total=1 if options.count else None), where
-    if before[last.link.here] is None:
-        return Page(total=0 if options.count else None), where
-    return fetching.page(seen, last.kind, options, only=(last.link.there, [before[last.link.here]])), where
-
-
-def find(seen: View, steps: tuple[Step, ...]) -> dict[str, Any]:
-    """The one row that steps lead to. Raises NoSuchThing."""
-    row: dict[str, Any] | None = None
-    for n, step in enumerate(steps):
-        if step.link is None:
-            row = _by_id(seen, step.kind, step.key)
-        else:
-            assert row is not None
-            row = _along(seen, steps[n - 1].kind, row, step)
-        if row is None:
-            raise NoSuchThing(msg("Não há nada neste endereço."))
-    assert row is not None
-    return row
-
-
-def _by_id(seen: View, kind: EntitySet, key: str) -> dict[str, Any] | None:
-    if kind.name == "Locations" and ":" in key:
-        past = fetching.one(seen, SETS["HistoricalLocations"], key)
-        return rendering.past_location(past) if past else None
-    return fetching.one(seen, kind, key)
-
-
-def _along(seen: View, kind: EntitySet, row: dict[str, Any], step: Step) -> dict[str, Any] | None:
-    link = step.link
-    assert link is not None
-    if kind.name == "HistoricalLocations" and link.name == "Locations":
-        return rendering.past_location(row) if step.key == row["id"] else None
-    if step.key:
-        found = _by_id(seen, step.kind, step.key)
-        return found if found is not None and found[link.there] == row[link.here] else None
-    if row[link.here] is None:
-        return None
-    rows = fetching.page(seen, step.kind, Options(top=1), only=(link.there, [row[link.here]])).rows
-    return rows[0] if rows else None
-
-
-def _field(entity: dict[str, Any], path: Path) -> Response:
-    value: Any = entity
-    name = "@iot.id" if path.fields[0] == "id" else path.fields[0]
-    for step in (name, *path.fields[1:]):
-        if not isinstance(value, dict) or step not in value:
-            if step == name:
-                return Response(status_code=204)  # a field without a value (§9.2.4)
-            raise NoSuchThing(msg("Não há nada neste endereço."))
-        value = value[step]
-    if not path.value:
-        return broker.plain({path.fields[-1]: value})
-    return PlainTextResponse(value) if isinstance(value, str) else broker.plain(value)
 
 
 async def _body(request: Request) -> Any:
@@ -158,63 +80,42 @@ async def _body(request: Request) -> Any:
 
 async def post(request: Request) -> Response:
     """POST to a collection: one thing, with what hangs on it (§10.2)."""
-    path = asking.path(request.path_params["path"])
-    if not path.is_collection or path.ref:
-        raise BadRequest(msg("Cria-se numa coleção: POST a Things, Observations ou outra."))
-    if path.last.kind.name == "HistoricalLocations":
-        raise NotOffered(msg("As posições de antes fazem-se sozinhas: mude a localização da coisa."))
+    path = operations.creatable(request.path_params["path"])
     said = await _body(request)
-
-    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        seen = view(conn, who, _base(request, conn, who))
-        parent = (path.steps[-2].kind, find(seen, path.steps[:-1])) if path.last.link is not None else None
-        key = creating.create(seen, path.last.kind, said, parent)
-        seen = view(conn, who, seen.base)  # a type may be new
-        row = _by_id(seen, path.last.kind, key)
-        assert row is not None
-        where = rendering.address(seen, path.last.kind, key)
-        return broker.plain(rendering.entities(seen, path.last.kind, [row], Options())[0], status=201, headers={"Location": where})
-
-    return await door.write(request, None, work)
+    return await door.write(request, None, lambda conn, who: operations.create(view(conn, who, _base(request, conn, who)), path, said))
 
 
 async def create_observations(request: Request) -> Response:
-    """POST /CreateObservations: observations of several datastreams as lists (§13.3); one address or "error" for each, in order."""
+    """POST /CreateObservations (§13.3)"""
     said = await _body(request)
-
-    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        seen = view(conn, who, _base(request, conn, who))
-        keys = creating.create_observations(seen, said)
-        return broker.plain([rendering.address(seen, SETS["Observations"], key) if key else "error" for key in keys], status=201)
-
-    return await door.write(request, None, work)
+    return await door.write(request, None, lambda conn, who: operations.create_observations(view(conn, who, _base(request, conn, who)), said))
 
 
 async def patch(request: Request) -> Response:
-    """PATCH of one thing: those members that are named (§10.3); what it is afterwards."""
-    path = asking.path(request.path_params["path"])
-    if path.is_collection or path.fields or path.ref:
-        raise BadRequest(msg("Muda-se uma coisa de cada vez, pelo seu endereço."))
+    """PATCH of one thing (§10.3)."""
+    path = operations.one_thing(request.path_params["path"], delete=False)
     said = await _body(request)
-
-    def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        seen = view(conn, who, _base(request, conn, who))
-        changing.change(seen, path.last.kind, find(seen, path.steps), said)
-        row = find(view(conn, who, seen.base), path.steps)
-        return broker.plain(rendering.entities(seen, path.last.kind, [row], Options())[0])
-
-    return await door.write(request, None, work)
+    return await door.write(request, None, lambda conn, who: operations.change(view(conn, who, _base(request, conn, who)), path, said))
 
 
 async def delete(request: Request) -> Response:
     """DELETE of one thing (§10.4)."""
-    path = asking.path(request.path_params["path"])
-    if path.is_collection or path.fields or path.ref:
-        raise BadRequest(msg("Apaga-se uma coisa de cada vez, pelo seu endereço."))
+    path = operations.one_thing(request.path_params["path"], delete=True)
+    return await door.write(request, None, lambda conn, who: operations.remove(view(conn, who, ""), path))
+
+
+async def several(request: Request) -> Response:
+    """POST /$batch: several requests in one (§11)."""
+    asks = batch.read(request.headers.get("content-type", ""), await reading.body_of(request))
+    onwards = "odata.continue-on-error" in request.headers.get("prefer", "").replace(" ", "").split(",")
+    alone = [ask for one in asks for ask in (one if isinstance(one, list) else [one])]
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        seen = view(conn, who, "")
-        creating.delete(seen, path.last.kind, find(seen, path.steps))
-        return Response(status_code=200)
+        if any(ask.method == "GET" for ask in alone):
+            who.principal.require(Capability.DATA_READ)
+        base = _base(request, conn, who)
+        return batch.answer(asks, lambda: view(conn, who, base), lambda error: door.problem(error, request), onwards=onwards)
 
+    if all(ask.method == "GET" for ask in alone):
+        return await door.read(request, work)
     return await door.write(request, None, work)

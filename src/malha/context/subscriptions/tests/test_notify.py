@@ -83,3 +83,12 @@ def test_a_receiver_that_was_away_gets_everything_in_order(client, running, rece
     assert told["status"] == "failed"
     receiver.answer = lambda _body: 204
     assert [body["data"][0]["nivel"]["value"] for body in receiver.wait(30, seconds=30)] == list(range(30))
+
+
+def test_a_condition_may_be_written_as_in_an_address(client, running, receiver, new_tenant):
+    town = client.of(new_tenant())
+    assert town.post("subscriptions", json=subscription(receiver, q="rua==%22Rua%20Nova%22")).status_code == 201
+    for number, street in ((1, "Rua Velha"), (2, "Rua Nova")):
+        assert town.post("entities", json=bin_(number, rua={"type": "Property", "value": street})).status_code == 201
+    (told,) = receiver.wait()
+    assert [one["id"] for one in told["data"]] == ["urn:x:Contentor:2"]
