@@ -52,6 +52,11 @@ OPEN = {
 #: routes of the plane that anybody may read
 OPEN_ROUTES = {"/health": "says that the process answers", "/openapi.json": "says what there is to ask, nothing of what there is"}
 
+OPEN_ROUTES |= dict.fromkeys(
+    [f"/ogc/abertos{path}" for path in ("", "/", "/api", "/conformance", "/collections", "/tileMatrixSets", "/tileMatrixSets/WebMercatorQuad")],
+    "published data",
+)
+
 SAMPLES = {"int": "1", "slug": "nada", "str": "nada", "path": "nada", "uuid": "00000000-0000-0000-0000-000000000000"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: answers that give nothing away: go and sign in, you may not, there is nothing, not that way, gone

@@ -99,11 +99,13 @@ def to_tile(z: int, x: int, y: int, coordinates: Any) -> Any:
 
 def draw(placed: list[PlacedEntity], z: int, x: int, y: int, hidden: frozenset[str]) -> bytes:
     """The tile's bytes, empty without features. One layer, `entities`."""
+    return encode([(one.id, _geometry(one), {"uri": one.uri, **properties(one.attributes, hidden)}) for one in placed], z, x, y)
+
+
+def encode(found: list[tuple[int, shapely.Geometry, dict[str, Any]]], z: int, x: int, y: int) -> bytes:
+    """The tile of (number, place in EPSG:4326 degrees, properties), empty without features."""
     square = partial(to_tile, z, x, y)
-    features = [
-        {"geometry": shapely.transform(_geometry(one), square), "properties": {"uri": one.uri, **properties(one.attributes, hidden)}, "id": one.id}
-        for one in placed
-    ]  # fmt: skip
+    features = [{"geometry": shapely.transform(place, square), "properties": own, "id": number} for number, place, own in found]
     if not features:
         return b""
     encoded: bytes = mapbox_vector_tile.encode([{"name": "entities", "features": features}], default_options={"extents": EXTENT})

@@ -6,13 +6,14 @@ Django's own by `foundation.database.django.current`). State, history and event 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, evolution, expiry, filterable, names, packed, q, reading, selections, undo, writing
+from malha.context.store import documents, evolution, expiry, filterable, names, packed, predicate, q, reading, selections, undo, writing
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
     ArrowTable,
@@ -148,6 +149,14 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     To walk over everything, pass the last entity's id as `after_id`: the cost of a page stays the same.
     """
     return reading.query(conn, tenant_ids, question)
+
+
+def condition(text: str) -> tuple[str, dict[str, object]]:
+    """What a `q` asks of a row `e` of the entities, as SQL, and its values by name. Raises UnusableQuery; who asks keeps to a reach."""
+    params: list[object] = []
+    sql = predicate.compile_node(q.parse(text), params, predicate.Look())
+    names = iter(f"q{number}" for number in range(len(params)))
+    return re.sub(r"%s", lambda _: f"%({next(names)})s", sql), {f"q{number}": value for number, value in enumerate(params)}
 
 
 def uris(conn: psycopg.Connection[Any], tenant_id: int, question: EntityQuery) -> list[str]:

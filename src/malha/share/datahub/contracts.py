@@ -3,6 +3,7 @@
 HubError
 ├── TableMissing 404       no such table for this reader
 ├── KeyNeeded 401          no key, or none that holds
+├── Withdrawn 410        a dataset that was open is no longer
 ├── LinkGone 410           a signed link has expired
 └── NotReadyYet 503        a file is still being written; ask again
 """
@@ -34,6 +35,7 @@ class Within:
     attributes: frozenset[str] | None = None  # None: all
     area: bytes = b""  # a (Multi)Polygon in EPSG:4326 as WKB; empty: wherever things lie
     mark: str = ""
+    chosen: str = ""  # an NGSI-LD `q` that its things answer to; empty: all of them
 
     def shows(self, attribute: str) -> bool:
         """Whether the attribute is seen."""
@@ -53,6 +55,7 @@ class Table:
     description: str
     hidden: frozenset[str] = frozenset()  # attributes that this reader does not get: about people, or telling of places beyond the area
     within: Within = Within()
+    links: tuple[tuple[str, str, str], ...] = ()  # (relation, media type, address: absolute, or below the tenant's) of what goes with it
 
     def find(self, name: str) -> Field | None:
         """The field called `name`."""
@@ -106,6 +109,13 @@ class TableMissing(HubError, NotFound):
 
     slug = "hub-table-missing"
     status = 404
+
+
+class Withdrawn(HubError):
+    """A dataset that was open was taken back."""
+
+    slug = "hub-withdrawn"
+    status = 410
 
 
 class KeyNeeded(HubError):

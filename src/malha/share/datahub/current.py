@@ -151,10 +151,15 @@ def _of_type(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int
 def _of_table(conn: psycopg.Connection[Any], statement: Statement, tenant_id: int, table: Table) -> list[str]:
     """As `_of_type`, in parts of which the first says the type."""
     statement.given |= _typed(conn, tenant_id, table)
-    if not table.within.area:
-        return [_TYPED]
-    statement.given["inside"] = inside(conn, tenant_id, table)
-    return [_TYPED, "e.id = ANY (%(inside)s::bigint[])"]
+    parts = [_TYPED]
+    if table.within.chosen:
+        condition, given = store.condition(table.within.chosen)
+        parts.append(condition)
+        statement.given |= given
+    if table.within.area:
+        statement.given["inside"] = inside(conn, tenant_id, table)
+        parts.append("e.id = ANY (%(inside)s::bigint[])")
+    return parts
 
 
 def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> str:

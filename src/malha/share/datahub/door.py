@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -149,7 +149,7 @@ def etag(*parts: object) -> str:
     return '"' + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32] + '"'
 
 
-def conditional(request: Request, body: bytes, media_type: str, headers: dict[str, str] | None = None) -> Response:
+def conditional(request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     """The answer with an ETag of its bytes, or 304 where the reader has them (RFC 9110 §13.1.2). Kept by the reader only, asked again each time."""
     tag = etag(hashlib.sha256(body).hexdigest(), media_type)
     every = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Accept, Accept-Language, Cookie", **(headers or {})}

@@ -93,6 +93,7 @@ def dataset(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
         "title": (row.title_en if english else "") or row.title_pt,
         "description": (row.description_en if english else "") or row.description_pt,
         "url": url,
+        "features": f"{_home(request)}ogc/abertos",
         "columns": [{"label": export.columns[i].name, "numeric": export.columns[i].type in {CellType.NUMBER, CellType.INTEGER}} for i in shown],
         "rows": [
             [{"text": shown_as(line[i], tenant, get_language() or "pt-pt"), "numeric": isinstance(line[i], int | float)} for i in shown] for line in preview

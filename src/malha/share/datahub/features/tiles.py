@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from malha.context.store import service as store
 from malha.kernel.text import msg
 from malha.share.datahub import current, door
 from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
+from malha.share.datahub.features.roots import Root
 from malha.share.questions.contracts import BadFilter
 
 #: features that are drawn one by one; above it the layer is kept
@@ -42,7 +44,6 @@ STATE_SECONDS = 1.0
 _TILES_KEPT = 256
 _encode = msgspec.json.Encoder().encode
 type Bytes = npt.NDArray[np.uint8]
-type TableOf = Callable[[psycopg.Connection[Any], Reader, str], Table]
 type Guard = Callable[[door.Handler], door.Handler]
 
 
@@ -64,51 +65,45 @@ _states: dict[tuple[object, ...], tuple[float, str]] = {}
 _lock = threading.Lock()
 
 
-def routes(guarded: Guard, table_of: TableOf) -> list[BaseRoute]:
+def routes(guarded: Guard, root: Root) -> list[BaseRoute]:
     """Tile sets and tiles."""
-    at = "/ogc/collections/{collection}/tiles"
-
-    async def draw(request: Request) -> Response:
-        return await tile(request, table_of)
-
-    async def describe(request: Request) -> Response:
-        return await tileset(request, table_of)
-
+    at = f"{root.path}/collections/{{collection}}/tiles"
+    draw, describe = guarded(partial(tile, root)), guarded(partial(tileset, root))
     return [
-        Route("/ogc/tileMatrixSets", guarded(matrix_sets), methods=["GET"]),
-        Route(f"/ogc/tileMatrixSets/{_MATRIX}", guarded(matrix_set), methods=["GET"]),
-        Route(at, guarded(describe), methods=["GET"]),
-        Route(f"{at}/{_MATRIX}", guarded(describe), methods=["GET"]),
-        Route(f"{at}/{_MATRIX}/{{z:int}}/{{y:int}}/{{x:int}}", guarded(draw), methods=["GET"]),
+        Route(f"{root.path}/tileMatrixSets", guarded(partial(matrix_sets, root)), methods=["GET"]),
+        Route(f"{root.path}/tileMatrixSets/{_MATRIX}", guarded(partial(matrix_set, root)), methods=["GET"]),
+        Route(at, describe, methods=["GET"]),
+        Route(f"{at}/{_MATRIX}", describe, methods=["GET"]),
+        Route(f"{at}/{_MATRIX}/{{z:int}}/{{y:int}}/{{x:int}}", draw, methods=["GET"]),
     ]
 
 
-async def matrix_sets(request: Request) -> Response:
+async def matrix_sets(root: Root, request: Request) -> Response:
     """GET /ogc/tileMatrixSets."""
-    base = await door.read(request, lambda _conn, reader: reader.base)
-    links = [{"href": f"{base}/ogc/tileMatrixSets/{_MATRIX}", "rel": "self", "type": "application/json"}]
-    return door.conditional(request, _encode({"tileMatrixSets": [{"id": _MATRIX, "uri": _SCHEME, "links": links}]}), "application/json")
+    base = await root.read(request, lambda _conn, reader: root.at(reader))
+    links = [{"href": f"{base}/tileMatrixSets/{_MATRIX}", "rel": "self", "type": "application/json"}]
+    return door.conditional(request, _encode({"tileMatrixSets": [{"id": _MATRIX, "uri": _SCHEME, "links": links}]}), "application/json", root.headers)
 
 
-async def matrix_set(request: Request) -> Response:
+async def matrix_set(root: Root, request: Request) -> Response:
     """GET /ogc/tileMatrixSets/WebMercatorQuad (OGC 17-083r4, annex D)."""
-    await door.read(request, lambda _conn, _reader: None)
+    await root.read(request, lambda _conn, _reader: None)
     half = 20037508.3427892
     levels = [
         {"id": str(z), "scaleDenominator": 559082264.028717 / 2**z, "cellSize": 2 * half / 256 / 2**z, "cornerOfOrigin": "topLeft", "pointOfOrigin": [-half, half],
          "tileWidth": 256, "tileHeight": 256, "matrixWidth": 2**z, "matrixHeight": 2**z} for z in range(drawing.DEEPEST + 1)
     ]  # fmt: skip
     body = {"id": _MATRIX, "uri": _SCHEME, "crs": "http://www.opengis.net/def/crs/EPSG/0/3857", "orderedAxes": ["X", "Y"], "tileMatrices": levels}
-    return door.conditional(request, _encode(body), "application/json")
+    return door.conditional(request, _encode(body), "application/json", root.headers)
 
 
-async def tileset(request: Request, table_of: TableOf) -> Response:
+async def tileset(root: Root, request: Request) -> Response:
     """GET …/tiles and …/tiles/WebMercatorQuad: where the tiles are, and the fields that they carry."""
     name = str(request.path_params["collection"])
 
     def work(conn: psycopg.Connection[Any], reader: Reader) -> bytes:
-        table = _drawable(table_of(conn, reader, name))
-        at = f"{reader.base}/ogc/collections/{table.name}/tiles"
+        table = _drawable(root.find(conn, reader, name))
+        at = f"{root.at(reader)}/collections/{table.name}/tiles"
         links = [
             {"href": f"{at}/{_MATRIX}", "rel": "self", "type": "application/json"},
             {"href": f"{at}/{_MATRIX}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "rel": "item", "type": drawing.MEDIA, "templated": True},
@@ -117,7 +112,7 @@ async def tileset(request: Request, table_of: TableOf) -> Response:
         one = {"title": table.label, "dataType": "vector", "crs": "http://www.opengis.net/def/crs/EPSG/0/3857", "tileMatrixSetURI": _SCHEME, "links": links, "layers": [{"id": "entities", "dataType": "vector"}]}  # fmt: skip
         return _encode(one if request.url.path.endswith(_MATRIX) else {"links": [{"href": at, "rel": "self", "type": "application/json"}], "tilesets": [one]})
 
-    return door.conditional(request, await door.read(request, work), "application/json")
+    return door.conditional(request, await root.read(request, work), "application/json", root.headers)
 
 
 def _drawable(table: Table) -> Table:
@@ -128,7 +123,7 @@ def _drawable(table: Table) -> Table:
     return table
 
 
-async def tile(request: Request, table_of: TableOf) -> Response:
+async def tile(root: Root, request: Request) -> Response:
     """GET …/tiles/WebMercatorQuad/{z}/{y}/{x}; 204 where the square is empty, 304 where it is as the reader has it."""
     z, x, y = (int(request.path_params[name]) for name in ("z", "x", "y"))
     if not (0 <= z <= drawing.DEEPEST and 0 <= x < 2**z and 0 <= y < 2**z):
@@ -136,7 +131,7 @@ async def tile(request: Request, table_of: TableOf) -> Response:
     name, known = str(request.path_params["collection"]), request.headers.get("if-none-match", "")
 
     def work(conn: psycopg.Connection[Any], reader: Reader) -> tuple[bytes | None, str]:
-        table = _drawable(table_of(conn, reader, name))
+        table = _drawable(root.find(conn, reader, name))
         stamp = (conn.info.dbname, reader.tenant_id, table.entity_type, table.hidden, _state(conn, reader, table, known=bool(known)))
         tag = door.etag(*stamp, z, x, y)
         if tag in known:
@@ -144,8 +139,8 @@ async def tile(request: Request, table_of: TableOf) -> Response:
         body = _kept(_tiles, (*stamp, z, x, y), lambda: make(conn, reader, table, stamp, z, x, y), _TILES_KEPT)
         return body, tag
 
-    body, tag = await door.read(request, work)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    body, tag = await root.read(request, work)
+    headers = {"Cache-Control": "private, no-cache", **root.headers, "ETag": tag}
     if body is None:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=drawing.MEDIA, headers=headers) if body else Response(status_code=204, headers=headers)
@@ -193,7 +188,27 @@ def make(conn: psycopg.Connection[Any], reader: Reader, table: Table, stamp: tup
         layer = _kept(_layers, stamp, lambda: read_layer(conn, reader, table), _LAYERS_KEPT)
         if layer.only_points:
             return cut(layer, z, x, y)
+    if table.within.chosen:  # some of a type's things: the store's own road to a square knows them all
+        return drawing.encode(_some(conn, reader, table, square), z, x, y)
     return drawing.draw(store.placed(conn, reader.tenant_id, table.entity_type, square, limit=drawing.FEATURES), z, x, y, table.hidden)
+
+
+def _some(
+    conn: psycopg.Connection[Any], reader: Reader, table: Table, square: tuple[float, float, float, float]
+) -> list[tuple[int, shapely.Geometry, dict[str, Any]]]:
+    """(number, place, properties) of the table's own features in a square."""
+    fields = [(at, field) for at, field in enumerate(table.fields) if field.attribute]
+    named = next(at for at, field in enumerate(table.fields) if field.name == "id")
+    found = []
+    for number, row, place in current.placed(conn, reader.tenant_id, table, None, (), square, limit=drawing.FEATURES):
+        cells = {
+            field.name: row[at]
+            for at, field in fields
+            if isinstance(row[at], int | float) or (isinstance(row[at], str) and len(str(row[at])) <= drawing.TEXT_LENGTH)
+        }
+        if place is not None:
+            found.append((number, place, {"uri": row[named], **cells}))
+    return found
 
 
 def read_layer(conn: psycopg.Connection[Any], reader: Reader, table: Table) -> Layer:
