@@ -245,6 +245,8 @@ class MalhaMap extends HTMLElement {
   }
 
   private take(one: Held, features: Feature[], found: { at: string; whole: boolean }): void {
+    // files of open data number no features: such a layer always comes whole, so that their places in it will do
+    features.forEach((feature, place) => (feature.id ??= place));
     const changed = found.whole || features.some((feature) => !alike(one.spec, one.features.get(String(feature.id)), feature));
     if (found.whole) one.features.clear();
     for (const feature of features) one.features.set(String(feature.id), feature);
