@@ -34,17 +34,18 @@ async def join(session: Session, found: Diverted, entities: Iterable[StoredEntit
         while True:
             missing = walk.send(await _looked_up(session, found, missing, source))
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]  # PEP 479 keeps what a generator returns untyped
+        joined: Joined = done.value
+        return joined
 
 
 async def _looked_up(session: Session, found: Diverted, uris: Sequence[str], source: Any) -> dict[str, StoredEntity]:
     """Those of the entities that there are, as the reader may see them."""
     own = await door.read(session.request, lambda conn, who: store.by_uris(conn, who.tenant_id, uris), source)
+    wanted = set(uris)
     parts = {uri: [Part(entity)] for uri, entity in own.items()}
-    for told in await _told(session, found, uris):
-        for part in conversation.parts(session, [told]):
-            if part.entity.uri in uris:
-                parts.setdefault(part.entity.uri, []).append(part)
+    for part in conversation.parts(session, await _told(session, found, uris)):
+        if part.entity.uri in wanted:  # a source may send what it was not asked for
+            parts.setdefault(part.entity.uri, []).append(part)
     whole = {uri: merging.merged(pieces) for uri, pieces in parts.items()}
     return {uri: door.shown(session.who, entity) for uri, entity in whole.items() if door.within_reach(session.who, entity.types)}
 

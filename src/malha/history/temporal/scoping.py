@@ -13,7 +13,8 @@ from malha.context.broker import reading
 from malha.context.broker.contracts import BadRequestData
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, Operation, PastInstance, StoredEntity
-from malha.history.temporal import evolution, rendering
+from malha.history.engines.service import Connection
+from malha.history.temporal import evolution, knowing, rendering
 from malha.history.temporal.contracts import EvolutionQuery, Instance, TimeProperty
 from malha.history.temporal.rendering import SCOPE
 from malha.history.temporal.temporal_query import BEGINNING
@@ -67,8 +68,8 @@ def instance(found: Any) -> dict[str, Any]:
 def _newest(conn: psycopg.Connection[Any], entity: StoredEntity) -> datetime:
     """The instant of the newest that is known of an entity's scopes, in the transaction of `conn`."""
 
-    def work(reader: Any, found: str, given: dict[str, object]) -> list[Any]:
-        return reader.execute(f"{found} SELECT max(told_at) FROM found", given).fetchall()  # type: ignore[no-any-return]
+    def work(reader: Connection | knowing.Known, found: str, given: dict[str, object]) -> list[Any]:
+        return reader.execute(f"{found} SELECT max(told_at) FROM found", given).fetchall()
 
     every = EvolutionQuery((entity.id,), BEGINNING, _FOREVER, attributes=(SCOPE,))
     known = [evolution.through(conn, entity.tenant_id, replace(every, by=by), work)[0][0] for by in (TimeProperty.OBSERVED, TimeProperty.DELETED)]

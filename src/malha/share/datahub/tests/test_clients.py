@@ -155,10 +155,15 @@ except duckdb.Error:
     assert "duckdb 30.0" in said or "without httpfs" in said
 
 
+def stations(town, count):
+    """So many stations, each with the values of an hour."""
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        air(conn, town.id, count, hours=1)
+
+
 def test_python_odata(served):
     address, key, town = served
-    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
-        air(conn, town.id, 4_500, hours=1)
+    stations(town, 4_500)
     said = run("geo", """
 import sys, requests
 from odata import ODataService
@@ -183,8 +188,7 @@ print(service.query(air).get("urn:x:AirQualityObserved:00002").stationName, serv
 def test_sqlalchemy_odata(served):
     """It asks for `$top=500&$skip=…` and goes on by itself: sums over several pages are those of the whole."""
     address, key, town = served
-    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
-        air(conn, town.id, 1_203, hours=1)
+    stations(town, 1_203)
     said = run("sqlalchemy", """
 import sys
 from sqlalchemy import create_engine, inspect, text
