@@ -145,17 +145,12 @@ class UnsupportedMedia(BrokerError):
     slug, status, etsi = "unsupported-media", 415, "InvalidRequest"
 
 
-#: problem type by slug for errors of other rooms (the rest is BadRequestData below 500)
+#: problem type of errors of other rooms, by status, where their slug has none of its own (the rest is BadRequestData below 500)
+ETSI_BY_STATUS = {401: "Unauthorized", 403: "AccessDenied", 404: "ResourceNotFound"}
 ETSI_BY_SLUG = {
     "context-not-available": "LdContextNotAvailable",
-    "unknown-context": "ResourceNotFound",
     "unknown-organisation": "NonexistentTenant",
-    "entity-not-found": "ResourceNotFound",
     "entity-exists": "AlreadyExists",
-    "not-allowed": "AccessDenied",
-    "beyond-reach": "AccessDenied",
-    "no-agreement": "AccessDenied",
-    "sensorthings-nothing-there": "ResourceNotFound",
     "sensorthings-not-offered": "OperationNotSupported",
     "hub-not-supported": "OperationNotSupported",
 }

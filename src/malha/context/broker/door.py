@@ -18,6 +18,7 @@ from malha.context.broker import auth, founding, pool, reading, tenants, version
 from malha.context.broker.contracts import (
     ERRORS,
     ETSI_BY_SLUG,
+    ETSI_BY_STATUS,
     Asked,
     BadRequestData,
     BrokerError,
@@ -62,7 +63,9 @@ TITLES = {
 
 def etsi_of(error: MalhaError) -> str:
     """The type of problem that GS CIM 009 §5.5.2 gives an error."""
-    return error.etsi if isinstance(error, BrokerError) else ETSI_BY_SLUG.get(error.slug) or ("BadRequestData" if error.status < 500 else "InternalError")
+    if isinstance(error, BrokerError):
+        return error.etsi
+    return ETSI_BY_SLUG.get(error.slug) or ETSI_BY_STATUS.get(error.status) or ("BadRequestData" if error.status < 500 else "InternalError")
 
 
 def faults(error: Unfit, tongue: str) -> list[dict[str, str]]:

@@ -24,16 +24,12 @@ class DoorForm(forms.Form):
 
     name = forms.CharField(label=_("Nome"), max_length=120, help_text=_("Por exemplo “Sensores de ruído” ou o nome do fornecedor."))
     kind = forms.ChoiceField(label=_("Como falam"), choices=[(kind.value, words) for kind, words in KIND_WORDS.items()], widget=forms.RadioSelect)
-    host = forms.CharField(
-        label=_("Broker MQTT"), required=False, max_length=253, help_text=_("Só para MQTT: o nome do computador, por exemplo mqtt.exemplo.pt.")
-    )
+    host = forms.CharField(label=_("Computador"), max_length=253, help_text=_("Por exemplo mqtt.exemplo.pt."))
     port = forms.IntegerField(label=_("Porto"), required=False, min_value=1, max_value=65535, help_text=_("Vazio: 8883 com TLS, 1883 sem ele."))
     tls = forms.BooleanField(label=_("Ligação cifrada (TLS)"), required=False, initial=True)
     user = forms.CharField(label=_("Utilizador"), required=False, max_length=200)
     password = forms.CharField(label=_("Palavra-passe"), required=False, max_length=500, widget=forms.PasswordInput(attrs={"autocomplete": "off"}))
-    topic = forms.CharField(
-        label=_("Tópico"), required=False, max_length=500, help_text=_("Ponha {device} no lugar do identificador do sensor: sensores/{device}/dados.")
-    )
+    topic = forms.CharField(label=_("Tópico"), max_length=500, help_text=_("Ponha {device} no lugar do identificador do sensor: sensores/{device}/dados."))
     share = forms.SlugField(
         label=_("Subscrição partilhada"),
         required=False,
@@ -42,14 +38,25 @@ class DoorForm(forms.Form):
     )
     version = forms.ChoiceField(label=_("Versão"), choices=[("5", "MQTT 5"), ("3.1.1", "MQTT 3.1.1")], initial="5", required=False)
 
-    def clean(self) -> dict[str, Any]:
-        said = super().clean() or {}
-        if said.get("kind") == DoorKind.MQTT.value:
-            if not said.get("host"):
-                self.add_error("host", _("Diga em que computador está o broker."))
-            if not _TOPIC.fullmatch(said.get("topic") or ""):
-                self.add_error("topic", _("Escreva o tópico sem # nem +; {device} fica no lugar do identificador."))
-        return said
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and self.data.get("kind") != DoorKind.MQTT.value:
+            for name in ("host", "topic"):
+                self.fields[name].required = False
+
+    def everywhere(self) -> list[forms.BoundField]:
+        """What is asked of every kind of door."""
+        return [self["name"], self["kind"]]
+
+    def of_mqtt(self) -> list[forms.BoundField]:
+        """What is asked only when a broker of their own is to be listened to."""
+        return [field for field in self if field.name not in {"name", "kind"}]
+
+    def clean_topic(self) -> str:
+        topic = str(self.cleaned_data["topic"] or "")
+        if topic and not _TOPIC.fullmatch(topic):
+            raise forms.ValidationError(_("Escreva o tópico sem # nem +; {device} fica no lugar do identificador."))
+        return topic
 
 
 class AddForm(forms.Form):

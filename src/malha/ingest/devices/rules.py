@@ -96,6 +96,16 @@ def _plain(payload: dict[str, Any], device: str) -> Reading:
     return Reading(found, payload, _time(when), str(payload.get("name", ""))[:120], _known(payload, BATTERIES), _known(payload, SIGNALS))
 
 
+def example(kind: DoorKind, at: datetime) -> dict[str, Any]:
+    """A message as a sensor of that kind sends it, to try a door with."""
+    moment, measured = format_instant(at), {"temperature": 21.5}
+    if kind is DoorKind.CHIRPSTACK:
+        return {"deviceInfo": {"devEui": "0000000000000001", "deviceName": "sensor-1"}, "time": moment, "fCnt": 1, "object": measured}
+    if kind is DoorKind.TTS:
+        return {"end_device_ids": {"device_id": "sensor-1"}, "uplink_message": {"f_cnt": 1, "received_at": moment, "decoded_payload": measured}}
+    return {"deviceId": "sensor-1", **measured, "time": moment}
+
+
 def digest(reading: Reading | None, payload: Any, salt: str) -> bytes:
     """What tells a message from every other of its door: the network's own id, else device, instant and content.
 

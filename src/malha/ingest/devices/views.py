@@ -85,7 +85,7 @@ def open_door(request: HttpRequest) -> HttpResponse:
 
 def _show_key(request: HttpRequest, tenant: Tenant, door: Door, key: str) -> HttpResponse:
     address = _address(tenant, door)
-    body = '{"deviceId": "sensor-1", "temperature": 21.5, "time": "2026-11-23T02:00:00Z"}'
+    body = json.dumps(rules.example(door.kind, now().replace(microsecond=0)))
     example = f"curl -s -X POST {address} \\\n  -H 'Authorization: Bearer {key}' \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"
     return render(request, "devices/key.html", {"tenant": tenant, "door": door, "key": key, "address": address, "example": example})
 

@@ -23,6 +23,7 @@ from malha.share.connections.contracts import Action, Connection, Kind, Status
 from malha.share.datahub import keys
 
 _ORDER = list(Status)
+_DOORS = {DoorKind.JSON: "HTTP (JSON)", DoorKind.CHIRPSTACK: "ChirpStack", DoorKind.TTS: "The Things Stack", DoorKind.MQTT: "MQTT"}
 
 
 def every(conn: psycopg.Connection[Any], tenant_id: int, *, kind: str = "", text: str = "", trouble: bool = False) -> list[Connection]:
@@ -67,7 +68,7 @@ def _doors(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[Connection
         renew = (Action(at, "renew", _("Renovar chave")),) if one.kind is not DoorKind.MQTT else ()
         status = Status.PAUSED if not one.active else Status.FAILING if one.last_error else Status.ACTIVE
         yield Connection(
-            Kind.DOOR, one.name, one.kind.value.upper(), status, one.last_heard_at, None, at, _(one.last_error) if one.last_error else "", (turn, *renew)
+            Kind.DOOR, one.name, _DOORS[one.kind], status, one.last_heard_at, None, at, _(one.last_error) if one.last_error else "", (turn, *renew)
         )
 
 

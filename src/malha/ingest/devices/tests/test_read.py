@@ -30,6 +30,13 @@ def test_it_works():
     assert (reading.external_id, reading.at, reading.battery_percent, reading.signal_dbm) == ("a", AT, 77, -60)
 
 
+@pytest.mark.parametrize("kind", list(DoorKind))
+def test_the_example_of_a_door_is_understood(kind):
+    reading = rules.read(kind, rules.example(kind, AT))
+    assert reading.external_id
+    assert (reading.at, reading.values["temperature"], reading.status_only) == (AT, 21.5, False)
+
+
 def test_chirpstack():
     reading = rules.read(DoorKind.CHIRPSTACK, UP)
     assert (reading.external_id, reading.name, reading.battery_percent, reading.signal_dbm, reading.unique) == (
