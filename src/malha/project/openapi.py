@@ -14,6 +14,8 @@ from starlette.routing import BaseRoute, Route
 
 from malha.context.broker import description as broker
 from malha.context.broker import plane as broker_plane
+from malha.context.snapshots import description as snapshots
+from malha.context.snapshots import plane as snapshots_plane
 from malha.context.subscriptions import description as subscriptions
 from malha.context.subscriptions import plane as subscriptions_plane
 from malha.history.temporal import description as temporal
@@ -35,6 +37,7 @@ def known() -> dict[str, Operation]:
     """What the rooms say, by `METHOD path`."""
     below = [
         (broker_plane.ROOT, broker.OPERATIONS),
+        (snapshots_plane.ROOT, snapshots.OPERATIONS),
         (subscriptions_plane.ROOT, subscriptions.OPERATIONS),
         ("", temporal.OPERATIONS),
         ("", sensorthings.OPERATIONS),

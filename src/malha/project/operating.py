@@ -35,7 +35,7 @@ RETRY_SECONDS = 5
 _FORWARDED = frozenset({"x-forwarded-for", "forwarded", "x-real-ip"})
 _NGSI = frozenset({
     "entities", "entityOperations", "types", "attributes", "subscriptions", "csourceRegistrations", "csourceSubscriptions", "temporal", "jsonldContexts",
-    "entityMaps", "info",
+    "entityMaps", "snapshots", "info",
 })  # fmt: skip
 _LABEL = re.compile(r'^\s*label = "(\w+)"', re.MULTILINE)
 APPLIED = "SELECT app, name FROM django_migrations"

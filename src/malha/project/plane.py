@@ -17,10 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from malha.context.broker import express, pool, turns
 from malha.context.broker import plane as broker
+from malha.context.broker.door import Handler
 from malha.context.federation import plane as federation
 from malha.context.federation import registry, wire
 from malha.context.live import hub
 from malha.context.live import plane as live
+from malha.context.snapshots import plane as snapshots
 from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
@@ -44,6 +46,11 @@ async def health(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
+def around(method: str, path: str, handler: Handler) -> Handler:
+    """The broker's handler of an operation, with other sources in it, or inside a snapshot where the request names one."""
+    return snapshots.around(method, path, federation.around(method, path, handler))
+
+
 def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
     every: list[BaseRoute] = [
@@ -51,7 +58,8 @@ def routes() -> list[BaseRoute]:
         *temporal.routes(),
         *subscriptions.routes(),
         *federation.routes(),
-        *broker.routes(federation.around),
+        *snapshots.routes(),
+        *broker.routes(around),
         *live.routes(),
         *devices.routes(),
         *datahub.routes(),
@@ -129,4 +137,4 @@ def application() -> ASGIApp:
     if registry.look not in express.looks:
         express.looks.append(registry.look)
     app = Starlette(routes=routes(), lifespan=lifespan, exception_handlers={404: broker.not_found, 405: broker.not_allowed})
-    return operating.Watched(TenantPath(app, broker.straight(federation.around)))
+    return operating.Watched(TenantPath(app, broker.straight(around)))

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "malha.context.store",
     "malha.context.subscriptions",
     "malha.context.federation",
+    "malha.context.snapshots",
     "malha.history.backups",
     "malha.history.erasure",
     "malha.history.retention",

@@ -25,6 +25,7 @@ from malha.context.broker.contracts import (
     Busy,
     Failures,
     NotPermitted,
+    OperationNotSupported,
     TooComplex,
     TooManyRequests,
     Unfit,
@@ -92,12 +93,13 @@ def problem(error: MalhaError, request: Request) -> Response:
     return Response(msgspec.json.encode(body), status_code=error.status, media_type="application/problem+json", headers=headers)
 
 
-def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) -> Handler:
+def guarded(handler: Handler, *, limited: bool = False, averages: bool = False, snapshots: bool = False) -> Handler:
     """The handler with known errors turned into problems and the header NGSILD-Tenant echoed (§6.3.14).
 
     `limited` says that it reads through the store and the history alone, which keep to a reader's reach: readers by
     agreement and people who may see a part of the tenant are let in, and what they read under an agreement is noted
-    before it is handed over. `averages` says that it also answers to a reader who may have averages only.
+    before it is handed over. `averages` says that it also answers to a reader who may have averages only, `snapshots`
+    that it may be asked inside a snapshot (§6.3.22): a request that names one reaches nothing else.
     """
 
     @wraps(handler)
@@ -107,6 +109,8 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False) 
         try:
             if request.method in _WITH_BODY:
                 pool.turns().check(pool.account.get())  # before a body is read that nobody would get to
+            if not snapshots and "ngsild-snapshot" in request.headers:
+                raise OperationNotSupported(msg("Isto não se faz dentro de um instantâneo; só ler e perguntar entidades."))
             with reach.limited(averages=averages) as limits:
                 request.scope["malha.limited"] = limited
                 response = await handler(request)

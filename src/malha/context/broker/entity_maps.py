@@ -50,11 +50,16 @@ def ends(params: Mapping[str, str]) -> datetime:
     said = params.get("entityMapLifetime")
     if said is None:
         return now() + USUAL
-    found = _LIFETIME.fullmatch(said)
-    if found is None:
+    span = duration(said)
+    if span is None:
         raise BadRequestData(msg("entityMapLifetime é uma duração, como PT10M."))
-    seconds = sum(int(part or 0) * each for part, each in zip(found.groups(), _SECONDS, strict=True))
-    return now() + min(timedelta(seconds=max(seconds, 1)), LONGEST)
+    return now() + min(max(span, timedelta(seconds=1)), LONGEST)
+
+
+def duration(text: str) -> timedelta | None:
+    """A duration of ISO 8601, in days of 24 hours, months of 30 and years of 365 days; None for what is none."""
+    found = _LIFETIME.fullmatch(text)
+    return timedelta(seconds=sum(int(part or 0) * each for part, each in zip(found.groups(), _SECONDS, strict=True))) if found else None
 
 
 def subject(who: Asked) -> str:

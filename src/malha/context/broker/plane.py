@@ -56,9 +56,15 @@ _MOST_ASKED = {
 }  # fmt: skip
 
 
+#: what may be asked inside a snapshot (§6.3.22)
+IN_SNAPSHOTS = frozenset({("GET", "/entities"), ("GET", "/entities/{id}"), ("POST", "/entityOperations/query")})
+
+
 def straight(around: Around = _as_it_is) -> Callable[[Scope], ASGIApp | None]:
     """Finds the handler of a request for one entity or one of its attributes; None for what the routes have to say. As `routes`."""
-    handlers = {key: guarded(around(key[0], path, handler), limited=True) for key, (path, handler) in _MOST_ASKED.items()}
+    handlers = {
+        key: guarded(around(key[0], path, handler), limited=True, snapshots=(key[0], path) in IN_SNAPSHOTS) for key, (path, handler) in _MOST_ASKED.items()
+    }
 
     def find(scope: Scope) -> ASGIApp | None:
         found = _STRAIGHT.fullmatch(scope["path"])
@@ -116,7 +122,9 @@ def routes(around: Around = _as_it_is) -> list[BaseRoute]:
     return [
         Route(
             ROOT + path.replace("{id}", "{id:path}"),
-            guarded(around(method, path, handler), limited=handler.__module__ != jsonld_contexts.__name__),
+            guarded(
+                around(method, path, handler), limited=handler.__module__ != jsonld_contexts.__name__, snapshots=(method, path.rstrip("/")) in IN_SNAPSHOTS
+            ),
             methods=[method],
         )
         for method, path, handler in longest_first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Wanted
-from malha.context.federation import answers, behind, conversation, discovering, forms, merging, speaking, wire
+from malha.context.federation import answers, behind, conversation, discovering, forms, merging, registry, sifting, speaking, wire
 from malha.context.federation.answers import Told, Warning_
 from malha.context.federation.contracts import PROXIED, LoopDetected
 from malha.context.federation.conversation import Session
@@ -25,10 +25,7 @@ from malha.context.federation.merging import Part
 from malha.context.federation.registry import Diverted
 from malha.context.federation.speaking import Speech
 from malha.context.store import service as store
-from malha.context.store import shapes
 from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, StoredEntity
-from malha.context.store.q import parse
-from malha.context.subscriptions import conditions, patterns, selection
 from malha.kernel.text import msg
 
 #: entities that one source gives for one page at most; an answer that needs more says that it is incomplete
@@ -153,6 +150,36 @@ async def question(request: Request, found: Diverted, _handler: Handler) -> Resp
     return session.warn(query.written(request, page, plan.question, plan.want, joined))
 
 
+async def every(request: Request, asking: Asking) -> tuple[Question, EntityPage, bool, list[Warning_]]:
+    """Every entity that answers, of this broker and of the sources that are asked over a network: what was asked, the
+    entities, whether there are more than the question's limit lets through, and what was amiss. What an agreement lets
+    one read is left out: it may not be kept.
+    """
+    request.scope["malha.divert"] = registry.divert
+
+    def alone(conn: psycopg.Connection[Any], who: Asked) -> tuple[Question, EntityPage]:
+        asked, _ = query.understood(request, who, asking)
+        return asked, query.page_of(conn, who, asked)
+
+    try:
+        asked, page = await door.read(request, alone, asking.source)
+        return asked, page, False, []
+    except Diverted as diverted:
+        found = Diverted(diverted.tenant_id, [one for one in diverted.sources if one.registration.agreement_id is None])
+    finally:
+        request.scope.pop("malha.divert", None)
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan, EntityPage]:
+        session = conversation.opened(request, conn, who)
+        plan = _plan(request, found, who, asking, session.alias)
+        return session, plan, _own(conn, who, plan)
+
+    session, plan, own = await door.read(request, look, asking.source)
+    speeches = await conversation.spoken(session, plan.shares)
+    told = await conversation.together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
+    return plan.question, assembled(session, plan, own, told), any(each.more for each in told), session.warnings
+
+
 def _plan(request: Request, found: Diverted, who: Asked, asking: Asking, alias: str) -> Plan:
     asked, want = query.understood(request, who, asking)
     if asked.query.order or asked.query.after_id:
@@ -224,7 +251,7 @@ def assembled(session: Session, plan: Plan, own: EntityPage, told: Sequence[Told
     """The page: what each place has of an entity put together, filtered again, cut to the page."""
     places = _by_uri(session, own, told)
     question_ = plan.question.query
-    holds = _filter(question_) if plan.split else None
+    holds = sifting.holds(question_) if plan.split else None
     found: list[StoredEntity] = []
     matched = 0
     last = question_.offset + question_.limit
@@ -233,8 +260,8 @@ def assembled(session: Session, plan: Plan, own: EntityPage, told: Sequence[Told
             matched += 1  # beyond the page: counted, not read
             continue
         entity = _whole(session, uri, pieces)
-        if entity is None or not _answers(
-            session.who, question_, entity, holds or (_filter(question_) if len(pieces) > 1 else None), remote=pieces[0][0] is not None
+        if entity is None or not sifting.answers(
+            session.who, question_, entity, holds or (sifting.holds(question_) if len(pieces) > 1 else None), remote=pieces[0][0] is not None
         ):
             continue
         matched += 1
@@ -270,52 +297,6 @@ def _whole(session: Session, _uri: str, pieces: Sequence[tuple[Told | None, Any]
             session.warnings.append(answers.invalid(told.source))
         parts += conversation.answered(told, read)
     return merging.merged(parts) if parts else None
-
-
-type Holds = Callable[[StoredEntity], bool]
-
-
-def _filter(asked: EntityQuery) -> Holds:
-    """The whole question about one entity, in memory."""
-    node = parse(asked.q) if asked.q else None
-    places = shapes.filters(asked)
-    box = asked.bbox
-    scopes = selection.scopes(asked.scope_selection) if asked.scope_selection else None
-
-    def holds(entity: StoredEntity) -> bool:
-        if (node is not None and not conditions.holds(node, entity)) or (scopes is not None and not scopes(entity.scopes)):
-            return False
-        if asked.attrs and not any(name in entity.attributes for name in asked.attrs):
-            return False
-        return shapes.all_hold(entity, places) and (box is None or _in_box(entity, box))
-
-    return holds
-
-
-def _in_box(entity: StoredEntity, box: tuple[float, float, float, float]) -> bool:
-    shape = shapes.shape_of(entity.attributes, "location")
-    if shape is None:
-        return False
-    west, south, east, north = shape.bounds
-    return bool(west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1])
-
-
-def _answers(who: Asked, asked: EntityQuery, entity: StoredEntity, holds: Holds | None, *, remote: bool) -> bool:
-    """Whether the entity is an answer; what a source sends is never trusted to be one."""
-    if not door.within_reach(who, entity.types) or (holds is not None and not holds(entity)):
-        return False
-    if not remote:
-        return True
-    if asked.any_of:
-        return any(
-            (not one.type_selection or store.type_holds(one.type_selection, entity.types)) and (not one.uris or entity.uri in one.uris)
-            and (not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
-        )  # fmt: skip
-    if asked.types and not set(asked.types) & set(entity.types):
-        return False
-    if asked.type_selection and not store.type_holds(asked.type_selection, entity.types):
-        return False
-    return (not asked.uris or entity.uri in asked.uris) and (not asked.id_pattern or patterns.found(asked.id_pattern, entity.uri))
 
 
 def _total(plan: Plan, own: EntityPage, told: Sequence[Told], matched: int) -> int | None:

@@ -1,0 +1,58 @@
+"""Whether one entity answers a question, in memory: where the store does not see it whole (§5.5.9.3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from malha.context.broker import door
+from malha.context.broker.contracts import Asked
+from malha.context.store import service as store
+from malha.context.store import shapes
+from malha.context.store.contracts import EntityQuery, StoredEntity
+from malha.context.store.q import parse
+from malha.context.subscriptions import conditions, patterns, selection
+
+type Holds = Callable[[StoredEntity], bool]
+
+
+def holds(asked: EntityQuery) -> Holds:
+    """The whole question about one entity, in memory."""
+    node = parse(asked.q) if asked.q else None
+    places = shapes.filters(asked)
+    box = asked.bbox
+    scopes = selection.scopes(asked.scope_selection) if asked.scope_selection else None
+
+    def test(entity: StoredEntity) -> bool:
+        if (node is not None and not conditions.holds(node, entity)) or (scopes is not None and not scopes(entity.scopes)):
+            return False
+        if any(named and not any(name in entity.attributes for name in named) for named in (asked.attrs, asked.having)):
+            return False
+        return shapes.all_hold(entity, places) and (box is None or _in_box(entity, box))
+
+    return test
+
+
+def _in_box(entity: StoredEntity, box: tuple[float, float, float, float]) -> bool:
+    shape = shapes.shape_of(entity.attributes, "location")
+    if shape is None:
+        return False
+    west, south, east, north = shape.bounds
+    return bool(west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1])
+
+
+def answers(who: Asked, asked: EntityQuery, entity: StoredEntity, test: Holds | None, *, remote: bool) -> bool:
+    """Whether the entity is an answer; what a source sends is never trusted to be one."""
+    if not door.within_reach(who, entity.types) or (test is not None and not test(entity)):
+        return False
+    if not remote:
+        return True
+    if asked.any_of:
+        return any(
+            (not one.type_selection or store.type_holds(one.type_selection, entity.types)) and (not one.uris or entity.uri in one.uris)
+            and (not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
+        )  # fmt: skip
+    if asked.types and not set(asked.types) & set(entity.types):
+        return False
+    if asked.type_selection and not store.type_holds(asked.type_selection, entity.types):
+        return False
+    return (not asked.uris or entity.uri in asked.uris) and (not asked.id_pattern or patterns.found(asked.id_pattern, entity.uri))

@@ -1,0 +1,93 @@
+"""What a snapshot is (GS CIM 009 §5.2.41, §5.2.42), and what is refused about one.
+
+SnapshotError
+├── Unusable 400        the snapshot says something that cannot be, or there are too many
+├── NotReady 409        it is still being filled
+└── Missing 404         no such snapshot, or it has ended
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from malha.context.broker.contracts import BrokerError
+from malha.context.store.contracts import StoredEntity
+from malha.kernel.errors import MalhaError
+
+HEADER = "NGSILD-Snapshot"
+
+
+class Status(StrEnum):
+    """How the filling went (§5.16.1.4)."""
+
+    PREPARING = "preparing"
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a payload says of a snapshot; None for what it does not name. `lifetime` in seconds."""
+
+    uri: str | None
+    priority: int | None
+    lifetime_seconds: int | None
+    lifetime: str | None
+    queries: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot as it is kept: `document` has its queries as they came."""
+
+    tenant_id: int
+    id: int
+    uri: str
+    subject: str
+    document: Mapping[str, Any]
+    priority: int
+    status: Status
+    details: Sequence[Mapping[str, Any]]
+    created_at: datetime
+    modified_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one query gave: its entities, what was amiss at some sources, or why it could not be answered."""
+
+    entities: Sequence[StoredEntity] = ()
+    amiss: Sequence[str] = ()
+    error: MalhaError | None = None
+
+
+class SnapshotError(BrokerError):
+    """Snapshots refuse."""
+
+    slug = "snapshot"
+
+
+class Unusable(SnapshotError):
+    """The snapshot says something that cannot be."""
+
+    slug, status, etsi = "snapshot-unusable", 400, "BadRequestData"
+
+
+class NotReady(SnapshotError):
+    """The snapshot is still being filled."""
+
+    slug, status, etsi = "snapshot-not-ready", 409, "Conflict"
+
+
+class Missing(SnapshotError):
+    """No such snapshot."""
+
+    slug, status, etsi = "snapshot-missing", 404, "ResourceNotFound"

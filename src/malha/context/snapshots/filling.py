@@ -1,0 +1,131 @@
+"""Fill a snapshot: its queries asked as any other is, of this broker and of its sources, after the answer that it is being made (§5.16.1.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import psycopg
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+
+from malha.context.broker import door, pool, questions
+from malha.context.broker.contracts import ERRORS, OperationNotSupported, TooComplex
+from malha.context.broker.query import Asking
+from malha.context.broker.questions import Question
+from malha.context.federation import gather
+from malha.context.snapshots import service
+from malha.context.snapshots.contracts import Found, Snapshot, Status
+from malha.context.store.contracts import StoredEntity
+from malha.foundation.database import service as database
+from malha.foundation.language import service as language
+from malha.kernel.errors import MalhaError
+from malha.kernel.text import msg
+from malha.vocabulary.contexts.service import Context
+
+logger = logging.getLogger(__name__)
+
+#: entities of one query, and bytes of one snapshot
+MOST, MOST_BYTES = 5_000, 32 * 2**20
+_TOO_MANY = msg("São mais de {most} entidades, que é o máximo de um instantâneo; restrinja a pergunta.")
+_PATH = "/ngsi-ld/v1/entityOperations/query"
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def begin(request: Request, source: Any, one: Snapshot) -> None:
+    """Fill a snapshot that was just made, for whoever made it; goes on after the answer."""
+    task = asyncio.create_task(_fill(request, source, one))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _fill(request: Request, source: Any, one: Snapshot) -> None:
+    try:
+        found = [await _found(request, source, query) for query in one.document["snapshotQueries"]]
+        kept = _together(found)
+        if sum(len(msgspec.json.encode(each.attributes)) for each in kept) > MOST_BYTES:
+            found, kept = [Found(error=TooComplex(msg("As entidades são grandes demais para um instantâneo; restrinja a pergunta."))) for _ in found], []
+        status = _status(found)
+        tongue = language.of_request(request.headers, request.cookies)
+        details = [_detail(each, tongue) for each in found]
+
+        def keep() -> None:
+            with pool.connection() as conn, database.tenant_transaction(conn, [one.tenant_id]):
+                service.filled(conn, one.tenant_id, one.id, kept, status, details)
+
+        await pool.run(keep)
+    except (MalhaError, psycopg.Error):
+        logger.exception("snapshot %s of tenant %s could not be filled", one.id, one.tenant_id)
+
+
+async def _found(request: Request, source: Any, query: Mapping[str, Any]) -> Found:
+    """What one query gives; never raises for what is wrong with it."""
+    try:
+        asked, page, more, warnings = await gather.every(_asked_of(request), _asking(query, source))
+    except MalhaError as error:
+        return Found(error=error)
+    except psycopg.errors.QueryCanceled:
+        return Found(error=TooComplex(msg("A pergunta demora demasiado; restrinja-a por tipo, lugar ou atributo.")))
+    if more or len(page.entities) >= asked.query.limit:
+        return Found(error=TooComplex(_TOO_MANY, most=MOST))
+    return Found(page.entities, tuple(dict.fromkeys(f"{each.source}: {each.reason}" for each in warnings)))
+
+
+def _asked_of(request: Request) -> Request:
+    """The request that made the snapshot, as one that asks a query."""
+    scope = {**request.scope, "path": _PATH, "raw_path": _PATH.encode(), "query_string": b"", "headers": list(request.scope["headers"])}
+    headers = MutableHeaders(scope=scope)
+    for name in ("accept", "prefer"):
+        if name in headers:
+            del headers[name]
+    return Request(scope)
+
+
+def _asking(query: Mapping[str, Any], source: Any) -> Asking:
+    params, selectors = questions.of_body(dict(query), {})
+    for name in ("join", "orderBy"):
+        if name in params:
+            raise OperationNotSupported(msg("Um instantâneo guarda as entidades como estão; “{name}” ainda não."), name=name)
+
+    def ask(context: Context) -> Question:
+        question = questions.with_selectors(params, selectors, context)
+        return replace(question, query=replace(question.query, limit=MOST + 1))
+
+    return Asking(ask, source, params)
+
+
+def _together(found: Sequence[Found]) -> list[StoredEntity]:
+    """The entities of all queries, each once."""
+    out: dict[str, StoredEntity] = {}
+    for each in found:
+        for entity in each.entities:
+            out.setdefault(entity.uri, entity)
+    return list(out.values())
+
+
+def _status(found: Sequence[Found]) -> Status:
+    if all(each.entities and not each.amiss for each in found):
+        return Status.SUCCESS
+    if any(each.entities for each in found):
+        return Status.PARTIAL
+    return Status.FAILURE if any(each.error for each in found) else Status.EMPTY
+
+
+def _detail(found: Found, tongue: str) -> dict[str, Any]:
+    """How one query went (§5.2.42)."""
+    if found.error is not None:
+        etsi = door.etsi_of(found.error)
+        problem = {
+            "type": ERRORS + etsi, "title": language.translate(door.TITLES[etsi], tongue),
+            "detail": language.explain(found.error, tongue), "status": found.error.status,
+        }  # fmt: skip
+        return {"resultStatus": "failure", "problemDetails": problem}
+    out: dict[str, Any] = {"resultStatus": "success" if found.entities else "empty"}
+    if found.amiss:
+        out["problemDetails"] = {"title": language.translate(msg("Houve fontes que não responderam"), tongue), "detail": "; ".join(found.amiss)[:500]}
+    return out

@@ -1,0 +1,47 @@
+"""Routes of snapshots, and the broker's own readings inside one."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from malha.context.broker.door import Handler, guarded
+from malha.context.snapshots import inside, operations
+from malha.context.snapshots.contracts import HEADER
+
+ROOT = "/ngsi-ld/v1/snapshots"
+
+
+def routes() -> list[BaseRoute]:
+    """Every operation, each guarded."""
+    return [
+        *(Route(ROOT + end, guarded(operations.create), methods=["POST"]) for end in ("", "/")),
+        *(Route(ROOT + end, guarded(operations.purge), methods=["DELETE"]) for end in ("", "/")),
+        Route(ROOT + "/{id:path}/clone", guarded(operations.clone), methods=["POST"]),
+        Route(ROOT + "/{id:path}", guarded(operations.retrieve), methods=["GET"]),
+        Route(ROOT + "/{id:path}", guarded(operations.change), methods=["PATCH"]),
+        Route(ROOT + "/{id:path}", guarded(operations.delete), methods=["DELETE"]),
+    ]
+
+
+_ROADS: dict[tuple[str, str], Handler] = {
+    ("GET", "/entities"): inside.question,
+    ("GET", "/entities/{id}"): inside.retrieve,
+    ("POST", "/entityOperations/query"): inside.question,
+}
+
+
+def around(method: str, path: str, handler: Handler) -> Handler:
+    """The broker's handler of a reading, or the one inside a snapshot where the request names one."""
+    road = _ROADS.get((method, path.rstrip("/")))
+    if road is None:
+        return handler
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        return await (road if HEADER in request.headers else handler)(request)
+
+    return answer

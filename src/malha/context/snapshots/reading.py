@@ -1,0 +1,82 @@
+"""A snapshot as it came, checked (GS CIM 009 §5.2.41, §5.16.1.4, §5.16.4.4), and as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from malha.context.broker import entity_maps
+from malha.context.broker.contracts import OperationNotSupported
+from malha.context.snapshots.contracts import Said, Snapshot, Status, Unusable
+from malha.context.subscriptions.reading import is_uri
+from malha.kernel.text import msg
+from malha.kernel.time import format_instant, now
+
+TYPE = "Snapshot"
+QUERIES = 10
+USUAL, LONGEST = timedelta(days=1), timedelta(days=30)
+PRIORITY, HIGHEST = 5, 10
+#: one that is still being filled after so long was left behind by a process that ended
+ABANDONED = timedelta(minutes=5)
+_SAID = frozenset({"id", "type", "@context", "snapshotQueries", "snapshotPriority", "snapshotLifetime"})
+_CHANGED = frozenset({"id", "type", "@context", "snapshotPriority", "snapshotLifetime"})
+_NOT_HERE = frozenset({"snapshotTemporalQueries", "endpoint", "receiverInfo"})
+#: what is worked out here: passed over in one that is made, refused in one that is changed
+COMPUTED = frozenset({
+    "snapshotStatus", "snapshotQueriesDetails", "snapshotTemporalQueriesDetails", "createdAt", "modifiedAt", "lastUsedAt", "expiresAt",
+})  # fmt: skip
+
+
+def made(payload: Any) -> Said:
+    """A snapshot that is to be made. Raises Unusable, OperationNotSupported."""
+    said = _said({name: value for name, value in payload.items() if name not in COMPUTED} if isinstance(payload, dict) else payload, _SAID)
+    if not said.queries:
+        raise Unusable(msg("Diga que perguntas guardar (snapshotQueries)."))
+    return said
+
+
+def changed(payload: Any) -> Said:
+    """What may be said of a snapshot that is there: its priority and how long it lives. Raises Unusable, OperationNotSupported."""
+    return _said(payload, _CHANGED)
+
+
+def _said(payload: Any, known: frozenset[str]) -> Said:
+    if not isinstance(payload, dict) or payload.get("type", TYPE) != TYPE:
+        raise Unusable(msg("Envie um objeto JSON com type “Snapshot”."))
+    for name in payload:
+        if name in _NOT_HERE:
+            raise OperationNotSupported(msg("Um instantâneo guarda entidades do presente; “{member}” ainda não."), member=name)
+        if name not in known:
+            raise Unusable(msg("“{member}” não se pode dizer de um instantâneo."), member=name[:80])
+    uri, priority, lifetime = payload.get("id"), payload.get("snapshotPriority"), payload.get("snapshotLifetime")
+    if uri is not None and not (isinstance(uri, str) and is_uri(uri)):
+        raise Unusable(msg("“{member}” tem de ser um URI."), member="id")
+    if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= HIGHEST):
+        raise Unusable(msg("“{member}” vai de 1 a {most}."), member="snapshotPriority", most=HIGHEST)
+    span = entity_maps.duration(lifetime) if isinstance(lifetime, str) else None
+    if lifetime is not None and span is None:
+        raise Unusable(msg("“{member}” é uma duração, como P1D."), member="snapshotLifetime")
+    seconds = None if span is None else max(1, int(min(span, LONGEST).total_seconds()))
+    return Said(uri, priority, seconds, lifetime, _queries(payload.get("snapshotQueries", [])))
+
+
+def _queries(said: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(said, list) or not all(isinstance(one, dict) and one.get("type") == "Query" for one in said):
+        raise Unusable(msg("“{member}” é uma lista de objetos com type “Query”."), member="snapshotQueries")
+    if len(said) > QUERIES:
+        raise Unusable(msg("Um instantâneo tem no máximo {most} perguntas."), most=QUERIES)
+    if any("temporalQ" in one for one in said):
+        raise Unusable(msg("“temporalQ” só serve na pergunta temporal."))
+    return tuple(said)
+
+
+def document(one: Snapshot) -> dict[str, Any]:
+    """A snapshot as it is told (§5.2.41)."""
+    abandoned = one.status is Status.PREPARING and one.created_at + ABANDONED < now()
+    out: dict[str, Any] = {
+        "id": one.uri, "type": TYPE, **one.document, "snapshotPriority": one.priority, "snapshotStatus": Status.FAILURE if abandoned else one.status,
+        "createdAt": format_instant(one.created_at), "modifiedAt": format_instant(one.modified_at), "lastUsedAt": format_instant(one.last_used_at),
+        "expiresAt": format_instant(one.expires_at),
+    }  # fmt: skip
+    return out | ({"snapshotQueriesDetails": list(one.details)} if one.details else {})

@@ -1,0 +1,193 @@
+"""GS CIM 009 §5.5.15, §5.16, §6.3.22, §6.36–6.38: answers kept as they were, read again by whoever may."""
+
+import time
+
+import pytest
+from django.conf import settings
+
+from malha.context.snapshots import jobs, service
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.foundation.tokens import service as tokens
+
+HEADER = "NGSILD-Snapshot"
+FAST = {"type": "Query", "entities": [{"type": "Veiculo"}], "q": "velocidade>50"}
+
+
+def vehicle(name, speed, **more):
+    return {"id": f"urn:x:Veiculo:{name}", "type": "Veiculo", "velocidade": {"type": "Property", "value": speed}, **more}
+
+
+def keep(client, *queries, **more):
+    made = client.post("snapshots", json={"type": "Snapshot", "snapshotQueries": list(queries), **more})
+    assert made.status_code == 201, made.text
+    return ready(client, made.headers["location"].rsplit("/", 1)[-1])
+
+
+def ready(client, name):
+    deadline = time.monotonic() + 20
+    while (found := client.get(f"snapshots/{name}").json())["snapshotStatus"] == "preparing" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def names(answer):
+    assert answer.status_code == 200, answer.text
+    return [one["id"].rsplit(":", 1)[-1] for one in answer.json()]
+
+
+@pytest.fixture
+def three(broker):
+    place = {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.61, 41.15]}}
+    for one in (vehicle("a", 80, location=place), vehicle("b", 30), vehicle("c", 120, scope="/norte")):
+        assert broker.post("entities", json=one).status_code == 201
+    return broker
+
+
+def test_it_stays_as_it_was(three):
+    kept = keep(three, FAST)
+    assert (kept["type"], kept["snapshotStatus"], kept["snapshotPriority"]) == ("Snapshot", "success", 5)
+    assert kept["snapshotQueriesDetails"] == [{"resultStatus": "success"}]
+    assert kept["snapshotQueries"] == [FAST]
+    within = {HEADER: kept["id"]}
+    three.patch("entities/urn:x:Veiculo:a/attrs", json={"velocidade": {"type": "Property", "value": 1}})
+    three.delete("entities/urn:x:Veiculo:c")
+    answer = three.get("entities", params={"type": "Veiculo", "count": "true", "limit": 1}, headers=within)
+    assert (names(answer), answer.headers["NGSILD-Results-Count"], answer.headers[HEADER]) == (["a"], "2", kept["id"])
+    assert 'rel="next"' in answer.headers["Link"]
+    assert names(three.get("entities", params={"type": "Veiculo", "q": "velocidade>100"}, headers=within)) == ["c"]
+    assert names(three.get("entities", params={"type": "Veiculo", "scopeQ": "/norte"}, headers=within)) == ["c"]
+    near = {"type": "Veiculo", "georel": "near;maxDistance==500", "geometry": "Point", "coordinates": "[-8.61,41.15]"}
+    assert names(three.get("entities", params=near, headers=within)) == ["a"]
+    assert names(three.post("entityOperations/query", json=FAST, headers=within)) == ["a", "c"]
+    one = three.get("entities/urn:x:Veiculo:c", params={"options": "keyValues"}, headers=within)
+    assert (one.json()["velocidade"], one.headers[HEADER]) == (120, kept["id"])
+    assert three.get("entities/urn:x:Veiculo:b", headers=within).status_code == 404
+    assert three.get("entities/urn:x:Veiculo:a", params={"options": "keyValues"}).json()["velocidade"] == 1
+
+
+def test_how_it_went(three):
+    assert keep(three, {"type": "Query", "entities": [{"type": "Nada"}]})["snapshotStatus"] == "empty"
+    partly = keep(three, FAST, {"type": "Query", "entities": [{"type": "Nada"}]})
+    assert (partly["snapshotStatus"], [one["resultStatus"] for one in partly["snapshotQueriesDetails"]]) == ("partial", ["success", "empty"])
+    wrong = keep(three, {"type": "Query", "entities": [{"type": "Veiculo"}], "q": "(velocidade"})
+    assert (wrong["snapshotStatus"], wrong["snapshotQueriesDetails"][0]["problemDetails"]["status"]) == ("failure", 400)
+
+
+def test_too_many_are_not_cut_in_silence(three, monkeypatch):
+    monkeypatch.setattr("malha.context.snapshots.filling.MOST", 1)
+    found = keep(three, {"type": "Query", "entities": [{"type": "Veiculo"}]})
+    assert (found["snapshotStatus"], found["snapshotQueriesDetails"][0]["resultStatus"]) == ("failure", "failure")
+    assert names(three.get("entities", params={"type": "Veiculo"}, headers={HEADER: found["id"]})) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"type": "Snapshot"}, 400),
+        ({"type": "Snapshot", "snapshotQueries": []}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [{"type": "Query", "temporalQ": {"timerel": "after", "timeAt": "2020-01-01T00:00:00Z"}}]}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST] * 11}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "snapshotPriority": 0}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "snapshotLifetime": "um dia"}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "id": "sem esquema"}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "outro": 1}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "http://exemplo.pt"}, 422),
+        ({"type": "Snapshot", "snapshotTemporalQueries": [FAST]}, 422),
+        ([], 400),
+    ],
+)
+def test_what_cannot_be_one(broker, said, status):
+    assert broker.post("snapshots", json=said).status_code == status
+
+
+def test_what_is_not_done_inside_one(three):
+    within = {HEADER: keep(three, FAST)["id"]}
+    assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: "urn:x:nenhum"}).status_code == 404
+    assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: "nada"}).status_code == 400
+    for params in ({"join": "inline"}, {"orderBy": "velocidade"}, {"entityMap": "true"}):
+        assert three.get("entities", params={"type": "Veiculo", **params}, headers=within).status_code == 422
+    changed = {"velocidade": {"type": "Property", "value": 0}}
+    refused = [
+        three.post("entities", json=vehicle("d", 1), headers=within), three.patch("entities/urn:x:Veiculo:a/attrs", json=changed, headers=within),
+        three.patch("entities/urn:x:Veiculo:a/attrs/velocidade", json={"value": 0}, headers=within), three.delete("entities/urn:x:Veiculo:a", headers=within),
+        three.post("entityOperations/upsert", json=[vehicle("a", 0)], headers=within), three.delete("entities", params={"type": "Veiculo"}, headers=within),
+        three.get("types", headers=within), three.get("temporal/entities", headers=within), three.get("subscriptions", headers=within),
+    ]  # fmt: skip
+    assert {answer.status_code for answer in refused} == {422}
+    assert three.get("entities/urn:x:Veiculo:a", params={"options": "keyValues"}).json()["velocidade"] == 80
+
+
+def test_changed_cloned_and_ended(three):
+    kept = keep(three, FAST, snapshotLifetime="PT1H")
+    changed = three.patch(f"snapshots/{kept['id']}", json={"snapshotPriority": 2, "snapshotLifetime": "P3650D"})
+    assert (changed.status_code, changed.json()["snapshotPriority"]) == (200, 2)
+    assert kept["expiresAt"] < changed.json()["expiresAt"] < "2030"
+    for said in ({"snapshotQueries": []}, {"snapshotStatus": "success"}, {"id": "urn:x:outro"}):
+        assert three.patch(f"snapshots/{kept['id']}", json=said).status_code == 400
+    made = three.post(f"snapshots/{kept['id']}/clone", json={"type": "Snapshot", "id": "urn:x:Snapshot:outro", "snapshotPriority": 9})
+    assert (made.status_code, made.headers["location"].rsplit("/", 1)[-1]) == (201, "urn:x:Snapshot:outro")
+    assert three.post(f"snapshots/{kept['id']}/clone", json={"id": "urn:x:Snapshot:outro"}).status_code == 400
+    assert three.delete("snapshots", params={"q": "velocidade>50"}).status_code == 400
+    assert three.delete("snapshots").status_code == 400
+    assert three.delete("snapshots", params={"q": "snapshotPriority<5"}).status_code == 204
+    assert three.get(f"snapshots/{kept['id']}").status_code == 404
+    copy = three.get("snapshots/urn:x:Snapshot:outro").json()
+    assert (copy["snapshotStatus"], copy["snapshotPriority"]) == ("success", 9)
+    assert names(three.get("entities", params={"type": "Veiculo"}, headers={HEADER: copy["id"]})) == ["a", "c"]
+    assert [three.delete(f"snapshots/{copy['id']}").status_code for _ in range(2)] == [204, 404]
+
+
+def test_no_more_than_a_tenant_may_have(three, monkeypatch):
+    monkeypatch.setattr(service, "MOST", 1)
+    keep(three, FAST)
+    assert three.post("snapshots", json={"type": "Snapshot", "snapshotQueries": [FAST]}).status_code == 400
+
+
+def test_other_readers_see_what_they_may(three, other_client, new_tenant):
+    kept = keep(three, FAST, {"type": "Query", "entities": [{"type": "Pessoa"}]})
+    other = other_client(three)
+    assert names(other.get("entities", params={"type": "Veiculo"}, headers={HEADER: kept["id"]})) == ["a", "c"]
+    assert other.patch(f"snapshots/{kept['id']}", json={"snapshotPriority": 1}).status_code == 404
+    assert other.delete(f"snapshots/{kept['id']}").status_code == 404
+    assert other.delete("snapshots", params={"q": "snapshotPriority>0"}).status_code == 204
+    assert three.get(f"snapshots/{kept['id']}").status_code == 200
+
+    with database.connect(autocommit=True) as conn:
+        stranger = tokens.issue(conn, settings.SECRET_KEY, subject="client:fora", tenants=[new_tenant().id], capabilities=(Capability.DATA_READ,))
+        (own,) = conn.execute("SELECT id FROM organisation WHERE slug = %s", [three.base_url.path.split("/")[1]]).fetchone()
+        narrow = tokens.issue(conn, settings.SECRET_KEY, subject="client:um-tipo", tenants=[own], capabilities=(Capability.DATA_READ,), types=["Outro"])
+    base = str(three.base_url).replace(three.base_url.path, "/ngsi-ld/v1/")
+    outside = {"Authorization": f"Bearer {stranger}", HEADER: kept["id"]}
+    assert three.get(f"{base}entities", params={"type": "Veiculo"}, headers=outside).status_code == 404
+    assert three.get(f"{base}snapshots/{kept['id']}", headers={"Authorization": f"Bearer {stranger}"}).status_code == 404
+    within = {"Authorization": f"Bearer {narrow}", HEADER: kept["id"]}
+    assert names(three.get(f"{base}entities", params={"type": "Veiculo"}, headers=within)) == []
+    assert three.get(f"{base}entities/urn:x:Veiculo:a", headers=within).status_code == 404
+
+
+def test_one_that_ended_is_taken_away(three):
+    kept = keep(three, FAST, snapshotLifetime="PT1S")
+    deadline = time.monotonic() + 20
+    while three.get(f"snapshots/{kept['id']}").status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: kept["id"]}).status_code == 404
+    jobs.take_ended.__wrapped__() if hasattr(jobs.take_ended, "__wrapped__") else jobs.take_ended()
+    with database.connect(autocommit=True) as conn:
+        (own,) = conn.execute("SELECT id FROM organisation WHERE slug = %s", [three.base_url.path.split("/")[1]]).fetchone()
+        with database.tenant_transaction(conn, [own]):
+            assert conn.execute("SELECT count(*) FROM snapshot_entity").fetchone() == (0,)
+
+
+def test_other_sources_are_in_it(three, source):
+    there = source()
+    there.serve(vehicle("longe", 90))
+    said = {"type": "ContextSourceRegistration", "endpoint": there.url, "information": [{"entities": [{"type": "Veiculo"}]}], "operations": ["queryEntity"]}
+    assert three.post("csourceRegistrations", json=said).status_code == 201
+    kept = keep(three, FAST)
+    assert kept["snapshotStatus"] == "success"
+    there.answers["GET", "/entities"] = (500, None)
+    assert names(three.get("entities", params={"type": "Veiculo"}, headers={HEADER: kept["id"]})) == ["a", "c", "longe"]
+    silent = keep(three, FAST)
+    assert silent["snapshotStatus"] == "partial"
+    assert "problemDetails" in silent["snapshotQueriesDetails"][0]
