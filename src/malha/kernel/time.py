@@ -16,12 +16,15 @@ def now() -> datetime:
 def parse_instant(text: str, *, zone: ZoneInfo = LISBON) -> datetime:
     """The instant that an ISO 8601 `text` names, in UTC; a text without offset is in `zone`.
 
-    Raises ValueError where the text is no date and time (`2025-01-2T10:00`).
+    Raises ValueError where the text is no date and time (`2025-01-2T10:00`), or one before the year 1 or after 9999 in UTC.
     """
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
         value = value.replace(tzinfo=zone)
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as reason:
+        raise ValueError(text) from reason
 
 
 def format_instant(value: datetime) -> str:

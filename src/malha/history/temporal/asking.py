@@ -16,6 +16,8 @@ from malha.vocabulary.models.contracts import Aggregation
 #: where a chart does not say how fine, by the length of its period
 _GRAINS = ((timedelta(days=3), Grain.RAW), (timedelta(days=45), Grain.HOUR), (timedelta(days=1100), Grain.DAY))
 
+#: what a person asks for; further out the arithmetic of days would leave the calendar
+_YEARS = range(1000, 9000)
 #: days of one track
 TRACK_DAYS = 31
 
@@ -80,6 +82,9 @@ def track(params: Mapping[str, str]) -> AskedTrack:
 
 def _instant(text: str, name: str) -> datetime:
     try:
-        return parse_instant(text.replace(" ", "+"))  # a plus that a form decoded
+        instant = parse_instant(text.replace(" ", "+"))  # a plus that a form decoded
     except ValueError as reason:
         raise BadRequestData(msg("{name}={text} não é um instante, como 2026-11-23T02:00:00Z."), name=name, text=text[:40]) from reason
+    if instant.year not in _YEARS:
+        raise BadRequestData(msg("{name}={text} está fora dos anos de {first} a {last}."), name=name, text=text[:40], first=_YEARS[0], last=_YEARS[-1])
+    return instant

@@ -122,5 +122,12 @@ def test_over_http(moving):
     slow = moving("urn:x:WasteContainer:1", fastest="10").json()
     assert slow["properties"]["outliers"]
     assert moving("urn:x:Nada:1").status_code == 404
-    for wrong in ({"fastest": "x"}, {"from": "ontem"}, {"to": "2026-01-01T00:00:00Z"}, {"from": "2020-01-01T00:00:00Z"}, {"id": ""}):
+    for wrong in (
+        {"fastest": "x"},
+        {"from": "ontem"},
+        {"to": "2026-01-01T00:00:00Z"},
+        {"from": "2020-01-01T00:00:00Z"},
+        {"id": ""},
+        {"from": "", "to": "0001-01-01T01:00:00Z"},
+    ):
         assert moving("urn:x:WasteContainer:1", **wrong).status_code == 400, wrong
