@@ -146,6 +146,20 @@ def load(
 
 
 @contextmanager
+def pouring(port: int, requests: Sequence[bytes], connections: int) -> Iterator[None]:
+    """Send requests from the other core for as long as the block lasts, whatever the answers are."""
+    job = pickle.dumps({"port": port, "requests": list(requests), "connections": connections})
+    with load_process() as process:
+        assert process.stdin is not None
+        try:
+            process.stdin.write(job)
+            process.stdin.close()
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
 def pinned(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process on the core of the servers."""
     process = subprocess.Popen(

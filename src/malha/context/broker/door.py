@@ -108,7 +108,7 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False, 
             return Response(status_code=411)  # bare, and before anything else is looked at (§6.3.4)
         try:
             if request.method in _WITH_BODY:
-                pool.turns().check(pool.account.get())  # before a body is read that nobody would get to
+                await pool.turns().admit(pool.account.get())  # before a body is read that nobody would get to
             if not snapshots and "ngsild-snapshot" in request.headers:
                 raise OperationNotSupported(msg("Isto não se faz dentro de um instantâneo; só ler e perguntar entidades."))
             with reach.limited(averages=averages) as limits:

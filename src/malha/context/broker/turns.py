@@ -3,7 +3,7 @@
 While one tenant alone asks, it may have every turn. As soon as others do, nobody has more than its part at a time, and
 who has fewest comes next. Turns of threads also count by the time that they take, for one thread that works without pause is felt by
 all who ask: whoever has spent what belongs to it rests, while others ask, until some has come back. What waits is bounded: a tenant that has too much waiting is told to come back (429), and so is
-everybody when the process has (503).
+everybody when the process has (503). Who is told so hears it a moment later: a program that asks again at once would cost as much by being refused as by being answered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,10 +24,13 @@ LATELY_SECONDS = 1.0
 #: what waits for a turn: of one tenant, and of all
 WAITING_OF_ONE, WAITING = 200, 1_000
 WAIT_SECONDS = 10.0
+#: how long a refusal waits, and how many do: of one tenant, and of all; those beyond are told at once
+REFUSAL_SECONDS = 1.0
+REFUSED_OF_ONE, REFUSED = 1_000, 4_000
 #: time of turns that a tenant may spend at once while others ask, and how much it may owe
-BURST_SECONDS, DEBT_SECONDS = 2.0, 0.5
+BURST_SECONDS, DEBT_SECONDS = 1.0, 0.2
 #: the part of the time that comes back to a tenant however many others ask: more, and they feel it in one request of twenty
-LEAST_PART = 0.1
+LEAST_PART = 0.06
 _MOST = 10_000
 
 
@@ -76,10 +79,10 @@ class Spent:
         return max(0.001, -left / _part(others))
 
     def add(self, key: Hashable, seconds: float) -> None:
-        """A turn of `key` took so long."""
-        now = self.asking.clock()
+        """A turn of `key` took so long. Who asks alone owes nothing, but has nothing put by either when others come."""
+        now, others = self.asking.clock(), self.asking.count()
         purse = self.purses.setdefault(key, _Purse(BURST_SECONDS, now, seconds))
-        purse.left = max(max(self._left(purse, self.asking.count()), 0.0) - seconds, -DEBT_SECONDS)
+        purse.left = max(self._left(purse, others) - seconds, -DEBT_SECONDS if others > 1 else 0.0)
         purse.at, purse.usual = now, 0.8 * purse.usual + 0.2 * seconds
         self.purses.move_to_end(key)
         if len(self.purses) > _MOST:
@@ -108,6 +111,7 @@ class Turns:
         self.running: dict[Hashable, int] = {}
         self.queues: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
         self.spent = Spent(asking)
+        self.refused: Counter[Hashable] = Counter()
         self.later: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
@@ -154,8 +158,23 @@ class Turns:
         if self.waiting >= WAITING:
             raise _busy()
 
+    async def admit(self, key: Hashable) -> None:
+        """Raise as `check`, a moment later where it is for this key to come back: a program that asks again at once is slowed down by it."""
+        try:
+            self.check(key)
+        except TooManyRequests:
+            if self.refused[key] < REFUSED_OF_ONE and self.refused.total() < REFUSED:
+                self.refused[key] += 1
+                try:
+                    await asyncio.sleep(REFUSAL_SECONDS)
+                finally:
+                    self.refused[key] -= 1
+                    if not self.refused[key]:
+                        del self.refused[key]
+            raise
+
     async def _wait(self, key: Hashable) -> None:
-        self.check(key)
+        await self.admit(key)
         queue = self.queues.setdefault(key, deque())
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(mine)

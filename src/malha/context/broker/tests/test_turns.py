@@ -222,6 +222,40 @@ def test_whoever_would_wait_in_vain_is_told_at_once():
     asyncio.run(walk())
 
 
+def test_who_asks_alone_owes_nothing_and_has_nothing_put_by():
+    clock = Clock()
+    asking = Heard(clock)
+    spent = turns.Spent(asking)
+    asking.note("heavy")
+    for _ in range(10):
+        spent.add("heavy", turns.BURST_SECONDS)
+    asking.note("other")
+    clock.at = 0.1
+    assert spent.rest("heavy") == 0.0
+    spent.add("heavy", 0.2)
+    assert spent.rest("heavy") == pytest.approx(0.3)
+    clock.at = turns.LATELY_SECONDS + 0.01
+    assert spent.rest("heavy") == 0.0  # nobody else asked for a while
+
+
+def test_a_refusal_is_told_a_moment_later_and_so_are_not_too_many(monkeypatch):
+    monkeypatch.setattr(turns, "WAITING_OF_ONE", 0)
+    monkeypatch.setattr(turns, "REFUSED_OF_ONE", 2)
+
+    async def walk():
+        one = Turns(1, heard("a"))
+        held = [asyncio.create_task(one.admit("a")) for _ in range(2)]
+        await settle()
+        with pytest.raises(TooManyRequests):
+            await one.admit("a")
+        assert ([task.done() for task in held], one.refused["a"]) == ([False, False], 2)
+        held[0].cancel()
+        told = await asyncio.gather(*held, return_exceptions=True)
+        assert ([type(each) for each in told], dict(one.refused)) == ([asyncio.CancelledError, TooManyRequests], {})
+
+    asyncio.run(walk())
+
+
 def test_a_request_is_on_the_account_of_the_tenants_of_its_token(new_tenant):
     tenant = new_tenant()
     auth.forget()
