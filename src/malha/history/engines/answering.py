@@ -7,6 +7,7 @@ numbers as float64, a bucket of days or months as a date of the tenant's zone. N
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Protocol
 
 import psycopg
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
-from malha.history.engines import dialects, layout, service
+from malha.history.engines import coarse, dialects, layout, service
 from malha.history.engines.contracts import TooSlow
 from malha.history.engines.dialects import Dialect
 from malha.history.engines.layout import Layout
@@ -70,15 +71,22 @@ class Duck:
         def work(reader: Connection) -> pa.Table:
             hot = tail if table is Table.OBSERVATION else None
             known = layout.kept(schema) if hot else layout.now(schema)
-            if known is not None and (not hot or known.noted) and (relation := known.relation(table.value, *wanted)) != stored:
+            if table is not Table.HOUR and known is not None and (not hot or known.noted) and (relation := known.relation(table.value, *wanted)) != stored:
                 return asked(reader, relation, hot(reader, known) if hot else None)
             reader.execute("BEGIN")
             try:
-                return asked(reader, stored, hot(reader, None) if hot else None)
+                thin = coarse.of_tenant(reader, tenant_id).within(*wanted[:2]) if table is Table.HOUR else coarse.NONE
+                return asked(reader, thin.hours(schema, _during(question)) if thin else stored, hot(reader, None) if hot else None)
             finally:
                 reader.execute("ROLLBACK")
 
         return plain(service.run([tenant_id], work, timeout_seconds=timeout_seconds))
+
+
+def _during(question: Question) -> str:
+    """The condition on values that may lie in hours of a question, beside its own on the hours: so that other values are not read."""
+    bounds = [(">=", question.start), ("<", question.end and question.end + timedelta(hours=1))]  # the last hour whole
+    return "".join(f" AND x.observed_at {sign} TIMESTAMPTZ '{at.isoformat()}'" for sign, at in bounds if at is not None)
 
 
 def with_hot(stored: str) -> str:

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -112,12 +112,29 @@ def attach_hot(connection: Connection) -> None:
     connection.execute(f"ATTACH '{_quoted(_conninfo(Role.COMPACTOR))}' AS hot (TYPE postgres, READ_ONLY)")
 
 
-def writer() -> Connection:
-    """A connection that writes the lake. Its caller holds the lake's lock (`history.lake`)."""
-    connection = connect(*_lake_extensions(), memory_mb=WRITER_MEMORY_MB)
-    connection.execute("SET enable_external_file_cache = false; SET write_buffer_row_group_count = 1")
-    attach_lake(connection, write=True)
-    return connection
+@contextlib.contextmanager
+def writer() -> Iterator[Connection]:
+    """A connection that writes the lake. Its caller holds the lake's lock (`history.lake`), so that there is one at a time."""
+    instance = _writing_instance(_lake_extensions(), settings.current().data)
+    connection = instance.cursor()
+    try:
+        connection.execute("SET enable_external_file_cache = false; SET write_buffer_row_group_count = 1; RESET partitioned_write_flush_threshold")
+        connection.execute(f"SET threads = {_threads()}")
+        attach_lake(connection, write=True)
+        yield connection
+    except BaseException:
+        _writing_instance.cache_clear()  # whatever is left of it is not used again
+        raise
+    finally:
+        connection.close()
+        for name in ("lake", "hot"):
+            instance.execute(f"DETACH DATABASE IF EXISTS {name}")
+
+
+@cache
+def _writing_instance(extensions: tuple[str, ...], _data: Path) -> Connection:
+    """Extensions stay loaded: to see that their signature holds takes a third of a second."""
+    return connect(*extensions, memory_mb=WRITER_MEMORY_MB)
 
 
 def give_back() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from malha.foundation.settings import service as settings
-from malha.history.engines import dialects, service
+from malha.history.engines import coarse, dialects, service
 from malha.history.engines.answering import TIMEOUT_SECONDS, Tail, plain
 from malha.history.engines.contracts import EngineUnreachable, TooSlow
 from malha.history.engines.dialects import Dialect
@@ -60,9 +60,13 @@ class Spark:
         """A view over the files of a table, as of the lake's newest snapshot."""
         snapshot, files = service.run([tenant_id], lambda reader: files_of(reader, tenant_id, table))
         name = f"t{int(tenant_id)}_{table.value}_{snapshot}"
-        read = self.session.read.option("mergeSchema", "true").parquet(*files) if files else self.session.createDataFrame([], _empty(table))
-        if table is Table.OBSERVATION and files:
+        # the columns are said, not found in the files: not all have the same, and maps of sketches are nobody's question
+        read = self.session.read.schema(_columns(table)).parquet(*files) if files else self.session.createDataFrame([], _columns(table))
+        if table is Table.OBSERVATION:
             read = read.where("op = 0")
+        if table is Table.HOUR and (thin := service.run([tenant_id], lambda reader: coarse.of_tenant(reader, tenant_id))):
+            observed = self._view(tenant_id, Table.OBSERVATION)
+            read = read.unionByName(self.session.sql(_HOURS.format(observed=observed, condition=thin.condition())))
         read.createOrReplaceTempView(name)
         return name
 
@@ -84,17 +88,18 @@ def files_of(reader: Connection, tenant_id: int, table: Table) -> tuple[int, lis
     row = reader.execute("SELECT id FROM lake.current_snapshot()").fetchone()
     listed = reader.execute(f"SELECT data_file, delete_file FROM ducklake_list_files('lake', '{table.value}', schema => '{schema}')").fetchall()
     folder = settings.current().data / "tmp" / "spark" / schema
-    return (row[0] if row else 0), [file if not gone else str(_copy(reader, folder, file, gone)) for file, gone in listed]
+    return (row[0] if row else 0), [file if not gone else str(_copy(reader, folder, file, gone, _columns(table))) for file, gone in listed]
 
 
-def _copy(reader: Connection, folder: Path, file: str, gone: str) -> Path:
+def _copy(reader: Connection, folder: Path, file: str, gone: str, columns: str) -> Path:
     from pyarrow import parquet  # noqa: PLC0415 -- only where rows were deleted
 
-    target = folder / f"{Path(gone).stem}.parquet"
+    target = folder / f"{Path(gone).stem}-rows.parquet"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = reader.execute(
-            "SELECT * EXCLUDE (file_row_number) FROM read_parquet(?, file_row_number => true) WHERE file_row_number NOT IN (SELECT pos FROM read_parquet(?))",
+            f"SELECT {', '.join(part.split()[0] for part in columns.split(', '))} FROM read_parquet(?, file_row_number => true)"
+            " WHERE file_row_number NOT IN (SELECT pos FROM read_parquet(?))",
             [file, gone],
         ).to_arrow_table()
         parquet.write_table(kept, target.with_suffix(".part"), compression="zstd")
@@ -102,9 +107,19 @@ def _copy(reader: Connection, folder: Path, file: str, gone: str) -> Path:
     return target
 
 
-def _empty(table: Table) -> str:
+#: hours of months that keep none, from their values
+_HOURS = """SELECT x.tenant_id, x.type, x.attribute, x.entity_id, x.dataset_id, x.unit, count(x.num) AS count, sum(x.num) AS sum, min(x.num) AS minimum,
+    max(x.num) AS maximum, min_by(x.num, x.observed_at) AS first, max_by(x.num, x.observed_at) AS last, date_trunc('HOUR', x.observed_at) AS bucket
+FROM {observed} AS x WHERE x.num IS NOT NULL AND {condition} GROUP BY x.tenant_id, x.type, x.attribute, x.entity_id, x.dataset_id, x.unit, date_trunc('HOUR', x.observed_at)"""
+
+
+def _columns(table: Table) -> str:
     sums = "count BIGINT, sum DOUBLE, minimum DOUBLE, maximum DOUBLE, first DOUBLE, last DOUBLE, bucket TIMESTAMP"
     if table is Table.ENTITY:
         return "tenant_id BIGINT, entity_id BIGINT, uri STRING, type STRING, name STRING, parish STRING"
-    own = "observed_at TIMESTAMP, num DOUBLE, txt STRING, kind SMALLINT, quality SMALLINT, run_id BIGINT" if table is Table.OBSERVATION else sums
+    own = (
+        "observed_at TIMESTAMP, num DOUBLE, txt STRING, kind SMALLINT, quality SMALLINT, run_id BIGINT, op SMALLINT, month INT"
+        if table is Table.OBSERVATION
+        else sums
+    )
     return f"tenant_id BIGINT, type STRING, attribute STRING, entity_id BIGINT, dataset_id INT, unit STRING, {own}"

@@ -15,8 +15,9 @@ import psycopg
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
-from malha.history.engines import layout
+from malha.history.engines import coarse, layout
 from malha.history.engines import service as engines
+from malha.history.engines.coarse import Coarse
 from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.history.lake.contracts import Held, LakeBusy, Watermark
@@ -38,18 +39,16 @@ def writing() -> Iterator[Connection]:
 
     The lock belongs to a session of the catalogue's server, so that a killed process gives it back.
     """
-    with still() as session:
-        lake = engines.writer()
-        try:
-            made, parts, unsorted, grouped, indexed = session.execute(_text("state"), {"group": GROUP[1]}).fetchone() or (False,) * 5
-            if not made:
-                _prepare(lake, session)
-            if not indexed:  # the catalogue comes without any, and is asked by table a hundred times in a compaction
-                session.execute(_text("indexes"))
-            _upgrade(lake, session, parts=parts or not made, unsorted=unsorted or not made, grouped=grouped or not made)
-            yield lake
-        finally:
-            lake.close()
+    with still() as session, engines.writer() as lake:
+        made, parts, unsorted, grouped, indexed, thin = session.execute(_text("state"), {"group": GROUP[1]}).fetchone() or (False,) * 6
+        if not made:
+            _prepare(lake, session)
+        if not indexed:  # the catalogue comes without any, and is asked by table a hundred times in a compaction
+            session.execute(_text("indexes"))
+        if made and not thin:
+            _keep_books(lake, "coarse_month")
+        _upgrade(lake, session, parts=parts or not made, unsorted=unsorted or not made, grouped=grouped or not made)
+        yield lake
 
 
 @contextmanager
@@ -110,6 +109,7 @@ def _upgrade(lake: Connection, session: psycopg.Connection, *, parts: bool, unso
     for (schema,) in session.execute(_text("older_sums")).fetchall():
         lake.execute("BEGIN")
         rollups.rebuild(lake, schema, zone_of(int(schema.removeprefix("t"))))
+        coarse.unmark(lake, int(schema.removeprefix("t")))
         lake.execute("COMMIT")
 
 
@@ -158,12 +158,18 @@ def standing(reader: Connection, tenant_id: int) -> Layout | None:
         return None
     found = layout.keep(schema, int(row[0]))
     found.noted["watermark"] = watermark(reader, tenant_id)
+    found.noted["coarse"] = coarse.of_tenant(reader, tenant_id)
     return found
 
 
 def noted(found: Layout) -> Watermark:
     """The watermark of what `standing` found."""
     return cast("Watermark", found.noted["watermark"])
+
+
+def coarse_of(found: Layout) -> Coarse:
+    """The months without sums by the hour of what `standing` found."""
+    return cast("Coarse", found.noted["coarse"])
 
 
 def watermarks(lake: Connection, tenant_ids: Sequence[int]) -> dict[int, Watermark]:
@@ -196,15 +202,23 @@ def _wanted() -> list[tuple[str, str, str]]:
     return found
 
 
+#: only the lake's own book-keeping is kept inline in the catalogue: nothing that anybody observed
+_BOOKS = {
+    "watermark": "tenant_id BIGINT, xid BIGINT, seq BIGINT, rows BIGINT, written_at TIMESTAMPTZ",
+    "bulk_run": "tenant_id BIGINT, run_id BIGINT, rows BIGINT, written_at TIMESTAMPTZ, part INTEGER",
+    "upkeep": "tidied_at TIMESTAMPTZ",
+    "coarse_month": "tenant_id BIGINT, type VARCHAR, attribute VARCHAR, month INTEGER",
+}
+
+
+def _keep_books(lake: Connection, name: str) -> None:
+    lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}({_BOOKS[name]})")
+    lake.execute(f"CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{name}')")
+
+
 def _prepare(lake: Connection, session: psycopg.Connection) -> None:
-    # Only the lake's own book-keeping is kept inline in the catalogue: a row a tenant, nothing that anybody observed.
-    for name, columns in (
-        ("watermark", "tenant_id BIGINT, xid BIGINT, seq BIGINT, rows BIGINT, written_at TIMESTAMPTZ"),
-        ("bulk_run", "tenant_id BIGINT, run_id BIGINT, rows BIGINT, written_at TIMESTAMPTZ, part INTEGER"),
-        ("upkeep", "tidied_at TIMESTAMPTZ"),
-    ):
-        lake.execute(f"CREATE TABLE IF NOT EXISTS lake.main.{name}({columns})")
-        lake.execute(f"CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{name}')")
+    for name in _BOOKS:
+        _keep_books(lake, name)
     for option, value in (("parquet_compression", "zstd"), ("parquet_version", "2"), ("sort_on_insert", "false"), GROUP):
         lake.execute(f"CALL lake.set_option('{option}', '{value}')")
     session.execute("GRANT USAGE ON SCHEMA public TO malha_lake_reader")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from malha.history.engines import service as engines
+from malha.history.engines.coarse import Coarse
 from malha.history.engines.service import Connection
 from malha.history.lake.contracts import Held
 from malha.history.lake.tail import Tail
@@ -26,7 +27,7 @@ _BY = "by_run, by_seq, replaced_at"
 #: places of rows later than all of their series; not where sums say other than the values do, as after a power cut: those are summed again
 _FRESH = """WITH held AS (
         SELECT attribute, entity_id, {hour} AS bucket, max(observed_at) AS newest, count(num) AS n FROM lake.{schema}.observation WHERE observed_at >= $hour GROUP BY ALL
-    ), sums AS (SELECT attribute, entity_id, bucket, sum(count) AS n FROM lake.{schema}.rollup_hour WHERE bucket >= $hour GROUP BY ALL),
+    ), sums AS (SELECT attribute, entity_id, bucket, sum(count) AS n FROM {hours} WHERE bucket >= $hour GROUP BY ALL),
     known AS (
         SELECT attribute, entity_id, held.newest, coalesce(held.n, 0) <> coalesce(sums.n, 0) AS doubtful FROM held FULL JOIN sums USING (attribute, entity_id, bucket)
     )
@@ -89,17 +90,17 @@ def count_batch(lake: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held) -> int:
+def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held, coarse: Coarse) -> int:
     """Put hot rows into observations and sums, in place of what they correct. Returns how many they corrected.
 
     Values after the latest that the lake holds are added to its sums as they come, and nothing is looked for.
     """
     rows = ordering.sort(found.take())
-    fresh = _after(lake, schema, rows, held)
+    fresh = _after(lake, schema, rows, held, coarse)
     late, corrected = rows if not fresh.any() else rows.filter(pa.array(~fresh)), 0
     if late.num_rows:
         _newest_of(lake, schema, late)
-        corrected = write_batch(lake, schema, zone)
+        corrected = write_batch(lake, schema, zone, coarse)
     if fresh.any():
         rows = rows if fresh.all() else rows.filter(pa.array(fresh))
         if not ordering.is_unique(rows):
@@ -107,11 +108,11 @@ def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held) 
             rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM batch").to_arrow_table())
         put(lake, schema, rows)
         rows = rollups.summed(rows)  # the other columns are let go
-        rollups.add_after(lake, schema, zone, rows, held.newest if held.rows else None)
+        rollups.add_after(lake, schema, zone, rows, held.newest if held.rows else None, coarse)
     return corrected
 
 
-def _after(lake: Connection, schema: str, rows: pa.Table, held: Held) -> npt.NDArray[np.bool_]:
+def _after(lake: Connection, schema: str, rows: pa.Table, held: Held, coarse: Coarse) -> npt.NDArray[np.bool_]:
     """Which rows are later than all that the lake holds, or recent and later than all of their series (a forecast is ahead of what is measured)."""
     if not held.rows.get("observation") and not held.rows.get("rollup_hour"):
         return np.ones(rows.num_rows, bool)
@@ -124,7 +125,8 @@ def _after(lake: Connection, schema: str, rows: pa.Table, held: Held) -> npt.NDA
     if len(maybe):
         some = rows.take(pa.array(maybe)).select(["attribute", "entity_id", "observed_at"]).append_column("place", pa.array(maybe))
         lake.register("maybe_fresh", some)
-        found = lake.execute(_FRESH.format(schema=schema, hour=rollups.hour_of("observed_at")), {"hour": hour})
+        hours = coarse.within(hour, datetime.max.replace(tzinfo=UTC)).hours(schema, " AND x.observed_at >= $hour")
+        found = lake.execute(_FRESH.format(schema=schema, hour=rollups.hour_of("observed_at"), hours=hours), {"hour": hour})
         fresh[found.to_arrow_table().column(0).to_numpy()] = True
         lake.unregister("maybe_fresh")
     return fresh
@@ -142,11 +144,11 @@ def _newest_of(lake: Connection, schema: str, rows: pa.Table) -> None:
     lake.unregister("given_rows")
 
 
-def write_batch(lake: Connection, schema: str, zone: ZoneInfo) -> int:
+def write_batch(lake: Connection, schema: str, zone: ZoneInfo, coarse: Coarse) -> int:
     """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were."""
     corrected = _replace_older(lake, schema)
     _insert(lake, schema)
-    rollups.refresh(lake, schema, zone, "batch")
+    rollups.refresh(lake, schema, zone, "batch", coarse)
     return corrected
 
 
@@ -163,7 +165,7 @@ def put(lake: Connection, schema: str, rows: pa.Table) -> None:
         engines.give_back()
 
 
-def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> int:
+def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int, coarse: Coarse) -> int:
     """Take the rows of a run out, bring back what they replaced, and sum the touched buckets again."""
     lake.execute(
         f"CREATE OR REPLACE TEMP TABLE gone AS SELECT attribute, entity_id, dataset_id, observed_at FROM lake.{schema}.observation WHERE run_id = ?", [run_id]
@@ -174,7 +176,7 @@ def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int) -> in
         lake.execute(f"DELETE FROM lake.{schema}.observation WHERE run_id = ? AND observed_at BETWEEN ? AND ?", [run_id, first, last])
         still_theirs = f"WHERE o.by_run = {int(run_id)} AND EXISTS (SELECT 1 FROM gone AS b WHERE {_KEY})"  # others have written some since
         _insert(lake, schema, f"lake.{schema}.superseded AS o", still_theirs)
-        rollups.refresh(lake, schema, zone, "gone")
+        rollups.refresh(lake, schema, zone, "gone", coarse)
     lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE by_run = ? OR run_id = ?", [run_id, run_id])
     return int(count)
 

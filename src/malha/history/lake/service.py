@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,23 +14,26 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import parquet
 
 from malha.context.store.contracts import ObservationKind
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.history.engines import coarse
 from malha.history.engines import service as engines
+from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction, files, tail
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, Held, UnknownEntities, Watermark
 from malha.history.rollups import ordering
 from malha.history.rollups import service as rollups
+from malha.history.rollups import thin as rows_of
+from malha.history.rollups.arriving import Arriving
 from malha.kernel.text import msg
 
 #: hot rows that one lake commit takes: with more the process would hold over 500 MB
 BATCH_ROWS = 300_000
 #: rows of the bulk road that are sorted and summed at a time
-SHARE_ROWS = 2_500_000
+SHARE_ROWS = 1_500_000
 ATTEMPTS = 5
 #: tenants that share a commit, and how long the lake is held while others wait
 TENANTS_A_COMMIT, HOLD_SECONDS = 10, 60
@@ -76,20 +80,25 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
     `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
     Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
     """
-    return _load(tenant_id, run_id, 0, lambda lake: _with_ids(lake, tenant_id, table))
+    return _load(tenant_id, run_id, 0, lambda lake: [_with_ids(lake, tenant_id, table)])
 
 
 def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
-    """Load Parquet files, checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`, and `kind`.
+    """Load files of Arrow's own form, checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`, and `kind`; months in folders, in order.
 
     Once per run and part, in one lake commit; returns the rows loaded, 0 when the part was loaded before.
     """
 
-    def given(_lake: Connection) -> pa.Table:
-        repeated = ["type", "attribute", "unit"]
-        return pa.concat_tables(parquet.read_table(file, read_dictionary=repeated, use_threads=False) for file in files).unify_dictionaries()
+    def given(_lake: Connection) -> list[pa.Table]:
+        return [_together(theirs) for theirs in groups]
 
+    groups = [list(theirs) for _, theirs in groupby(files, key=lambda file: file.parent)]  # a folder holds a month
     return _load(tenant_id, run_id, part, given)
+
+
+def _together(files: Sequence[Path]) -> pa.Table:
+    tables = [pa.ipc.open_file(pa.memory_map(str(file))).read_all() for file in files]
+    return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
 
 
 def remove_run(tenant_id: int, run_id: int) -> int:
@@ -107,6 +116,10 @@ def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
         _compact(lake, tenant_id)  # hot rows first: their sums are to stay
 
         def write() -> int:
+            thin = coarse.of_tenant(lake, tenant_id)
+            going = Coarse(frozenset(one for one in thin.months if one[0] == entity_type and one[2] <= before.year * 100 + before.month))
+            rollups.keep_all(lake, schema, catalogue.zone_of(tenant_id), going)  # what is summed from values stays when they go
+            coarse.unmark(lake, tenant_id, going)
             row = lake.execute(f"DELETE FROM lake.{schema}.observation WHERE type = ? AND observed_at < ?", [entity_type, before]).fetchone()
             lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE type = ? AND observed_at < ?", [entity_type, before])
             return int(row[0]) if row else 0
@@ -129,7 +142,7 @@ def drop_tenant(tenant_id: int) -> None:
     with catalogue.writing() as lake:
         if catalogue.has_schema(lake, engines.tenant_schema(tenant_id)):
             lake.execute("BEGIN")
-            for name in ("watermark", "bulk_run"):
+            for name in ("watermark", "bulk_run", "coarse_month"):
                 lake.execute(f"DELETE FROM lake.main.{name} WHERE tenant_id = ?", [tenant_id])
             lake.execute(f"DROP SCHEMA lake.{engines.tenant_schema(tenant_id)} CASCADE")
             lake.execute("COMMIT")
@@ -151,8 +164,9 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
     def write() -> tuple[Compacted, list[int]]:
         moved, reached, again = Compacted(), dict[int, tuple[Watermark, int]](), list[int]()
         marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
+        thin = coarse.known(lake, tenants)
         for at, tenant in enumerate(tenants):
-            one, mark, more = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)])
+            one, mark, more = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)], thin.get(tenant, NONE))
             moved += one
             if one.rows:
                 reached[tenant] = (mark, one.rows)
@@ -179,14 +193,14 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Held) -> tuple[Compacted, Watermark, bool]:
+def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Held, thin: Coarse) -> tuple[Compacted, Watermark, bool]:
     """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, how far that is, and whether there are more."""
     schema = engines.tenant_schema(tenant_id)
     found = tail.read(lake, tenant_id, after, BATCH_ROWS)
     if found is None:
         return Compacted(), after, False
     count, spoken = found.rows.num_rows, pa.table({"entity_id": pc.unique(found.rows.column("entity_id"))})
-    changed = compaction.add(lake, schema, zone, found, held)
+    changed = compaction.add(lake, schema, zone, found, held, thin)
     lake.register("spoken", spoken)
     compaction.name_entities(lake, schema, tenant_id, "spoken")
     lake.unregister("spoken")
@@ -234,7 +248,7 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
 
     def write() -> int:
         lake.execute("DELETE FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id])
-        return compaction.remove_run(lake, schema, zone, run_id)
+        return compaction.remove_run(lake, schema, zone, run_id, coarse.of_tenant(lake, tenant_id))
 
     return commit(lake, [schema], write)
 
@@ -254,7 +268,7 @@ def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
     return table.drop_columns("uri").append_column("entity_id", ids.take(named.indices))
 
 
-def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], pa.Table]) -> int:
+def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], list[pa.Table]]) -> int:
     """Load what is given in one lake commit, unless that part of the run is in the lake already."""
     zone = catalogue.zone_of(tenant_id)
     with catalogue.writing() as lake:
@@ -266,9 +280,10 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
         _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
 
         def write() -> int:
-            table = _rows(tenant_id, given(lake), run_id)
-            rows = _write(lake, schema, zone, table) if table.num_rows else 0
-            lake.register("bulk_series", _series(table))
+            tables, seq = [table for table in given(lake) if table.num_rows], _next_seq()
+            tables = [_rows(tenant_id, table, run_id, seq) for table in tables]
+            lake.register("bulk_series", _series(tables))
+            rows = _write(lake, tenant_id, zone, tables) if tables else 0
             compaction.name_entities(lake, schema, tenant_id, "bulk_series")
             lake.execute(
                 "INSERT INTO lake.main.bulk_run (tenant_id, run_id, rows, written_at, part) VALUES (?, ?, ?, now(), ?)", [tenant_id, run_id, rows, part]
@@ -278,47 +293,54 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
         return commit(lake, [schema], write)
 
 
-def _write(lake: Connection, schema: str, zone: ZoneInfo, table: pa.Table) -> int:
-    """Write what was given. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
-    ends = pc.min_max(table.column("observed_at"))
-    first, last = ends["min"].as_py(), ends["max"].as_py()
-    lake.register("bulk_series", _series(table))
+def _write(lake: Connection, tenant_id: int, zone: ZoneInfo, tables: list[pa.Table]) -> int:
+    """Write what was given, in order of time. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
+    schema, thin = engines.tenant_schema(tenant_id), coarse.of_tenant(lake, tenant_id)
+    spans = [rows_of.ends(table, "observed_at") for table in tables]
+    first, last = min(span[0] for span in spans), max(span[1] for span in spans)
     later = not compaction.overlaps(lake, schema, "bulk_series", first)
     before = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) if catalogue.held([schema])[schema].rows else None
     if not later and compaction.overlaps(lake, schema, "bulk_series", first, last):
-        return _replace(lake, schema, zone, table)
-    rows = 0
-    for share in _shares(table):
-        ordered = ordering.sort(share)
-        if not ordering.is_unique(ordered):
-            rows += _replace(lake, schema, zone, ordered)
-            continue
-        compaction.put(lake, schema, ordered)
-        rows, ordered = rows + ordered.num_rows, rollups.summed(ordered)
-        if later:
-            rollups.add_after(lake, schema, zone, ordered, before)
-        else:
-            rollups.add_hours(lake, schema, ordered)
+        return sum(_replace(lake, schema, zone, table, thin) for table in tables)
+    rows, arriving = 0, Arriving(lake, schema, zone, before, thin)
+    while tables:
+        for share in _shares(tables.pop(0)):
+            ordered = ordering.sort(share)
+            if not ordering.is_unique(ordered):
+                arriving.end()
+                rows += _replace(lake, schema, zone, ordered, arriving.coarse)
+                continue
+            compaction.put(lake, schema, ordered)
+            rows, ordered = rows + ordered.num_rows, rollups.summed(ordered)
+            if later:
+                arriving.add(ordered)
+            else:
+                rollups.add_hours(lake, schema, ordered, thin)
+    arriving.end()
     if not later:
-        rollups.add_days(lake, schema, zone, first, last, "bulk_series")
+        rollups.add_days(lake, schema, zone, first, last, "bulk_series", thin)
     return rows
 
 
-def _replace(lake: Connection, schema: str, zone: ZoneInfo, rows: pa.Table) -> int:
+def _replace(lake: Connection, schema: str, zone: ZoneInfo, rows: pa.Table, thin: Coarse) -> int:
     lake.register("bulk_rows", rows)
     compaction.keep_newest(lake, "bulk_rows")
     lake.unregister("bulk_rows")
-    compaction.write_batch(lake, schema, zone)
+    compaction.write_batch(lake, schema, zone, thin)
     return compaction.count_batch(lake)
 
 
-def _series(table: pa.Table) -> pa.Table:
-    """The series of which a table speaks: (attribute, entity_id)."""
-    codes = table.column("attribute").combine_chunks().dictionary_encode()
-    ids = table.column("entity_id").combine_chunks().dictionary_encode()
-    both = pc.unique(pc.add(pc.multiply(codes.indices.cast(pa.int64()), len(ids.dictionary)), ids.indices.cast(pa.int64()))).to_numpy()
-    attribute, entity = np.divmod(both, max(1, len(ids.dictionary)))
-    return pa.table({"attribute": codes.dictionary.take(pa.array(attribute)), "entity_id": ids.dictionary.take(pa.array(entity))})
+def _series(tables: list[pa.Table]) -> pa.Table:
+    """The series of which tables speak: (attribute, entity_id)."""
+    found = [_series_of(table) for table in tables] or [pa.table({"attribute": pa.array([], pa.string()), "entity_id": pa.array([], pa.int64())})]
+    return pa.concat_tables(found).combine_chunks().group_by(["attribute", "entity_id"]).aggregate([])
+
+
+def _series_of(table: pa.Table) -> pa.Table:
+    attribute = ordering.coded(table.select(["attribute"])).column("attribute").combine_chunks()
+    ids, low = ordering.numbers(table, "entity_id"), int(pc.min(table.column("entity_id")).as_py())
+    both = np.unique(attribute.indices.to_numpy(zero_copy_only=False).astype(np.int64) << 40 | (ids - low))
+    return pa.table({"attribute": attribute.dictionary.take(pa.array(both >> 40)), "entity_id": pa.array((both & (1 << 40) - 1) + low)})
 
 
 def _shares(table: pa.Table) -> Iterator[pa.Table]:
@@ -336,24 +358,23 @@ def _shares(table: pa.Table) -> Iterator[pa.Table]:
             yield table.filter(pa.array(mine))
 
 
-def _rows(tenant_id: int, table: pa.Table, run_id: int) -> pa.Table:
+def _rows(tenant_id: int, table: pa.Table, run_id: int, seq: int) -> pa.Table:
     """What was given, as rows of the lake."""
-    count, seq = table.num_rows, _next_seq()
+    count = table.num_rows
     columns = dict(zip(table.column_names, table.columns, strict=True))
     if "kind" not in columns:
         number, text = (pa.scalar(int(kind), pa.int16()) for kind in (ObservationKind.NUMBER, ObservationKind.TEXT))
         columns["kind"] = pc.if_else(pc.is_valid(columns["num"]), number, text)
     for name in ("txt", "unit", "row_no"):
         columns.setdefault(name, pa.nulls(count, BULK_SCHEMA.field(name).type))
-    now = int(time.time() * 1_000_000)
     columns |= {
-        "tenant_id": pa.array(np.full(count, tenant_id, np.int64)),
-        "dataset_id": pa.array(np.zeros(count, np.int32)),
+        "tenant_id": ordering.same(tenant_id, pa.int64(), count),
+        "dataset_id": ordering.same(0, pa.int32(), count),
         "quality": pa.nulls(count, pa.int16()),
-        "op": pa.array(np.zeros(count, np.int16)),
-        "received_at": pa.array(np.full(count, now, np.int64)).cast(pa.timestamp("us", "UTC")),
-        "run_id": pa.array(np.full(count, run_id, np.int64)),
-        "seq": pa.array(np.full(count, seq, np.int64)),
+        "op": ordering.same(0, pa.int16(), count),
+        "received_at": ordering.same(int(time.time() * 1_000_000), pa.timestamp("us", "UTC"), count),
+        "run_id": ordering.same(run_id, pa.int64(), count),
+        "seq": ordering.same(seq, pa.int64(), count),
         "num": columns["num"].cast(pa.float64()),
         "observed_at": columns["observed_at"].cast(pa.timestamp("us", "UTC")),
     }

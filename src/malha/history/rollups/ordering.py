@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -9,15 +11,83 @@ import pyarrow.compute as pc
 
 type Whole = npt.NDArray[np.int64]
 _KEY_BITS = 62
+#: most instants are whole seconds or milliseconds: said in those, key and place of a row fit one number
+_STEPS_US = (1_000_000, 1_000, 1)
+INSTANT = pa.timestamp("us", "UTC")
 
 
 def sort(rows: pa.Table) -> pa.Table:
     """The same rows in order, by month (UTC) first, as files are kept apart; columns of texts come back as dictionaries."""
     rows = coded(rows)
-    order = order_of(
-        [months(numbers(rows, "observed_at")), ranks(rows, "type"), ranks(rows, "attribute"), numbers(rows, "entity_id"), numbers(rows, "observed_at")]
-    )
-    return rows if order is None else take(rows, order)
+    entities, times = numbers(rows, "entity_id"), numbers(rows, "observed_at")
+    keys = [months(times), ranks(rows, "type"), ranks(rows, "attribute"), entities, times]
+    packed = _Packed.of(keys)
+    if packed is None:
+        order = order_of(keys)
+        return rows if order is None else take(rows, order)
+    if packed.is_sorted():
+        return rows
+    order = packed.sort()
+    known = {"entity_id": pa.array(packed.key(3)), "observed_at": pa.array(packed.key(4)).cast(INSTANT)}  # cheaper than looking them up again
+    others = take(rows.drop_columns(list(known)), order)
+    columns = dict(zip(others.column_names, others.columns, strict=True)) | known
+    return pa.table([columns[name] for name in rows.column_names], rows.column_names)
+
+
+@dataclass(slots=True)
+class _Packed:
+    """Keys and the place of each row in one number, the first key highest: sorting numbers takes a quarter of the time of sorting places."""
+
+    numbers: Whole
+    fields: list[tuple[int, int, int, int]]  # of each key: how far it is shifted, its mask, its least value, its step
+    place_mask: int
+
+    @classmethod
+    def of(cls, keys: list[Whole]) -> _Packed | None:
+        """The keys of rows, the last of them instants (µs); None where they need more bits than a number has, or there are no rows."""
+        count = len(keys[0])
+        if not count:
+            return None
+        shift = max(1, count - 1).bit_length()
+        place_mask, fields = (1 << shift) - 1, list[tuple[int, int, int, int]]()
+        together = np.arange(count)
+        for at, key in enumerate(reversed(keys)):
+            low, high = int(key.min()), int(key.max())
+            step = _step(key) if at == 0 else 1
+            low -= low % step
+            bits = ((high - low) // step).bit_length()
+            if shift + bits > _KEY_BITS:
+                return None
+            if bits:
+                together |= ((key - low) // step if step > 1 else key - low) << shift
+            fields.append((shift, (1 << bits) - 1, low, step))
+            shift += bits
+        return cls(together, fields[::-1], place_mask)
+
+    def is_sorted(self) -> bool:
+        """Whether the rows are in order already."""
+        return bool(np.all(self.numbers[1:] >= self.numbers[:-1]))
+
+    def sort(self) -> Whole:
+        """Put them in order; the place where each row was."""
+        self.numbers.sort()
+        places: Whole = self.numbers & self.place_mask
+        return places
+
+    def key(self, at: int) -> Whole:
+        """The values of one key, in the order of now."""
+        shift, mask, low, step = self.fields[at]
+        found: Whole = ((self.numbers >> shift) & mask) * step + low
+        return found
+
+
+def _step(times: Whole) -> int:
+    return next(step for step in _STEPS_US if step == 1 or (not (times[:1000] % step).any() and not (times % step).any()))
+
+
+def same(value: int | str, kind: pa.DataType, count: int) -> pa.DictionaryArray:
+    """A column that says one thing in every row, at a byte each."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([value], kind))
 
 
 def coded(rows: pa.Table) -> pa.Table:
@@ -32,7 +102,10 @@ def coded(rows: pa.Table) -> pa.Table:
 def take(rows: pa.Table, order: Whole) -> pa.Table:
     """The rows of these places; a column that says the same everywhere is only cut."""
     places = pa.array(order)
-    columns = [column.slice(0, len(order)) if len(order) <= len(column) and _says_one_thing(column) else column.take(places) for column in rows.columns]
+    columns = [
+        column.slice(0, len(order)) if len(order) <= len(column) and _says_one_thing(column) else column.combine_chunks().take(places)
+        for column in rows.columns
+    ]
     return pa.table(columns, rows.column_names)
 
 
@@ -49,7 +122,11 @@ def _says_one_thing(column: pa.ChunkedArray) -> bool:
 
 def months(instants: Whole) -> Whole:
     """The month (UTC) of instants, as a number that grows with them."""
-    found: Whole = instants.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+    if not len(instants):
+        return instants
+    ends = np.array([instants.min(), instants.max()], np.int64).astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+    starts = np.arange(ends[0], ends[1] + 1).astype("datetime64[M]").astype("datetime64[us]").astype(np.int64)
+    found: Whole = np.searchsorted(starts, instants, "right") - 1 + ends[0]  # a few borders are sooner looked up than a calendar is asked
     return found
 
 
@@ -63,6 +140,8 @@ def is_unique(rows: pa.Table) -> bool:
 
 def order_of(keys: list[Whole]) -> Whole | None:
     """Where each row goes, the first key counting most; None when they are in order already."""
+    if (packed := _Packed.of(keys)) is not None:
+        return None if packed.is_sorted() else packed.sort()
     together, room = np.zeros(len(keys[0]), np.int64), 1
     for key in keys:
         if not len(key):
@@ -89,6 +168,10 @@ def ranks(rows: pa.Table, name: str) -> Whole:
 def numbers(rows: pa.Table, name: str) -> Whole:
     """A column of whole numbers or instants (microseconds since 1970)."""
     column = rows.column(name).combine_chunks()
-    plain = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+    if pa.types.is_dictionary(column.type):
+        if len(column.dictionary) == 1 and not column.null_count:
+            return np.full(len(column), column.dictionary.cast(pa.int64())[0].as_py(), np.int64)
+        column = column.dictionary_decode()
+    plain = column.cast(INSTANT).cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
     found: Whole = plain.cast(pa.int64()).to_numpy(zero_copy_only=False)
     return found

@@ -15,8 +15,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.service import Connection
-from malha.history.rollups import rules, sketch, summing
+from malha.history.rollups import rules, sketch, summing, thin
 
 HOUR = timedelta(hours=1)
 HOUR_US = 3_600_000_000
@@ -73,8 +74,27 @@ def is_current(lake: Connection, schema: str) -> bool:
     return True
 
 
+def keep_all(lake: Connection, schema: str, zone: ZoneInfo, coarse: Coarse) -> None:
+    """Write the hours of coarse months, and the sketches of their days, from their values; whoever calls forgets that they were coarse."""
+    source = f"lake.{schema}.observation AS x"
+    for one in sorted(coarse.months):
+        mine = Coarse(frozenset({one}))
+        _sum_values(lake, schema, f"(SELECT * FROM {source} WHERE {mine.condition()}) AS x", ALWAYS)
+        days = f"lake.{schema}.rollup_day AS x WHERE x.type = $type AND x.attribute = $attribute AND x.bucket >= $first AND x.bucket <= $last AND x.sketch IS NULL AND x.count > {sketch.PLAIN}"
+        month = datetime(one[2] // 100, one[2] % 100, 1, tzinfo=UTC)
+        given = {"type": one[0], "attribute": one[1], "first": month - timedelta(days=1), "last": month + timedelta(days=32)}
+        shown = ", ".join(f"x.{name}" for name in summing.SUMS.split(", "))
+        found = lake.execute(f"SELECT {shown} FROM {days}", given).to_arrow_table()
+        if found.num_rows:
+            lake.execute(f"DELETE FROM {days}", given)
+            _keep(lake, schema, "rollup_day", _complete(lake, schema, zone, found))
+
+
 def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
-    """Make the sums of a tenant anew from its observations, month by month (after an upgrade, or when they are in doubt)."""
+    """Make the sums of a tenant anew from its observations, month by month (after an upgrade, or when they are in doubt).
+
+    All hours are kept then: whoever calls forgets which months were coarse.
+    """
     for name in TABLES:
         lake.execute(f"DROP TABLE IF EXISTS lake.{schema}.{name}")
     create(lake, schema)
@@ -88,8 +108,11 @@ def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
         add_days(lake, schema, zone, span[0], span[1], "summed_series")
 
 
-def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None:
-    """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in."""
+def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, coarse: Coarse = NONE) -> None:
+    """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in.
+
+    `coarse` are the tenant's months without sums by the hour, here and below.
+    """
     for first, last in _months(lake, touched):
         lake.execute(
             f"""CREATE OR REPLACE TEMP TABLE touched_hours AS SELECT DISTINCT attribute, entity_id, dataset_id, {hour_of("observed_at")} AS bucket
@@ -99,38 +122,59 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str) -> None
         span = _Span(_hour(first), _hour(last) + HOUR)
         for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
             _delete(lake, f"lake.{schema}.{name}", "touched_hours", span, bucket)
-        _sum_values(lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span)
+        _sum_values(
+            lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span, coarse
+        )
         days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
-        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days))
+        _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days), zone, coarse)
         months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
-        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone))
+        _sum_again(lake, schema, "rollup_day", "rollup_month", months, _days_of(months, zone), zone, coarse)
 
 
-def add_hours(lake: Connection, schema: str, rows: pa.Table) -> None:
+def add_hours(lake: Connection, schema: str, rows: pa.Table, coarse: Coarse = NONE) -> None:
     """Sum values (columns `summing.VALUES`, some null) by the hour and its quarters, where the lake holds nothing of theirs yet."""
-    _add(lake, schema, summed(rows))
+    _add(lake, schema, summed(rows), coarse)
 
 
-def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None) -> None:
+def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None, coarse: Coarse = NONE) -> None:
     """Sum values (`summed`), each later than all of its series that the lake held before them: its sums get theirs added, none is summed again.
 
     Hours after that of `newest` had none at all; it is None where the lake held nothing before.
     """
+    sums = hours_after(lake, schema, zone, values, newest, coarse)
+    if sums.num_rows:
+        days = in_local_days(sums, zone)
+        add_to(lake, schema, zone, "rollup_day", days, newest, coarse)
+        add_to(lake, schema, zone, "rollup_month", in_local_months(days, zone), newest, coarse)
+
+
+def hours_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None, coarse: Coarse) -> pa.Table:
+    """The hours of values that are later than all of their series; written where hours are kept."""
     sums = summing.of_values(values, HOUR_US)
-    if not sums.num_rows:
-        return
-    if newest is None:
-        _keep_hours(lake, schema, sums, values)
-    else:
-        _join_hours(lake, schema, sums, values, _hour(newest))
-    ends = pc.min_max(sums.column("bucket"))
-    first, last = ends["min"].as_py(), ends["max"].as_py()
-    for table, periods in (("rollup_day", rules.local_days(first, last, zone)), ("rollup_month", rules.local_months(first, last, zone))):
-        sums = summing.in_periods(sums, [start for start, _ in periods])
-        _keep(lake, schema, table, sums if newest is None else _with_known(lake, f"lake.{schema}.{table}", sums))
+    kept, fine = thin.fine(sums, "bucket", coarse), thin.fine(values, "observed_at", coarse)
+    if kept.num_rows and newest is None:
+        _keep_hours(lake, schema, kept, fine)
+    elif kept.num_rows and newest is not None:
+        _join_hours(lake, schema, zone, kept, fine, _hour(newest))
+    return sums
 
 
-def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table, edge: datetime) -> None:
+def add_to(lake: Connection, schema: str, zone: ZoneInfo, table: str, sums: pa.Table, newest: datetime | None, coarse: Coarse) -> None:
+    """Write days or months of values that are later than all of their series, put together with what the lake had of them."""
+    _keep(lake, schema, table, sums if newest is None else _with_known(lake, schema, zone, table, sums, coarse))
+
+
+def in_local_days(sums: pa.Table, zone: ZoneInfo) -> pa.Table:
+    """Sums of hours by day of the zone."""
+    return summing.in_periods(sums, [start for start, _ in rules.local_days(*thin.ends(sums, "bucket"), zone)])
+
+
+def in_local_months(sums: pa.Table, zone: ZoneInfo) -> pa.Table:
+    """Sums of days by month of the zone."""
+    return summing.in_periods(sums, [start for start, _ in rules.local_months(*thin.ends(sums, "bucket"), zone)])
+
+
+def _join_hours(lake: Connection, schema: str, zone: ZoneInfo, sums: pa.Table, values: pa.Table, edge: datetime) -> None:
     """Hours of new values, of which those up to `edge` may have some already. Their quarters are summed again: they may have been too few until now."""
     at, instant = pa.scalar(edge, summing.INSTANT), pa.scalar(edge + HOUR, summing.INSTANT)
     if pc.min(sums.column("bucket")).as_py() > edge:
@@ -140,7 +184,7 @@ def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table,
     begun = sums.filter(pc.less_equal(sums.column("bucket"), at))
     if not begun.num_rows:
         return
-    hours = _with_known(lake, f"lake.{schema}.rollup_hour", begun)
+    hours = _with_known(lake, schema, zone, "rollup_hour", begun, NONE)
     _keep(lake, schema, "rollup_hour", hours)
     dense = hours.filter(pc.greater_equal(hours.column("count"), DENSE))
     if dense.num_rows:
@@ -152,7 +196,7 @@ def _join_hours(lake: Connection, schema: str, sums: pa.Table, values: pa.Table,
         _keep(lake, schema, "rollup_quarter", summing.of_values(again, HOUR_US // 4, least=(HOUR_US, DENSE)))
 
 
-def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str) -> None:
+def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str, coarse: Coarse = NONE) -> None:
     """Sum the hours that `add_hours` made between two instants by day and month, for the relation `series` (attribute, entity_id).
 
     Its first and last day, and its months, may have had values before: they are summed again whole.
@@ -169,7 +213,7 @@ def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, las
         if lake.execute(f"SELECT 1 {known} LIMIT 1", given).fetchone():
             lake.execute(f"DELETE {known}", given)
         _know(lake, fine)
-        _sum_buckets(lake, schema, source, table, only, span)
+        _sum_buckets(lake, schema, source, table, only, span, zone, coarse, series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +226,11 @@ ALWAYS = _Span(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 type _Periods = list[tuple[datetime, datetime]]
 
 
-def _sum_values(lake: Connection, schema: str, source: str, span: _Span) -> None:
+def _sum_values(lake: Connection, schema: str, source: str, span: _Span, coarse: Coarse = NONE) -> None:
     """Sum the values of `source` (a FROM clause with the alias x) by the hour, and by quarters where they are dense; some series at a time."""
     given = {"first": span.start, "last": span.end}
     for mine in _slices(lake, f"{source} {_WITHIN}", given, "x", SUMMED_ROWS):
-        _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}{mine}", given).to_arrow_table())
+        _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}{mine}", given).to_arrow_table(), coarse)
 
 
 def _slices(lake: Connection, source: str, given: Mapping[str, datetime], alias: str, rows: int) -> list[str]:
@@ -196,8 +240,10 @@ def _slices(lake: Connection, source: str, given: Mapping[str, datetime], alias:
     return [f" AND hash({alias}.entity_id) % {parts} = {part}" if parts > 1 else "" for part in range(parts)]
 
 
-def _add(lake: Connection, schema: str, values: pa.Table) -> None:
-    _keep_hours(lake, schema, summing.of_values(values, HOUR_US), values)
+def _add(lake: Connection, schema: str, values: pa.Table, coarse: Coarse) -> None:
+    values = thin.fine(values, "observed_at", coarse)
+    if values.num_rows:
+        _keep_hours(lake, schema, summing.of_values(values, HOUR_US), values)
 
 
 def _keep_hours(lake: Connection, schema: str, hours: pa.Table, values: pa.Table) -> None:
@@ -230,11 +276,12 @@ def _touch(lake: Connection, sums: pa.Table) -> None:
     lake.unregister("given_sums")
 
 
-def _with_known(lake: Connection, table: str, sums: pa.Table) -> pa.Table:
-    """Sums of a table with what it holds of the same buckets, which is taken out of it."""
+def _with_known(lake: Connection, schema: str, zone: ZoneInfo, name: str, sums: pa.Table, coarse: Coarse) -> pa.Table:
+    """Sums of a table with what it holds of the same buckets, which is taken out of it; within a bucket all of the new values came after those."""
     _touch(lake, sums)
-    ends = pc.min_max(sums.column("bucket"))
-    given = {"first": ends["min"].as_py(), "last": ends["max"].as_py()}
+    table = f"lake.{schema}.{name}"
+    first, last = thin.ends(sums, "bucket")
+    given = {"first": first, "last": last}
     theirs = f"{_SERIES} AND x.bucket = t.bucket"
     within = "x.bucket >= $first AND x.bucket <= $last"
     shown = ", ".join(f"x.{name}" for name in summing.SUMS.split(", "))
@@ -242,10 +289,34 @@ def _with_known(lake: Connection, table: str, sums: pa.Table) -> pa.Table:
     if not known.num_rows:
         return sums
     lake.execute(f"DELETE FROM {table} AS x WHERE {within} AND EXISTS (SELECT 1 FROM touched_sums AS t WHERE {theirs})", given)
-    return summing.together(known, sums)
+    return summing.merged([_complete(lake, schema, zone, known) if name == "rollup_day" and coarse else known, sums])
 
 
-def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods) -> None:
+def _complete(lake: Connection, schema: str, zone: ZoneInfo, days: pa.Table) -> pa.Table:
+    """Days of which some lack their sketch (those of coarse months do), with sketches made of their values."""
+    lacking = summing.lacking(days)
+    if not lacking.any():
+        return days
+    lake.register("given_days", days)
+    some = days.filter(pa.array(lacking))
+    lake.register("lacking_days", some.select(["attribute", "entity_id", "dataset_id", "bucket"]))
+    first, last = thin.ends(some, "bucket")
+    periods = rules.local_days(first, last, zone)
+    source = f"lake.{schema}.observation AS x SEMI JOIN (SELECT DISTINCT attribute, entity_id, dataset_id FROM lacking_days) AS t ON {_SERIES}"
+    values = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", {"first": first, "last": periods[-1][1]}).to_arrow_table()
+    lake.register("made_days", summing.of_values(values, summing.edges([start for start, _ in periods])))
+    same = (
+        "m.attribute = d.attribute AND m.entity_id = d.entity_id AND m.dataset_id = d.dataset_id AND m.bucket = d.bucket AND m.unit IS NOT DISTINCT FROM d.unit"
+    )
+    found = lake.execute(
+        f"SELECT d.* REPLACE (coalesce(d.sketch, CASE WHEN d.count > {sketch.PLAIN} THEN m.sketch END)::{sketch.COLUMN_TYPE} AS sketch) FROM given_days AS d LEFT JOIN made_days AS m ON {same}"
+    ).to_arrow_table()
+    for name in ("given_days", "lacking_days", "made_days"):
+        lake.unregister(name)
+    return found
+
+
+def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: _Periods, fine: _Periods, zone: ZoneInfo, coarse: Coarse) -> None:
     """Sum again the coarse buckets of `touched_hours`."""
     span = _Span(periods[0][0], periods[-1][1])
     lake.register("given_periods", _table(periods, "starts", "ends"))
@@ -257,16 +328,22 @@ def _sum_again(lake: Connection, schema: str, source: str, table: str, periods: 
     _delete(lake, f"lake.{schema}.{table}", "touched_coarse", span)
     _know(lake, fine)
     only = f"SEMI JOIN touched_coarse AS t ON {_SERIES} AND d.starts = t.bucket".replace("x.", "h.")
-    _sum_buckets(lake, schema, source, table, only, span)
+    _sum_buckets(lake, schema, source, table, only, span, zone, coarse, "touched_coarse")
 
 
-def _sum_buckets(lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span) -> None:
-    """Sum fine buckets by coarser ones. `local_buckets` says in which coarse bucket each fine one lies."""
-    fine = f"lake.{schema}.{source} AS h JOIN local_buckets AS d ON h.bucket = d.bucket {only_touched} WHERE h.bucket >= $first AND h.bucket < $last"
+def _sum_buckets(
+    lake: Connection, schema: str, source: str, table: str, only_touched: str, span: _Span, zone: ZoneInfo, coarse: Coarse, series: str
+) -> None:  # fmt: skip
+    """Sum fine buckets by coarser ones. `local_buckets` says in which coarse bucket each fine one lies, `series` names those that are summed."""
+    there = f" AND x.observed_at >= $first AND x.observed_at < $last AND x.entity_id IN (SELECT entity_id FROM {series})"
+    sketched = f"CASE WHEN count(x.num) > {sketch.PLAIN} THEN {sketch.of_values('x.num')} END"
+    stored = coarse.within(span.start, span.end).hours(schema, there, sketched) if source == "rollup_hour" else f"lake.{schema}.{source}"
+    fine = f"{stored} AS h JOIN local_buckets AS d ON h.bucket = d.bucket {only_touched} WHERE h.bucket >= $first AND h.bucket < $last"
     given = {"first": span.start, "last": span.end}
     shown = ", ".join(f"h.{name}" for name in summing.SUMS.split(", "))
     for mine in _slices(lake, fine, given, "h", SUMMED_SUMS[source]):
-        _keep(lake, schema, table, summing.of_sums(lake.execute(f"SELECT {shown}, d.starts FROM {fine}{mine}", given).to_arrow_table()))
+        found = lake.execute(f"SELECT {shown}, d.starts FROM {fine}{mine}", given).to_arrow_table()
+        _keep(lake, schema, table, summing.of_sums(_complete(lake, schema, zone, found) if source == "rollup_day" and coarse else found))
 
 
 def _delete(lake: Connection, table: str, touched: str, span: _Span, bucket: str = "x.bucket") -> None:

@@ -23,7 +23,15 @@ SKETCH = pa.map_(pa.int16(), pa.int32())
 #: what a row of values, and a row of sums, must have
 VALUES = "tenant_id, type, attribute, entity_id, dataset_id, unit, observed_at, num"
 SUMS = "tenant_id, type, attribute, entity_id, dataset_id, unit, bucket, count, sum, minimum, maximum, first, last, sketch"
-_PLAIN: dict[str, pa.DataType] = {"type": pa.string(), "attribute": pa.string(), "unit": pa.string(), "bucket": INSTANT, "sketch": SKETCH}
+_PLAIN: dict[str, pa.DataType] = {
+    "tenant_id": pa.int64(),
+    "dataset_id": pa.int32(),
+    "type": pa.string(),
+    "attribute": pa.string(),
+    "unit": pa.string(),
+    "bucket": INSTANT,
+    "sketch": SKETCH,
+}
 _KEY_BITS = 62
 
 
@@ -34,10 +42,18 @@ class _Sorted:
     order: Whole
     begins: Whole
     groups: Whole  # the number of the group of each row
+    moved: bool  # whether the order is another than the rows came in
+
+    def arrange[T: np.generic](self, given: npt.NDArray[T]) -> npt.NDArray[T]:
+        """What is given of each row, in that order."""
+        return given[self.order] if self.moved else given
 
 
-def of_values(table: pa.Table, width_us: int, *, least: tuple[int, int] = (0, 0)) -> pa.Table:
-    """Values (columns `VALUES`) summed in buckets of `width_us` microseconds. With `least` (width, count) only those in wider buckets of so many values."""
+def of_values(table: pa.Table, width: int | Whole, *, least: tuple[int, int] = (0, 0), sketches: bool = True) -> pa.Table:
+    """Values (columns `VALUES`) summed in buckets of `width` microseconds, or in those that begin at these instants (`edges`).
+
+    With `least` (width, count) only those in wider buckets of so many values; without `sketches` none is made.
+    """
     table = ordering.coded(table)
     times, values = ordering.numbers(table, "observed_at"), _real(table, "num")
     series = _series(table)
@@ -45,36 +61,51 @@ def of_values(table: pa.Table, width_us: int, *, least: tuple[int, int] = (0, 0)
         wide = _sorted(series, times, times // least[0])
         kept = np.sort(wide.order[_counts(wide)[wide.groups] >= least[1]])
         table, times, values, series = ordering.take(table, kept), times[kept], values[kept], series[kept]
-    buckets = times // width_us * width_us
+    buckets = times // width * width if isinstance(width, int) else width[np.searchsorted(width, times, "right") - 1]
     found = _sorted(series, times, buckets)
-    ones = np.ones(len(times), np.int64)
-    many = found.order[_counts(found)[found.groups] > sketch.PLAIN]  # the rest keeps no sketch
-    sketches = _of_keys(found, sketch.keys_of(values[many]), ones[many], many, ones)
-    return _table(table, found, buckets, ones, (values,) * 5, sketches)
+    counts = _counts(found)
+    if not sketches:
+        return _table(table, found, buckets, counts, (values,) * 5, pa.nulls(len(counts), SKETCH))
+    many = found.order[counts[found.groups] > sketch.PLAIN]  # the rest keeps no sketch
+    return _table(table, found, buckets, counts, (values,) * 5, _of_keys(found, counts, sketch.keys_of(values[many]), None, many))
 
 
 def of_sums(table: pa.Table) -> pa.Table:
-    """Sums (columns `SUMS`, and `starts`, the coarser bucket of each) put together."""
+    """Sums (columns `SUMS`, and `starts`, the coarser bucket of each) put together; without a sketch where one of them lacks its own."""
     table = ordering.coded(table)
     counts, starts = ordering.numbers(table, "count"), ordering.numbers(table, "starts")
     found = _sorted(_series(table), ordering.numbers(table, "bucket"), starts)
     parts = tuple(_real(table, name) for name in ("sum", "minimum", "maximum", "first", "last"))
     keys, weights, rows = _opened(table.column("sketch").combine_chunks(), counts, parts[1], parts[2])
-    return _table(table, found, starts, counts, parts, _of_keys(found, keys, weights, rows, counts))
+    total = np.add.reduceat(counts[found.order], found.begins) if len(found.begins) else counts
+    unknown = lacking(table)
+    whole = np.logical_not(np.logical_or.reduceat(unknown[found.order], found.begins)) if unknown.any() else None
+    return _table(table, found, starts, total, parts, _of_keys(found, total, keys, weights, rows, whole))
+
+
+def lacking(sums: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which sums should have a sketch, and do not."""
+    found = pc.and_(pc.is_null(sums.column("sketch")), pc.greater(sums.column("count"), sketch.PLAIN))
+    return np.asarray(found.combine_chunks().to_numpy(zero_copy_only=False), bool)
+
+
+def edges(starts: list[datetime]) -> Whole:
+    """Instants in order, as microseconds since 1970."""
+    return np.array([int(start.timestamp()) * 1_000_000 for start in starts], np.int64)
 
 
 def in_periods(sums: pa.Table, starts: list[datetime]) -> pa.Table:
     """Sums (columns `SUMS`) put together in the coarser buckets that begin at these instants, in order."""
-    edges = np.array([int(start.timestamp()) * 1_000_000 for start in starts], np.int64)
-    coarse = edges[np.searchsorted(edges, ordering.numbers(sums, "bucket"), "right") - 1]
+    begins = edges(starts)
+    coarse = begins[np.searchsorted(begins, ordering.numbers(sums, "bucket"), "right") - 1]
     return of_sums(sums.append_column("starts", pa.array(coarse).cast(INSTANT)))
 
 
-def together(earlier: pa.Table, later: pa.Table) -> pa.Table:
-    """Sums of the same table as one row a bucket; within a bucket all values of the `later` ones came after those of the `earlier`."""
+def merged(pieces: list[pa.Table]) -> pa.Table:
+    """Sums of the same table that came in pieces, as one row a bucket; of one bucket the pieces are in order of time."""
     names = SUMS.split(", ")
-    both = pa.concat_tables([_plain(earlier.select(names)), _plain(later.select(names))]).combine_chunks()
-    return of_sums(both.append_column("starts", both.column("bucket")))
+    together = pa.concat_tables([_plain(piece.select(names)) for piece in pieces]).combine_chunks()
+    return of_sums(together.append_column("starts", together.column("bucket")))
 
 
 def _plain(sums: pa.Table) -> pa.Table:
@@ -101,51 +132,60 @@ def _series(table: pa.Table) -> Whole:
 
 def _sorted(series: Whole, times: Whole, buckets: Whole) -> _Sorted:
     if not len(times):
-        return _Sorted(times, times, times)
+        return _Sorted(times, times, times, moved=False)
     given = ordering.order_of([series, times])
     order = np.arange(len(times)) if given is None else given
-    of, at = series[order], buckets[order]
+    of, at = (series, buckets) if given is None else (series[order], buckets[order])
     fresh = np.concatenate(([True], (of[1:] != of[:-1]) | (at[1:] != at[:-1])))
-    return _Sorted(order, np.flatnonzero(fresh), np.cumsum(fresh) - 1)
+    return _Sorted(order, np.flatnonzero(fresh), np.cumsum(fresh) - 1, moved=given is not None)
 
 
 def _counts(found: _Sorted) -> Whole:
     return np.diff(np.append(found.begins, len(found.order)))
 
 
-def _table(table: pa.Table, found: _Sorted, buckets: Whole, counts: Whole, parts: tuple[Real, ...], sketches: pa.Array) -> pa.Table:
+def _table(table: pa.Table, found: _Sorted, buckets: Whole, total: Whole, parts: tuple[Real, ...], sketches: pa.Array) -> pa.Table:
     firsts = found.order[found.begins]
     lasts = found.order[np.append(found.begins[1:], len(found.order)) - 1] if len(firsts) else firsts
     sums, minima, maxima, first, last = parts
     shown = ordering.take(table.select(["tenant_id", "type", "attribute", "entity_id", "dataset_id", "unit"]), firsts)
     columns = dict(zip(shown.column_names, shown.columns, strict=True))
 
-    def over(function: np.ufunc, values: npt.NDArray[np.generic]) -> pa.Array:
-        return pa.array(function.reduceat(values[found.order], found.begins) if len(firsts) else values)
+    def over(function: np.ufunc, values: Real) -> pa.Array:
+        if len(firsts) == len(found.order):  # each value is its own bucket
+            return pa.array(found.arrange(values))
+        return pa.array(function.reduceat(found.arrange(values), found.begins))
 
-    columns |= {"bucket": pa.array(buckets[firsts], pa.int64()).cast(INSTANT), "count": over(np.add, counts), "sum": over(np.add, sums)}
+    columns |= {"bucket": pa.array(buckets[firsts], pa.int64()).cast(INSTANT), "count": pa.array(total), "sum": over(np.add, sums)}
     columns |= {"minimum": over(np.minimum, minima), "maximum": over(np.maximum, maxima), "first": pa.array(first[firsts]), "last": pa.array(last[lasts])}
     return pa.table(columns | {"sketch": sketches})
 
 
-def _of_keys(found: _Sorted, keys: Whole, weights: Whole, rows: Whole, counts: Whole) -> pa.Array:
-    """A sketch a group, of keys so many times each in these rows; none in groups of `sketch.PLAIN` values, whose minimum and maximum say as much."""
-    total = np.add.reduceat(counts[found.order], found.begins) if len(found.begins) else counts
-    kept = total > sketch.PLAIN
+def _of_keys(found: _Sorted, total: Whole, keys: Whole, weights: Whole | None, rows: Whole, whole: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """A sketch a group, of keys so many times each (None: once) in these rows; none in groups that are not `whole`.
+
+    None in groups of `sketch.PLAIN` values either, whose minimum and maximum say as much.
+    """
+    kept = total > sketch.PLAIN if whole is None else whole & (total > sketch.PLAIN)
+    if not kept.any():
+        return pa.nulls(len(total), SKETCH)
     group_of = np.empty(len(found.order), np.int64)
     group_of[found.order] = found.groups
     groups = group_of[rows]
     if not kept.all():
         mine = kept[groups]
-        groups, keys, weights = groups[mine], keys[mine], weights[mine]
+        groups, keys, weights = groups[mine], keys[mine], None if weights is None else weights[mine]
     both = (groups << 16) | (keys + 32768)
-    order = np.argsort(both, kind="stable")
-    both = both[order]
-    fresh = np.flatnonzero(np.concatenate(([True], both[1:] != both[:-1]))) if len(both) else np.zeros(0, np.int64)
-    many = np.add.reduceat(weights[order], fresh) if len(fresh) else weights[:0]
-    sizes = np.bincount(both[fresh] >> 16, minlength=len(total)) if len(fresh) else np.zeros(len(total), np.int64)
+    if weights is None:  # numbers alone are sorted in a quarter of the time
+        both.sort()
+    else:
+        order = np.argsort(both, kind="stable")
+        both, weights = both[order], weights[order]
+    fresh = np.flatnonzero(np.concatenate(([True], both[1:] != both[:-1])))
+    many = np.diff(np.append(fresh, len(both))) if weights is None else np.add.reduceat(weights, fresh)
+    sizes = np.bincount(both[fresh] >> 16, minlength=len(total))
     ends = np.concatenate(([0], np.cumsum(sizes)))
-    offsets = pa.array(ends.astype(np.int32), mask=np.append(~kept, False)) if len(total) else pa.array([0], pa.int32())
+    offsets = pa.array(ends.astype(np.int32), mask=np.append(~kept, False))
     return pa.MapArray.from_arrays(offsets, pa.array(((both[fresh] & 0xFFFF) - 32768).astype(np.int16)), pa.array(many.astype(np.int32)), type=SKETCH)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from malha.history.engines.coarse import NONE, Coarse
 from malha.history.rollups import sketch
 from malha.history.rollups.service import DENSE, bucket_of, hour_of
 from malha.history.temporal.contracts import Grain, SeriesQuery
@@ -103,15 +104,25 @@ def from_rows(schema: str, query: SeriesQuery, entities: str) -> str:
     return f"{rows(schema, entities)}, parts AS ({parts}) {_answer(query)}"
 
 
-def from_sums_alone(schema: str, query: SeriesQuery, entities: str) -> str:
-    """The same where nothing is hot: one table is read, where hot rows would make it four."""
-    if query.grain is Grain.QUARTER:
-        return without_hot(from_sums(schema, query, entities))
+def from_sums_alone(schema: str, query: SeriesQuery, entities: str, coarse: Coarse = NONE) -> str:
+    """The same where nothing is hot: one table is read, where hot rows would make it four. `coarse` are months whose hours are read from values."""
+    if query.grain is Grain.QUARTER or (query.grain is Grain.DAY and query.quantile is not None and coarse):
+        return without_hot(from_sums(schema, query, entities, coarse))
     name = {Grain.HOUR: "rollup_hour", Grain.DAY: "rollup_day", Grain.MONTH: "rollup_month"}[query.grain]
-    return f"WITH parts AS (SELECT {_columns(query)} FROM {table(schema, name)} AS x WHERE {wanted('bucket', entities)}) {_answer(query)}"
+    parts = f"SELECT {_columns(query)} FROM {table(schema, name)} AS x WHERE {wanted('bucket', entities)}"
+    if query.grain is Grain.HOUR and coarse:
+        entity = "x.entity_id, x.dataset_id" if query.group_by_entity else "NULL::BIGINT AS entity_id, 0 AS dataset_id"
+        parts += f" UNION ALL {_of_coarse(schema, query, entities, coarse, f'{entity}, {hour_of("x.observed_at")} AS bucket')}"
+    return f"WITH parts AS ({parts}) {_answer(query)}"
 
 
-def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
+def _of_coarse(schema: str, query: SeriesQuery, entities: str, coarse: Coarse, columns: str, start: str = "start", less: str = "") -> str:
+    """Parts of buckets, summed from the values of coarse months."""
+    condition = f"{wanted('observed_at', entities, start)} AND x.num IS NOT NULL AND x.op = 0 AND {coarse.condition()}"
+    return f"SELECT {columns}, {_of_values(query)} FROM {table(schema, 'observation')} AS x {less} WHERE {condition} GROUP BY ALL"
+
+
+def from_sums(schema: str, query: SeriesQuery, entities: str, coarse: Coarse = NONE) -> str:
     """Buckets from the rollups, except those that a hot row touches, which are summed again from hot and lake.
 
     `$since` is the start of the day of the earliest hot row: nothing older is read finer than asked.
@@ -119,11 +130,11 @@ def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
     touched = f"""{rows(schema, entities, "since")},
     touched AS MATERIALIZED (SELECT DISTINCT entity_id, dataset_id, {hour_of("observed_at")} AS bucket FROM newest)"""
     if query.grain is Grain.QUARTER:
-        return f"{touched}, {_quarters(schema, query, entities)} {_answer(query)}"
-    known = f"{touched}, {_hours(schema, query, entities)}"
+        return f"{touched}, {_quarters(schema, query, entities, coarse)} {_answer(query)}"
+    known = f"{touched}, {_hours(schema, query, entities, coarse)}"
     if query.grain is Grain.HOUR:
         return f"{known}, parts AS (SELECT * FROM hours) {_answer(query)}"
-    known += f", {_coarser(schema, query, entities, _DAYS, 'hours', 'day')}"
+    known += f", {_coarser(schema, query, entities, _DAYS, 'hours', 'day', lacking=bool(coarse))}"
     if query.grain is Grain.DAY:
         return f"{known}, parts AS (SELECT * FROM days) {_answer(query)}"
     return f"{known}, {_coarser(schema, query, entities, _BUCKETS, 'days', 'month')}, parts AS (SELECT * FROM months) {_answer(query)}"
@@ -132,32 +143,45 @@ def from_sums(schema: str, query: SeriesQuery, entities: str) -> str:
 _SAME = "t.entity_id = x.entity_id AND t.dataset_id = x.dataset_id AND t.bucket"
 
 
-def _quarters(schema: str, query: SeriesQuery, entities: str) -> str:
+def _quarters(schema: str, query: SeriesQuery, entities: str, coarse: Coarse) -> str:
     """Quarters of dense hours are kept; those of sparse and of touched hours are summed from values."""
     quarter, hour, value_hour = bucket_of("x.observed_at", 900), hour_of("x.bucket"), hour_of("x.observed_at")
-    of_values = f"x.entity_id, x.dataset_id, {quarter} AS bucket, {_of_values(query)}"
+    whose = f"x.entity_id, x.dataset_id, {quarter} AS bucket"
+    of_values, untouched = f"{whose}, {_of_values(query)}", f"ANTI JOIN touched AS t ON {_SAME} = {value_hour}"
+    more = f"UNION ALL {_of_coarse(schema, query, entities, coarse, whose, less=untouched)}" if coarse else ""
     return f"""sparse AS MATERIALIZED (SELECT x.entity_id, x.dataset_id, x.unit, x.bucket FROM {table(schema, "rollup_hour")} AS x
         ANTI JOIN touched AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities, "hour")} AND x.count < {DENSE}),
     parts AS (SELECT {_columns(query)} FROM {table(schema, "rollup_quarter")} AS x
         ANTI JOIN touched AS t ON {_SAME} = {hour} WHERE {wanted("bucket", entities)}
         UNION ALL SELECT {of_values} FROM {table(schema, "observation")} AS x
-        SEMI JOIN sparse AS t ON {_SAME} = {value_hour} AND t.unit IS NOT DISTINCT FROM x.unit WHERE {wanted("observed_at", entities)} AND x.num IS NOT NULL GROUP BY ALL
+        SEMI JOIN sparse AS t ON {_SAME} = {value_hour} AND t.unit IS NOT DISTINCT FROM x.unit WHERE {wanted("observed_at", entities)} AND x.num IS NOT NULL GROUP BY ALL {more}
         UNION ALL SELECT {of_values} FROM observed AS x SEMI JOIN touched AS t ON {_SAME} = {value_hour} WHERE x.num IS NOT NULL GROUP BY ALL)"""
 
 
-def _hours(schema: str, query: SeriesQuery, entities: str) -> str:
-    hour = hour_of("x.observed_at")
+def _hours(schema: str, query: SeriesQuery, entities: str, coarse: Coarse) -> str:
+    hour, start = hour_of("x.observed_at"), "start" if query.grain is Grain.HOUR else "since"
+    whose, untouched = f"x.entity_id, x.dataset_id, {hour} AS bucket", f"ANTI JOIN touched AS t ON {_SAME} = {hour}"
+    more = f"UNION ALL {_of_coarse(schema, query, entities, coarse, whose, start, untouched)}" if coarse else ""
     return f"""hours AS (SELECT {_columns(query)} FROM {table(schema, "rollup_hour")} AS x
-        ANTI JOIN touched AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities, "start" if query.grain is Grain.HOUR else "since")}
+        ANTI JOIN touched AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities, start)} {more}
         UNION ALL SELECT x.entity_id, x.dataset_id, {hour} AS bucket, {_of_values(query)} FROM observed AS x
         SEMI JOIN touched AS t ON {_SAME} = {hour} WHERE x.num IS NOT NULL GROUP BY ALL)"""
 
 
-def _coarser(schema: str, query: SeriesQuery, entities: str, periods: str, fine: str, name: str) -> str:
-    """`days` from the sums of days but the touched ones, which come from `hours`; `months` from `days` likewise."""
-    merged, group = ("h.sketch", "") if query.quantile is not None else (_MORE_PARTS, "GROUP BY ALL")
+def _coarser(schema: str, query: SeriesQuery, entities: str, periods: str, fine: str, name: str, *, lacking: bool = False) -> str:
+    """`days` from the sums of days but the touched ones, which come from `hours`; `months` from `days` likewise. Some days may be `lacking` their sketch."""
+    merged, group, sketched, more = _MORE_PARTS, "GROUP BY ALL", "", ""
+    if query.quantile is not None:
+        merged, group = "h.sketch", ""
+    if query.quantile is not None and lacking:
+        bare = f"SELECT x.entity_id, x.dataset_id, x.unit, x.bucket FROM {table(schema, 'rollup_day')} AS x WHERE {wanted('bucket', entities)} AND x.sketch IS NULL AND x.count > {sketch.PLAIN}"
+        sketched = f" AND (x.sketch IS NOT NULL OR x.count <= {sketch.PLAIN})"
+        more = f"""UNION ALL SELECT x.entity_id, x.dataset_id, d.starts AS bucket, {_of_values(query)} FROM {table(schema, "observation")} AS x
+            JOIN {periods} AS d ON x.observed_at >= d.starts AND x.observed_at < d.ends ANTI JOIN touched_{name} AS t ON {_SAME} = d.starts
+            SEMI JOIN ({bare}) AS b ON b.entity_id = x.entity_id AND b.dataset_id = x.dataset_id AND b.unit IS NOT DISTINCT FROM x.unit AND b.bucket = d.starts
+            WHERE {wanted("observed_at", entities)} AND x.num IS NOT NULL GROUP BY ALL"""
     return f"""touched_{name} AS MATERIALIZED (SELECT DISTINCT t.entity_id, t.dataset_id, d.starts AS bucket, d.ends FROM touched AS t JOIN {periods} AS d ON t.bucket >= d.starts AND t.bucket < d.ends),
-    {name}s AS (SELECT {_columns(query)} FROM {table(schema, f"rollup_{name}")} AS x ANTI JOIN touched_{name} AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities)}
+    {name}s AS (SELECT {_columns(query)} FROM {table(schema, f"rollup_{name}")} AS x ANTI JOIN touched_{name} AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities)}{sketched} {more}
         UNION ALL SELECT h.entity_id, h.dataset_id, t.bucket, {merged}
         FROM {fine} AS h JOIN touched_{name} AS t ON t.entity_id = h.entity_id AND t.dataset_id = h.dataset_id AND h.bucket >= t.bucket AND h.bucket < t.ends {group})"""
 

@@ -28,6 +28,7 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import layout
 from malha.history.engines import service as engines
+from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.contracts import LakeMissing
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
@@ -84,7 +85,9 @@ def series(tenant_id: int, query: SeriesQuery) -> list[Series]:
         if frame.ids == []:
             return []
         query = _whole_buckets(query, frame.zone)
-        rows = _ask(connection, tenant_id, query, frame, lambda schema, current, hot: _statement(schema, query, frame, current, hot), [query.attribute])
+        rows = _ask(
+            connection, tenant_id, query, frame, lambda schema, current, hot, thin: _statement(schema, query, frame, current, hot, thin), [query.attribute]
+        )
         names = _names(connection, tenant_id, frame, {row[0] for row in rows}) if per_entity else {}
     points: dict[str, list[Point]] = {}
     for entity_id, at, number, text, count in reversed(rows):
@@ -165,11 +168,11 @@ def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: date
         frame = _frame(connection, tenant_id, "", query.uris)
         if not frame.ids:
             return []
-        rows = _ask(connection, tenant_id, query, frame, lambda schema, _current, _hot: queries.corrections(schema), attributes)
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, *_: queries.corrections(schema), attributes)
     return [Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
 
 
-def _last_of(entities: str, schema: str, _current: bool, _hot: bool) -> str:
+def _last_of(entities: str, schema: str, *_: object) -> str:
     return queries.last(schema, entities)
 
 
@@ -207,25 +210,30 @@ def _is_current(reader: Connection, schema: str) -> bool:
 _known_current: set[str] = set()
 
 
-def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool, hot: bool) -> str:
+def _statement(schema: str, query: SeriesQuery, frame: _Frame, current: bool, hot: bool, thin: Coarse) -> str:
     if query.grain is Grain.RAW:
         return queries.raw(schema, frame.entities)
     if frame.undone or not current or query.known_at:
         return queries.from_rows(schema, query, frame.entities)
-    return (queries.from_sums if hot else queries.from_sums_alone)(schema, query, frame.entities)
+    return (queries.from_sums if hot else queries.from_sums_alone)(schema, query, frame.entities, thin.of(query.type, query.attribute, query.start, query.end))
 
 
 def _ask(
-    connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, statement: Callable[[str, bool, bool], str], attributes: Sequence[str]
+    connection: psycopg.Connection,
+    tenant_id: int,
+    query: SeriesQuery,
+    frame: _Frame,
+    statement: Callable[[str, bool, bool, Coarse], str],
+    attributes: Sequence[str],
 ) -> list[Any]:
-    """The rows of `statement` (given the schema, whether its sums are of today's make, and whether anything is hot) in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
+    """The rows of `statement` (given the schema, whether its sums are of today's make, whether anything is hot, and its coarse months) in one lake transaction, with the hot rows after that snapshot's watermark known as `hot`."""
     hour = query.start.replace(minute=0, second=0, microsecond=0)
 
     def work(reader: Connection) -> list[Any]:
         schema = engines.tenant_schema(tenant_id)
         files = layout.kept(schema) if query.known_at is None and schema in _known_current else None
         if files is not None and "watermark" in files.noted:
-            text, given = say(reader, schema, catalogue.noted(files), True, None)
+            text, given = say(reader, schema, catalogue.noted(files), True, None, catalogue.coarse_of(files))
             text = files.within(text, hour, query.end, frame.ids)
             if f"lake.{schema}." not in text:
                 return reader.execute(text, given).fetchall()
@@ -236,15 +244,15 @@ def _ask(
             after = catalogue.noted(files) if files is not None else Watermark()
             current = not known or _is_current(reader, known)
             version = knowing.snapshot(reader, known, query.known_at) if known and query.known_at else None
-            return reader.execute(*say(reader, known, after, current, version)).fetchall()
+            return reader.execute(*say(reader, known, after, current, version, catalogue.coarse_of(files) if files is not None else NONE)).fetchall()
         finally:
             reader.execute("ROLLBACK")
 
-    def say(reader: Connection, schema: str, after: Watermark, current: bool, version: int | None) -> tuple[str, dict[str, object]]:
+    def say(reader: Connection, schema: str, after: Watermark, current: bool, version: int | None, thin: Coarse) -> tuple[str, dict[str, object]]:
         hot = _hot(connection, tenant_id, query, frame, after, attributes)
         if hot.num_rows:
             reader.register("hot", hot)
-        text = statement(schema, current, hot.num_rows > 0)
+        text = statement(schema, current, hot.num_rows > 0, thin)
         text = text if hot.num_rows else queries.without_hot(text)
         text = text if query.known_at is None else knowing.as_known(text, schema, version)
         given: dict[str, object] = {
@@ -261,7 +269,7 @@ def _ask(
         return engines.run([tenant_id], work)
     except LakeMissing:
         with closing(engines.without_lake()) as reader:
-            return reader.execute(*say(reader, "", Watermark(), True, None)).fetchall()
+            return reader.execute(*say(reader, "", Watermark(), True, None, NONE)).fetchall()
 
 
 def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, after: Watermark, attributes: Sequence[str]) -> pa.Table:

@@ -265,5 +265,5 @@ def _put_together(parts: list[_Part], ids: Rows, instants: pa.Array, numbers: Ro
 
 def _same(value: str | None, count: int) -> pa.DictionaryArray:
     if value is None:  # a null in the dictionary itself could not be put together with others
-        return pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int32()), pa.array([], pa.string()))
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value], pa.string()))
+        return pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int16()), pa.array([], pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int16)), pa.array([value], pa.string()))

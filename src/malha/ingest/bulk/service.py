@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import psycopg
 import pyarrow as pa
-from pyarrow import parquet
 
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
@@ -63,8 +62,10 @@ class _Load:
 
     def __init__(self, tenant_id: int, run_id: int, source: Source, on_progress: Progress) -> None:
         self.tenant_id, self.run_id, self.source, self.on_progress = tenant_id, run_id, source, on_progress
-        self.folder = settings.current().data / "tmp" / "bulk" / f"{tenant_id}-{run_id}"
+        place = settings.current().data / "tmp" / "bulk"
+        self.folder = place / f"{tenant_id}-{run_id}-arrow"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.rmtree(place / f"{tenant_id}-{run_id}", ignore_errors=True)  # an older version set down files of another form: its pieces are done again
         self.expected = reading.expected_rows(source)
         self.counts = Counts()
 
@@ -96,8 +97,8 @@ class _Load:
         first, files, rows = 0, list[Path](), 0
         for month in sorted(self.folder.glob("month-*")):
             first = first or int(month.name.removeprefix("month-"))
-            more = sorted(month.glob("*.parquet"))
-            files, rows = files + more, rows + sum(parquet.read_metadata(file).num_rows for file in more)
+            more = sorted(month.glob("*.arrow"))
+            files, rows = files + more, rows + sum(int(file.stem.rpartition("-")[2]) for file in more)
             if rows >= PART_ROWS:
                 yield first, files
                 first, files, rows = 0, [], 0
@@ -125,9 +126,9 @@ class _Load:
             name = f"month-{1970 + month // 12}{month % 12 + 1:02d}"
             (self.folder / name).mkdir(exist_ok=True)
             rows = checked.good if (at == month).all() else checked.good.filter(pa.array(at == month))
-            parquet.write_table(
-                rows, self.folder / name / f"{number:06d}.parquet", compression="lz4", use_dictionary=["type", "attribute", "unit"], write_statistics=False
-            )
+            place = self.folder / name / f"{number:06d}-{rows.num_rows}.arrow"
+            with place.open("wb") as file, pa.ipc.new_file(file, rows.schema) as writer:  # as it lies in memory: read once and then taken away
+                writer.write_table(rows)
 
     def _count(self, said: dict[str, int]) -> None:
         done = self.counts

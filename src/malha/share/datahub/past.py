@@ -18,7 +18,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from malha.history.engines import coarse
 from malha.history.engines import service as engines
+from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.contracts import LakeMissing
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
@@ -125,24 +127,26 @@ def ask[T](conn: psycopg.Connection[Any], reader: Reader, table: Table, work: Ca
         try:
             there = catalogue.has_schema(cursor, schema)
             after = catalogue.watermark(cursor, tenant_id) if there else Watermark()
-            return answer(cursor, schema if there else "", after)
+            return answer(cursor, schema if there else "", after, coarse.of_tenant(cursor, tenant_id) if there else NONE)
         finally:
             cursor.execute("ROLLBACK")
 
-    def answer(cursor: Connection, there: str, after: Watermark) -> T:
+    def answer(cursor: Connection, there: str, after: Watermark, thin: Coarse) -> T:
         undone, beside = _beside(conn, tenant_id, table, after)
         cursor.register("hub_hot", beside.hot)
         cursor.register("hub_entity", beside.entities)
         cursor.register("hub_instance", beside.instances)
         days = _days(beside.hot, ZoneInfo(reader.zone))
         cursor.register("hub_day", days)
-        return work(cursor, _relation(_Parts(there, table, undone, days.column("starts")[0].as_py() if days.num_rows else None, reader.zone)))
+        since = days.column("starts")[0].as_py() if days.num_rows else None
+        mine = Coarse(frozenset(one for one in thin.months if one[0] == table.entity_type))
+        return work(cursor, _relation(_Parts(there, table, undone, since, reader.zone, mine)))
 
     try:
         return engines.run([tenant_id], inside)
     except LakeMissing:
         with closing(engines.without_lake()) as cursor:
-            return answer(cursor, "", Watermark())
+            return answer(cursor, "", Watermark(), NONE)
 
 
 def fingerprint(conn: psycopg.Connection[Any], reader: Reader, table: Table) -> str:
@@ -231,6 +235,7 @@ class _Parts:
     undone: Sequence[int]
     since: datetime | None  # start of the day of the earliest hot row; None where nothing is hot
     zone: str
+    thin: Coarse = NONE  # months of the type whose hours are read from values
 
     def source(self, name: str) -> str:
         return f"lake.{self.schema}.{name}" if self.schema else _NO_ROWS
@@ -260,7 +265,7 @@ class _Parts:
     def sums(self, name: str) -> str:
         """The rows of a rollup."""
         shown = "x.entity_id, x.attribute, x.dataset_id, x.unit, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last"
-        return f"SELECT {shown} FROM {self.source(name)} AS x"
+        return f"SELECT {shown} FROM {self.thin.hours(self.schema) if self.schema and name == 'rollup_hour' else self.source(name)} AS x"
 
 
 def _relation(parts: _Parts) -> str:

@@ -1,0 +1,109 @@
+"""Sums of a load that comes after all that the lake holds of its series, some values at a time.
+
+Hours go in as they come; days and months are put together here and written once. Months of the past that have less than
+`THIN` values a day of each series keep no hours: the lake notes them as coarse (`history.engines.coarse`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from malha.history.engines import coarse as coarse_months
+from malha.history.engines.coarse import Coarse
+from malha.history.engines.service import Connection
+from malha.history.rollups import ordering, rules, service, summing, thin
+
+#: values a day of a series below which its hours are sooner read from the values: two an hour
+THIN = 48
+#: months of a type and attribute with fewer values than this keep their hours whatever they are
+LEAST_VALUES = 10_000
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class Arriving:
+    """The sums of one load inside one lake transaction. `newest` is the latest instant of the lake before it, None where it held nothing."""
+
+    def __init__(self, lake: Connection, schema: str, zone: ZoneInfo, newest: datetime | None, coarse: Coarse) -> None:
+        self.lake, self.schema, self.zone, self.newest, self.coarse = lake, schema, zone, newest, coarse
+        self._decided: dict[tuple[str, str, int], bool] = dict.fromkeys(coarse.months, True)
+        self._days, self._months = list[pa.Table](), list[pa.Table]()
+        self._hourly: dict[int, set[tuple[str, str]]] = {}
+
+    def add(self, values: pa.Table) -> None:
+        """Sum some values (`service.summed`), in the order of the lake; those of later calls are of other series, or later."""
+        if not values.num_rows:
+            return
+        sparse, hourly = self._split(values)
+        if sparse.num_rows:
+            first, last = thin.ends(sparse, "observed_at")
+            self._days.append(summing.of_values(sparse, _edges(rules.local_days, first, last, self.zone), sketches=False))
+            self._months.append(summing.of_values(sparse, _edges(rules.local_months, first, last, self.zone)))
+        if hourly.num_rows:
+            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, hourly, self.newest, self.coarse), self.zone)
+            self._days.append(days)
+            self._months.append(service.in_local_months(days, self.zone))
+
+    def end(self) -> None:
+        """Write days and months, and which months are coarse; what is added after this comes after it."""
+        if not self._days:
+            return
+        coarse_months.mark(self.lake, int(self.schema[1:]), self.coarse.months)
+        days, months = (summing.merged(pieces) if len(pieces) > 1 else pieces[0] for pieces in (self._days, self._months))
+        service.add_to(self.lake, self.schema, self.zone, "rollup_day", days, self.newest, self.coarse)
+        service.add_to(self.lake, self.schema, self.zone, "rollup_month", months, self.newest, self.coarse)
+        self.newest = self.newest or _BEFORE_ALL  # from now on there are days to add to, and still no hours
+        self._days, self._months = [], []
+
+    def _split(self, values: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Values of coarse months, and the others."""
+        for one, count, days in self._thickness(values):
+            if one not in self._decided:
+                self._decided[one] = count >= LEAST_VALUES and count < THIN * days and one[2] < _this_month() and one[:2] not in self._with_hours(one[2])
+        self.coarse = Coarse(frozenset(one for one, few in self._decided.items() if few))
+        mine = thin.in_months(values, "observed_at", self.coarse) if self.coarse else np.zeros(values.num_rows, bool)
+        if mine.all() or not mine.any():
+            return (values, values.slice(0, 0)) if mine.any() else (values.slice(0, 0), values)
+        return values.filter(pa.array(mine)), values.filter(pa.array(~mine))
+
+    def _thickness(self, values: pa.Table) -> list[tuple[tuple[str, str, int], int, int]]:
+        """Of each type, attribute and month: how many values, and how many days of series have some (of UTC: near enough)."""
+        types, attributes = ordering.ranks(values, "type"), ordering.ranks(values, "attribute")
+        times, entities = ordering.numbers(values, "observed_at"), ordering.numbers(values, "entity_id")
+        months = ordering.months(times)
+        group = (types * (int(attributes.max()) + 1) + attributes) * (int(np.ptp(months)) + 1) + months
+        begins = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
+        days = times // 86_400_000_000
+        fresh = np.concatenate(([True], (days[1:] != days[:-1]) | (entities[1:] != entities[:-1]) | (group[1:] != group[:-1])))
+        counts, of_days = np.diff(np.append(begins, len(group))), np.add.reduceat(fresh.astype(np.int64), begins)
+        named = [values.column(name).take(pa.array(begins)).to_pylist() for name in ("type", "attribute")]
+        numbers = (1970 + months[begins] // 12) * 100 + months[begins] % 12 + 1
+        found = dict[tuple[str, str, int], tuple[int, int]]()
+        for type_, attribute, month, count, day_count in zip(*named, numbers.tolist(), counts.tolist(), of_days.tolist(), strict=True):
+            before = found.get((type_, attribute, month), (0, 0))
+            found[type_, attribute, month] = before[0] + count, before[1] + day_count
+        return [(one, *both) for one, both in found.items()]
+
+    def _with_hours(self, month: int) -> set[tuple[str, str]]:
+        """The types and attributes of a month that have sums by the hour already: those stay as they are."""
+        if self.newest is None:
+            return set()
+        if month not in self._hourly:
+            rows = self.lake.execute(f"SELECT DISTINCT type, attribute FROM lake.{self.schema}.rollup_hour WHERE month = ?", [month]).fetchall()
+            self._hourly[month] = {(row[0], row[1]) for row in rows}
+        return self._hourly[month]
+
+
+def _edges(
+    periods: Callable[[datetime, datetime, ZoneInfo], list[tuple[datetime, datetime]]], first: datetime, last: datetime, zone: ZoneInfo
+) -> summing.Whole:
+    return summing.edges([start for start, _ in periods(first, last, zone)])
+
+
+def _this_month() -> int:
+    now = datetime.now(UTC)
+    return now.year * 100 + now.month
