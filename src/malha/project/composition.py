@@ -47,11 +47,12 @@ def ticks() -> list[Tick]:
 
 def services() -> list[Callable[[threading.Event], object]]:
     """What runs in the worker for as long as it does, each in a thread of its own, until the event is set."""
+    from malha.context.federation import forwarding
     from malha.context.subscriptions import runner
     from malha.ingest.devices import mqtt
     from malha.insight.metrics import keeper
 
-    return [runner.run, mqtt.run, keeper.run]
+    return [runner.run, forwarding.run, mqtt.run, keeper.run]
 
 
 def erasers() -> list[Callable[[int], object]]:

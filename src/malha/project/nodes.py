@@ -1,7 +1,7 @@
 """Several installations on this machine, each a plane process with a database of its own in one PostgreSQL: for tests and measurements.
 
 `nodes(folder, names)` yields them ready to be asked. The processes are forks of one that has read the code already, so that
-twenty-five of them start in seconds. Not for production: there is no worker and there are no pages.
+twenty-five of them start in seconds. Not for production: there are no pages, and of the worker only what tells of changes, where it is asked for.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,11 +51,12 @@ class Node:
 
 @contextmanager
 def nodes(
-    folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | None = None, like: str = "template0", kept: bool = False
+    folder: Path, names: Sequence[str], *, delays: Mapping[str, float] | None = None, like: str = "template0", kept: bool = False,
+    working: bool = False,
 ) -> Iterator[list[Node]]:  # fmt: skip
     """Installations on the PostgreSQL of this process, kept in `folder`; `delays` are seconds that a node takes for each answer.
 
-    They begin as copies of the database `like`, and are dropped afterwards unless `kept` (where the whole server goes).
+    `working` has them tell subscribers and sources of changes, as the worker does. They begin as copies of the database `like`, and are dropped afterwards unless `kept` (where the whole server goes).
     """
     mark = f"node_{os.getpid()}_"
     made: list[str] = []
@@ -70,7 +73,7 @@ def nodes(
             for name in names:
                 made.append(mark + name)
                 _create(conn, mark + name, mark + "template")
-        spec = [{"name": name, "data": str(folder / name), "delay": (delays or {}).get(name, 0.0)} for name in names]
+        spec = [{"name": name, "data": str(folder / name), "delay": (delays or {}).get(name, 0.0), "working": working} for name in names]
         command = [sys.executable, "-m", __name__, "serve", json.dumps(spec)]
         server = subprocess.Popen(command, env=_environment(folder / "template"), stdout=subprocess.PIPE)  # noqa: S603 -- our own module
         assert server.stdout is not None
@@ -121,7 +124,13 @@ def _template() -> None:
     from malha.foundation.tenancy import service as tenancy
     from malha.foundation.tenancy.contracts import OrganisationKind
 
-    tenancy.create_tenant(slug=TENANT, name="Nó", kind=OrganisationKind.MUNICIPALITY)
+    tenant = tenancy.create_tenant(slug=TENANT, name="Nó", kind=OrganisationKind.MUNICIPALITY)
+    from malha.foundation.access.contracts import Capability
+    from malha.foundation.database import django as scopes
+    from malha.foundation.identity import service as identity
+
+    with scopes.scope(tenant.id):
+        identity.create_machine(tenant.id, name="Nó", capabilities=list(Capability), types=None, created_by=None)
 
 
 def _serve(spec: Sequence[Mapping[str, Any]]) -> None:
@@ -154,13 +163,27 @@ def _fork(one: Mapping[str, Any]) -> int:
     settings.current.cache_clear()
     database.endpoint.cache_clear()
     try:
-        asyncio.run(_node(str(one["name"]), float(one["delay"])))
+        asyncio.run(_node(str(one["name"]), float(one["delay"]), working=bool(one["working"])))
     finally:
         os._exit(0)
 
 
-async def _node(name: str, delay: float) -> None:
+def _work() -> None:
+    """What the worker does for subscriptions, in threads that end with the process."""
+    from malha.context.federation import forwarding
+    from malha.context.subscriptions import runner
+
+    for run in (runner.run, forwarding.run):
+        threading.Thread(target=run, args=[threading.Event()], daemon=True).start()
+
+
+async def _node(name: str, delay: float, *, working: bool) -> None:
     import uvicorn
+
+    place = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{place.getsockname()[1]}"
+    os.environ["MALHA_PUBLIC_URL"] = url  # sources tell it what changes there
+    settings.current.cache_clear()
 
     from malha.foundation.access.contracts import Capability
     from malha.foundation.tokens import service as tokens
@@ -169,7 +192,10 @@ async def _node(name: str, delay: float) -> None:
     with database.connect(autocommit=True) as conn:
         row = conn.execute("SELECT id FROM organisation WHERE slug = %s", [TENANT]).fetchone()
         assert row is not None
-        token = tokens.issue(conn, settings.secret_key(), subject="client:node", tenants=[row[0]], capabilities=list(Capability))
+        with database.tenant_transaction(conn, [row[0]]):
+            machine = conn.execute("SELECT client_id FROM machine_client").fetchone()
+        assert machine is not None
+        token = tokens.issue(conn, settings.secret_key(), subject=f"client:{machine[0]}", tenants=[row[0]], capabilities=list(Capability))
     application = plane.application()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -177,12 +203,13 @@ async def _node(name: str, delay: float) -> None:
             await asyncio.sleep(delay)
         await application(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
-    serving = asyncio.create_task(server.serve())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    serving = asyncio.create_task(server.serve(sockets=[place]))
     while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    told = {"name": name, "url": f"http://127.0.0.1:{port}", "token": token, "pid": os.getpid()}
+    if working:
+        _work()
+    told = {"name": name, "url": url, "token": token, "pid": os.getpid()}
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     await serving

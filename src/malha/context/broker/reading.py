@@ -103,6 +103,11 @@ def linked(request: Request) -> str | None:
     return str(address).strip()
 
 
+def passed_through(request: Request) -> frozenset[str]:
+    """The names of the brokers that a request came through."""
+    return frozenset(part.strip().split(" ")[-1] for value in request.headers.getlist("via") for part in value.split(",") if part.strip())
+
+
 def source_of(request: Request, media: str, payload: Any) -> Any:
     """The @context that holds for a body, as it was sent: in it for JSON-LD, by Link for JSON (§5.5.5, §6.3.5); None is the core alone."""
     link = linked(request)

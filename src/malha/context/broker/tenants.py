@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+
+from malha.foundation.settings import service as settings
 
 REMEMBER_SECONDS = 30.0
 QUERY = """
@@ -38,3 +41,8 @@ def find(conn: psycopg.Connection[Any], name: str) -> Address | None:
         if found is not None:  # what is not there is asked again: a new tenant is there at once
             _known[key] = (time.monotonic(), found)
     return found
+
+
+def alias(tenant_id: int) -> str:
+    """The name by which this broker knows requests that passed through it (GS CIM 009 §6.3.18): no two tenants or installations share one."""
+    return "malha-" + hashlib.sha256(f"{settings.secret_key()}/{tenant_id}".encode()).hexdigest()[:16]

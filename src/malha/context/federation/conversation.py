@@ -12,9 +12,9 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import pool
+from malha.context.broker import pool, reading, tenants
 from malha.context.broker.contracts import Asked
-from malha.context.federation import answers, credentials, inside, outcomes, service, speaking, wire
+from malha.context.federation import answers, credentials, inside, outcomes, speaking, wire
 from malha.context.federation.answers import Told, Warning_
 from malha.context.federation.contracts import Answer
 from malha.context.federation.matching import Share, Source
@@ -58,14 +58,14 @@ class Session:
 
 def usable(found: Diverted, request: Request, alias: str) -> list[Source]:
     """The sources that may still be asked: none that the request came through, none at all when it came back to us (§6.3.18)."""
-    through = speaking.passed_through(request)
+    through = reading.passed_through(request)
     return [] if alias in through else [source for source in found.sources if not source.alias or source.alias not in through]
 
 
 def opened(request: Request, conn: psycopg.Connection[Any], who: Asked) -> Session:
     """A request that is about to ask sources; the tenant's slug is what the operator lists internal hosts by."""
     row = conn.execute("SELECT slug FROM organisation WHERE id = %s", [who.tenant_id]).fetchone()
-    return Session(request, who, service.alias_of(who.tenant_id), str(row[0]) if row else "")
+    return Session(request, who, tenants.alias(who.tenant_id), str(row[0]) if row else "")
 
 
 async def together[T](works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

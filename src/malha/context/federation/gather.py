@@ -10,7 +10,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entities, entity_maps, projection, query, questions, rendering
+from malha.context.broker import door, entities, entity_maps, projection, query, questions, reading, rendering
 from malha.context.broker.contracts import Asked, BadRequestData, OperationNotSupported
 from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking
@@ -72,7 +72,7 @@ def _types_asked(request: Request, who: Asked) -> tuple[str, ...]:
 
 def _refuse_loop(found: Diverted, request: Request, alias: str, uri: str, types: Sequence[str]) -> None:
     """Raise LoopDetected where the data lies at a source alone and the request already came through here (§6.3.17)."""
-    if alias in speaking.passed_through(request) and any(
+    if alias in reading.passed_through(request) and any(
         source.mode in PROXIED and source.takes(*READ) and source.of_entity(uri, types) for source in found.sources
     ):
         raise LoopDetected(msg("O pedido já passou por aqui: as fontes apontam umas para as outras."))

@@ -11,7 +11,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, parameters, pool, reading, rendering
+from malha.context.broker import door, parameters, pool, reading, rendering, tenants
 from malha.context.broker.contracts import Asked, BadRequestData
 from malha.context.broker.rendering import Wanted
 from malha.context.federation import discovering, outcomes, registry, service, writing
@@ -156,7 +156,7 @@ async def identity(request: Request) -> Response:
     media = rendering.negotiated(request, places=False)
 
     def work(_conn: psycopg.Connection[Any], who: Asked) -> tuple[Asked, str]:
-        return who, service.alias_of(who.tenant_id)
+        return who, tenants.alias(who.tenant_id)
 
     who, alias = await door.allowed(request, Capability.DATA_READ, work)
     seconds = int(time.monotonic() - _STARTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
-from malha.context.federation import batches, gather, handshake, listing, operations, subscribing
+from malha.context.federation import batches, forwarding, gather, handshake, hearing, listing, operations, subscribing
 from malha.context.federation.distribute import Road, distributed
 from malha.context.federation.spread import Verb, purge, written
 from malha.context.subscriptions import operations as subscriptions
@@ -28,6 +28,7 @@ def routes() -> list[BaseRoute]:
         Route(told + "/{id:path}", guarded(subscribing.change), methods=["PATCH"]),
         Route(told + "/{id:path}", guarded(subscriptions.delete), methods=["DELETE"]),
         Route(f"{ROOT}/info/sourceIdentity", guarded(operations.identity), methods=["GET"]),
+        Route(forwarding.HEARD, guarded(hearing.hear), methods=["POST"]),
         Route("/federation/offer", guarded(handshake.offer, limited=True), methods=["GET"]),
         Route("/federation/join", guarded(handshake.join, limited=True), methods=["POST"]),
         Route("/federation/join", guarded(handshake.part, limited=True), methods=["DELETE"]),

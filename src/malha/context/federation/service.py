@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,7 +14,6 @@ from malha.context.federation import matching, queries, reading, telling
 from malha.context.federation.contracts import PROXIED, Conflicts, Exists, Missing, Mode, Registration, State, Unusable
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, Selector
-from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 from malha.kernel.time import parse_instant
 from malha.vocabulary.contexts import service as contexts
@@ -128,8 +126,3 @@ def _overlap(one: Mapping[str, Any], attributes: frozenset[str], other: matching
             if any((mine.uri and each.hold(mine.uri, mine.types)) or (each.uri and mine.hold(each.uri, each.types)) for each in theirs):
                 return True
     return False
-
-
-def alias_of(tenant_id: int) -> str:
-    """The name by which this broker knows requests that passed through it (§6.3.18): no two tenants or installations share one."""
-    return "malha-" + hashlib.sha256(f"{settings.secret_key()}/{tenant_id}".encode()).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -59,16 +59,26 @@ class Speech:
 
 def to(source: Source, request: Request, who: Asked, alias: str) -> Speech:
     """How to speak to a source on behalf of whoever made `request`. May look for a context: not in the event loop."""
-    wished = source.pairs.get("jsonldContext")
-    context = contexts.of_tenant(who.tenant_id, wished) if wished else who.context
-    link = wished or address_of(context.source)
     said = {name: request.headers.get(name, "") if value == REQUEST else value for name, value in source.registration.headers.items()}
+    return _speech(source, who.tenant_id, who.context, said, [request.headers.get("via", ""), f"1.1 {alias}"])
+
+
+def alone(source: Source, tenant_id: int, context: Context, through: Sequence[str]) -> Speech:
+    """As `to`, on behalf of nobody who is there to be asked: `through` names the brokers that it came through. May fetch a context."""
+    said = {name: value for name, value in source.registration.headers.items() if value != REQUEST}
+    return _speech(source, tenant_id, context, said, [f"1.1 {alias}" for alias in through])
+
+
+def _speech(source: Source, tenant_id: int, words: Context, said: Mapping[str, str], via: Sequence[str]) -> Speech:
+    wished = source.pairs.get("jsonldContext")
+    context = contexts.of_tenant(tenant_id, wished) if wished else words
+    link = wished or address_of(context.source)
     headers = {name: value for name, value in said.items() if value and name.lower() not in reading.OURS and not name.startswith(credentials.PREFIX)}
     headers["Accept"] = source.pairs.get("accept", broker.JSON)
     tenant = source.registration.document.get("tenant")
     if tenant:
         headers["NGSILD-Tenant"] = str(tenant)
-    headers["Via"] = ", ".join(part for part in (request.headers.get("via", ""), f"1.1 {alias}") if part)
+    headers["Via"] = ", ".join(part for part in via if part)
     inline = context.source is not None and not link
     media = broker.JSON_LD if not wished and (inline or source.pairs.get("contentType") == broker.JSON_LD) else broker.JSON
     return Speech(context, headers, link, media, alike=not wished)
@@ -78,11 +88,6 @@ def address_of(source: Any) -> str:
     """The one address that a @context is, "" where it is more or less than that."""
     listed = [one for one in (source if isinstance(source, list) else [source]) if one is not None and one != contexts.CORE_URL]
     return listed[0] if len(listed) == 1 and isinstance(listed[0], str) else ""
-
-
-def passed_through(request: Request) -> frozenset[str]:
-    """The names of the brokers that a request came through."""
-    return frozenset(part.strip().split(" ")[-1] for value in request.headers.getlist("via") for part in value.split(",") if part.strip())
 
 
 def address(source: Source, path: str, params: Mapping[str, str]) -> str:

@@ -148,7 +148,7 @@ def _names(request: Request, who: Asked, verb: Verb, payload: Mapping[str, Any])
 
 def refuse_loop(request: Request, found: Diverted, alias: str, uri: str, types: Collection[str], names: Collection[str]) -> None:
     """Raise LoopDetected where the request came back and the data lies elsewhere (§6.3.17)."""
-    if alias not in speaking.passed_through(request):
+    if alias not in reading.passed_through(request):
         return
     if any(source.mode in PROXIED and source.of_entity(uri, types, names) for source in found.sources):
         raise LoopDetected(msg("O pedido já passou por aqui: as fontes apontam umas para as outras."))

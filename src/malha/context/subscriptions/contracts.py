@@ -5,12 +5,13 @@ SubscriptionError
 ├── Missing 404         no such subscription of this client
 ├── Exists 409          that id is taken
 ├── MethodNotAllowed 405 the path names none
-└── RefusedEndpoint 400 notifications may not go to that address
+├── RefusedEndpoint 400 notifications may not go to that address
+└── CameBack 508        it came back to where it had been
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -61,6 +62,7 @@ class Subscription:
     created_at: datetime
     modified_at: datetime
     about: str = ENTITIES
+    through: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entity that changed: its state afterwards (before, when it was deleted), and each changed attribute as it was."""
+    """One entity that changed: its state afterwards (before, when it was deleted), and each changed attribute as it was.
+
+    `only` names the one subscription that it is for: what another source told of.
+    """
 
     seq: int
     xid: int
@@ -91,6 +96,7 @@ class Change:
     before: Mapping[str, Any]
     at: datetime
     size: int = 0
+    only: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +176,9 @@ class MethodNotAllowed(SubscriptionError):
     """The path names no subscription, and the method needs one."""
 
     slug, status, etsi = "subscription-method", 405, "InvalidRequest"
+
+
+class CameBack(SubscriptionError):
+    """The subscription came back to where it had been."""
+
+    slug, status, etsi = "subscription-loop", 508, "LoopDetected"

@@ -9,11 +9,11 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, jsonld_contexts, parameters, pool, reading, rendering
+from malha.context.broker import door, jsonld_contexts, parameters, pool, reading, rendering, tenants
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.rendering import Wanted
 from malha.context.subscriptions import service, writing
-from malha.context.subscriptions.contracts import ENTITIES, REGISTRATIONS, MethodNotAllowed, RefusedEndpoint
+from malha.context.subscriptions.contracts import ENTITIES, REGISTRATIONS, CameBack, MethodNotAllowed, RefusedEndpoint
 from malha.context.subscriptions.reading import is_uri
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
@@ -97,8 +97,12 @@ async def create(request: Request) -> Response:
     context = await door.context_of(request, media, payload)
     await _reach_words(request, payload)
 
+    through = sorted(reading.passed_through(request))
+
     def work(conn: psycopg.Connection[Any], who: Asked) -> str:
-        uri = service.create(conn, who.tenant_id, _subject(who), payload, context, _about(request))
+        if tenants.alias(who.tenant_id) in through:
+            raise CameBack(msg("A subscrição já passou por aqui: as fontes apontam umas para as outras."))
+        uri = service.create(conn, who.tenant_id, _subject(who), payload, context, _about(request), through)
         _words_of(conn, who.tenant_id, context.source, request)
         _check_endpoint(conn, who, payload)
         return uri

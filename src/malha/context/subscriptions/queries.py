@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from malha.context.store import geometry, names, state
+from malha.context.store.cells import array_of_text
 from malha.context.store.contracts import StoredEntity
-from malha.context.subscriptions.contracts import ENTITIES, Change, Lane, Queued, State, Subscription
+from malha.context.subscriptions.contracts import ENTITIES, Change, Lane, Operation, Queued, State, Subscription
 
-_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.context, s.active, s.expires_at, s.since, s.created_at, s.modified_at, s.about"
+_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.context, s.active, s.expires_at, s.since, s.created_at, s.modified_at, s.about, s.through"
 _STATE = "t.times_sent, t.times_failed, t.times_dropped, t.last_notification, t.last_success, t.last_failure, t.failing_since, coalesce(t.error, ''), coalesce(t.recent, '[]')"
 _OF_CLIENT = "s.tenant_id = %(tenant)s AND s.about = %(about)s AND (%(subject)s::text IS NULL OR s.subject = %(subject)s)"
 _SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())"
-_CHANGE = "seq, xid::text::bigint, tenant_id, operation, entity_id, uri, types, doc::text, geom, scopes, created_at, modified_at, before, at"
+_CHANGE = "seq, xid::text::bigint, tenant_id, operation, entity_id, uri, types, doc::text, geom, scopes, created_at, modified_at, before, at, subscription_id"
 CONSUMER = "malha.context.subscriptions"
 
 INSERT = """
-WITH made AS (INSERT INTO subscription (tenant_id, uri, subject, document, context, active, expires_at, about)
-    VALUES (%(tenant)s, %(uri)s, %(subject)s, %(document)s, %(context)s, %(active)s, %(expires)s, %(about)s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING tenant_id, id)
+WITH made AS (INSERT INTO subscription (tenant_id, uri, subject, document, context, active, expires_at, about, through)
+    VALUES (%(tenant)s, %(uri)s, %(subject)s, %(document)s, %(context)s, %(active)s, %(expires)s, %(about)s, %(through)s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING tenant_id, id)
 INSERT INTO subscription_state (tenant_id, subscription_id) SELECT tenant_id, id FROM made RETURNING subscription_id
 """
 #: `id` names one; with its state and what waits for it
@@ -35,6 +37,9 @@ UPDATE = "UPDATE subscription SET document = %s, context = %s, active = %s, sinc
 DELETE = f"DELETE FROM subscription s WHERE {_OF_CLIENT} AND s.uri = %(uri)s RETURNING s.id"
 EMPTY = f"DELETE FROM notification n USING subscription s WHERE n.tenant_id = s.tenant_id AND n.subscription_id = s.id AND {_OF_CLIENT} AND s.uri = %(uri)s"
 ACTIVE = f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.active AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
+LASTING = (
+    f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.about = 'entities' AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
+)
 TOUCH = "INSERT INTO subscription_interest (tenant_id, revision, type_ids) VALUES (%s, pg_current_xact_id()::text::bigint, '{}') ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision"
 #: as many as are wanted, or as fit into a few megabytes, but always one
 CHANGES = f"""
@@ -46,6 +51,12 @@ SELECT {_CHANGE} FROM (
 """
 ADD_INTEREST = "UPDATE subscription_interest SET type_ids = (SELECT array_agg(DISTINCT t) FROM unnest(type_ids || %s::int[]) AS t) WHERE tenant_id = %s AND type_ids IS NOT NULL"
 CHANGES_BY_SEQ = f"SELECT {_CHANGE} FROM entity_change WHERE tenant_id = %s AND seq = ANY (%s::bigint[]) ORDER BY seq"
+NOTE = """
+INSERT INTO entity_change (tenant_id, entity_id, uri, types, doc, scopes, created_at, modified_at, operation, before, subscription_id)
+SELECT %(tenant)s, n.entity, n.uri, n.types::int[], n.doc::jsonb, n.scopes::text[], n.created, n.modified, n.operation, '{}', %(subscription)s
+FROM unnest(%(entities)s::bigint[], %(uris)s::text[], %(types)s::text[], %(docs)s::text[], %(scopes)s::text[], %(created)s::timestamptz[], %(modified)s::timestamptz[],
+    %(operations)s::smallint[]) WITH ORDINALITY AS n (entity, uri, types, doc, scopes, created, modified, operation, n) ORDER BY n.n
+"""
 ENQUEUE = """
 INSERT INTO notification (tenant_id, subscription_id, changes)
 SELECT n.tenant, n.subscription, n.changes::bigint[] FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) WITH ORDINALITY AS n (tenant, subscription, changes, n)
@@ -97,11 +108,12 @@ def insert(
     active: bool,
     expires: object,
     about: str = ENTITIES,
+    through: Sequence[str] = (),
 ) -> int | None:
     """Keep a subscription; its id, or None when the URI is taken."""
     row = _cursor(conn).execute(INSERT, {
         "tenant": tenant_id, "uri": uri, "subject": subject, "document": Jsonb(document), "context": None if context is None else Jsonb(context), "active": active,
-        "expires": expires, "about": about,
+        "expires": expires, "about": about, "through": list(through),
     }).fetchone()  # fmt: skip
     return int(row[0]) if row else None
 
@@ -112,7 +124,7 @@ def find(
 ) -> list[tuple[Subscription, State]]:  # fmt: skip
     """Subscriptions of a tenant, of one client when `subject` is given."""
     rows = _cursor(conn).execute(FIND, {"tenant": tenant_id, "subject": subject, "uri": uri, "limit": limit, "offset": offset, "about": about})
-    return [(Subscription(*row[:12]), _state(row[12:])) for row in rows]
+    return [(Subscription(*row[:13]), _state(row[13:])) for row in rows]
 
 
 def _state(row: Sequence[Any]) -> State:
@@ -145,6 +157,11 @@ def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str
 def active(conn: psycopg.Connection[Any], tenant_id: int) -> list[Subscription]:
     """Those that may be told of something."""
     return [Subscription(*row) for row in _cursor(conn).execute(ACTIVE, [tenant_id])]
+
+
+def lasting(conn: psycopg.Connection[Any], tenant_id: int) -> list[Subscription]:
+    """Those about entities that have not ended, paused ones too."""
+    return [Subscription(*row) for row in _cursor(conn).execute(LASTING, [tenant_id])]
 
 
 def touch(conn: psycopg.Connection[Any], tenant_id: int) -> None:
@@ -202,7 +219,19 @@ def _change(row: tuple[Any, ...], types: Mapping[int, str]) -> Change:
     was = before.get("location")
     if isinstance(was, dict) and "wkb" in was:
         before["location"] = {**{key: one for key, one in was.items() if key != "wkb"}, "value": geometry.geojson_of(bytes.fromhex(was["wkb"]))}
-    return Change(row[0], row[1], row[2], row[3], entity, before, row[13], len(row[7]))
+    return Change(row[0], row[1], row[2], row[3], entity, before, row[13], len(row[7]), row[14])
+
+
+def note(conn: psycopg.Connection[Any], tenant_id: int, subscription_id: int, entities: Sequence[StoredEntity], deleted: Collection[str] = ()) -> None:
+    """What another source told of, for one subscription, `deleted` those that are no more: it goes the way of every other change."""
+    types = names.numbers(conn, "entity_type", {name for one in entities for name in one.types})
+    _cursor(conn).execute(NOTE, {
+        "tenant": tenant_id, "subscription": subscription_id, "entities": [one.id for one in entities], "uris": [one.uri for one in entities],
+        "types": ["{" + ",".join(str(types[name]) for name in one.types) + "}" for one in entities],
+        "docs": [msgspec.json.encode(one.attributes).decode() for one in entities], "scopes": [array_of_text(one.scopes) for one in entities],
+        "created": [one.created_at for one in entities], "modified": [one.modified_at for one in entities],
+        "operations": [Operation.DELETED if one.uri in deleted else Operation.CREATED for one in entities],
+    })  # fmt: skip
 
 
 def enqueue(conn: psycopg.Connection[Any], rows: Sequence[tuple[int, int, Sequence[int]]]) -> list[Queued]:

@@ -175,6 +175,9 @@ class Index:
 
     def wanting(self, change: Change) -> list[Rule]:
         """Those that are to be told, each once."""
+        if change.only is not None:  # told by another source, and looked at when it came
+            found = self.rules.get(change.only)
+            return [found] if found is not None and not (found.expires_at and found.expires_at <= now()) else []
         seen: dict[int, Rule] = {}
         for rules in (self.by_id.get(change.entity.uri, ()), self.any_type, *(self.by_type.get(name, ()) for name in change.entity.types)):
             for rule in rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,15 +21,18 @@ from malha.vocabulary.contexts.service import Context
 MOST = 10_000
 
 
-def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, payload: Any, context: Context, about: str = ENTITIES) -> str:
-    """Keep a subscription; its URI. Raises Unusable, Exists."""
+def create(
+    conn: psycopg.Connection[Any], tenant_id: int, subject: str, payload: Any, context: Context, about: str = ENTITIES, through: Sequence[str] = ()
+) -> str:  # fmt: skip
+    """Keep a subscription that came `through` other brokers; its URI. Raises Unusable, Exists."""
     said = reading.document(payload, context)
     uri = said.pop("id", None) or f"urn:ngsi-ld:Subscription:{uuid.uuid4()}"
     if queries.count(conn, tenant_id, None, about) >= MOST:
         raise Unusable(msg("O município já tem {most} subscrições; apague as que não usa."), most=MOST)
     queries.touch(conn, tenant_id)
     made = queries.insert(
-        conn, tenant_id, uri, subject, said, context.source, active=said.get("isActive", True), expires=_instant(said.get("expiresAt")), about=about
+        conn, tenant_id, uri, subject, said, context.source, active=said.get("isActive", True), expires=_instant(said.get("expiresAt")), about=about,
+        through=through,
     )  # fmt: skip
     if made is None:
         raise Exists(msg("Já existe uma subscrição “{uri}”."), uri=uri)
