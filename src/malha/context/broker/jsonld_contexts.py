@@ -71,26 +71,31 @@ async def serve(request: Request) -> Response:
     """GET /jsonldContexts/{id}"""
     details, name = _flag(request, "details"), request.path_params["id"]
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> KeptContext:
-        return contexts.get(conn, who.tenant_id, name)
+    def work(conn: psycopg.Connection[Any], who: Asked) -> KeptContext | None:
+        return None if contexts.is_core(name) else contexts.get(conn, who.tenant_id, name)
 
     found = await door.look(request, work)
     if details:
-        return rendering.plain(_detailed(found))
-    if found.kind is Kind.CACHED:
+        return rendering.plain(_detailed(found) if found is not None else {"URL": name, "localId": name, "kind": Kind.CACHED})
+    if found is None or found.kind is Kind.CACHED:
         raise OperationNotSupported(msg("Este @context vem de outro endereço; peça-o lá, ou peça só os pormenores (details=true)."))
     return rendering.plain(found.body, media=reading.JSON_LD if reading.JSON_LD in request.headers.get("accept", "") else reading.JSON)
 
 
 async def delete(request: Request) -> Response:
-    """DELETE /jsonldContexts/{id}; with `reload=true` a cached one is fetched again and, if that fails, stays as it was"""
+    """DELETE /jsonldContexts/{id}; with `reload=true` a cached one is fetched again and, if that fails, stays as it was
+
+    The core context is part of this broker: there is nothing to fetch, and it stays.
+    """
     name, reload = request.path_params["id"], _flag(request, "reload")
-    if contexts.is_core(name):
+    if contexts.is_core(name) and not reload:
         raise BadRequestData(msg("O @context de base da NGSI-LD não se apaga."))
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[int, str]:
         if not reload:
             contexts.remove(conn, who.tenant_id, name)
+            return who.tenant_id, ""
+        if contexts.is_core(name):
             return who.tenant_id, ""
         found = contexts.find_kept(conn, who.tenant_id, name)
         if found is None or found.kind is not Kind.CACHED:

@@ -48,6 +48,8 @@ def wanted(one: Subscription, source: Source, own: str) -> dict[str, Any] | None
 
 def split(said: Mapping[str, Any], attributes: Collection[str] | None) -> bool:
     """Whether only the whole entity tells if it is meant: its parts may lie in several places, so the source does not judge (§5.8.6)."""
+    if said.get("q") and store.links_in_question(said["q"]):
+        return True  # what it leads to may lie anywhere
     return bool(said.get("splitEntities")) or (attributes is not None and not _asked(said) <= frozenset(attributes))
 
 

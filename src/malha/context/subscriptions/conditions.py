@@ -5,7 +5,7 @@ A value of another type than was asked for is no error and no match; instants co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from malha.context.store.contracts import StoredEntity
@@ -20,19 +20,31 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def holds(node: Node, entity: StoredEntity) -> bool:
-    """Whether the question is true of the entity."""
+#: entities by their URIs, for paths that follow relationships
+type Linked = Callable[[Sequence[str]], Mapping[str, StoredEntity]]
+
+
+def _nowhere(_uris: Sequence[str]) -> Mapping[str, StoredEntity]:
+    return {}
+
+
+def holds(node: Node, entity: StoredEntity, linked: Linked = _nowhere) -> bool:
+    """Whether the question is true of the entity; `linked` gives the entities that its relationships lead to."""
     if isinstance(node, Every):
-        return all(holds(part, entity) for part in node.parts)
+        return all(holds(part, entity, linked) for part in node.parts)
     if isinstance(node, Some):
-        return any(holds(part, entity) for part in node.parts)
-    return _term(node, entity)
+        return any(holds(part, entity, linked) for part in node.parts)
+    return _term(node, entity, linked)
 
 
-def _term(term: Term, entity: StoredEntity) -> bool:
+def _term(term: Term, entity: StoredEntity, linked: Linked) -> bool:
     path, operator = term.path, term.operator
     if operator == "!":
-        return not _term(Term(path), entity)
+        return not _term(Term(path), entity, linked)
+    if path.linked is not None:
+        there = linked(list(dict.fromkeys(_targets(_attribute(path.names, entity.attributes)))))
+        beyond = Term(path.linked, operator, term.values)
+        return any((not path.linked_type or path.linked_type in one.types) and _term(beyond, one, linked) for one in there.values())
     if len(path.names) == 1 and path.names[0] in {"createdAt", "modifiedAt"}:
         moment = entity.created_at if path.names[0] == "createdAt" else entity.modified_at
         return not operator or _decide(operator, [format_instant(moment)], term.values)
@@ -58,6 +70,14 @@ def _attribute(names: tuple[str, ...], attributes: Any) -> Iterator[Any]:
             yield instance
         elif isinstance(instance, dict):
             yield from _attribute(names[1:], instance)
+
+
+def _targets(found: Iterable[Any]) -> Iterator[str]:
+    """The URIs that instances of a relationship lead to."""
+    for instance in found:
+        for each in _flat([instance.get("object"), instance.get("objectList")]) if isinstance(instance, dict) else ():
+            if isinstance(each, str):
+                yield each
 
 
 def _inside(found: list[Any], path: Path) -> Iterator[Any]:

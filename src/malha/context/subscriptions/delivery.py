@@ -201,6 +201,8 @@ class Post:
         return list(latest.values())
 
     async def _message(self, rule: Rule, changes: Sequence[Change], reader: Reader, what: object, at: datetime) -> Message | None:
+        if rule.follows:
+            changes = await self.rows.run(notice.followed, rule, changes, reader, self.rows.linked(rule.subscription.tenant_id))
         context = await self.words(rule)
         if rule.subscription.document["notification"].get("join", "@none") == "@none":
             return notice.of_changes(rule, changes, reader, _nothing, what, at, context)

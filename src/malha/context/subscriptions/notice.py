@@ -13,6 +13,7 @@ import msgspec
 from malha.context.broker import rendering
 from malha.context.broker.rendering import Form, Wanted
 from malha.context.store.contracts import MEMBER, StoredEntity
+from malha.context.subscriptions import conditions
 from malha.context.subscriptions.contracts import Change, Message, Operation, Reader, Subscription
 from malha.context.subscriptions.rules import Rule, instances
 from malha.foundation.access.contracts import Capability
@@ -51,6 +52,15 @@ def context_of(subscription: Subscription) -> Context:
 def context_at_hand(subscription: Subscription) -> Context | None:
     """As `context_of` without waiting; None where that takes time."""
     return contexts.remembered(subscription.tenant_id, _source(subscription))
+
+
+def followed(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked) -> list[Change]:
+    """Those changes of whose entity the condition holds along its relationships, by what the reader may see there (§4.9)."""
+
+    def seen(uris: Sequence[str]) -> dict[str, StoredEntity]:
+        return {uri: _projected(one, {}, reader) for uri, one in linked(uris).items() if _within_reach(one, reader)}
+
+    return [change for change in changes if rule.q is None or conditions.holds(rule.q, change.entity, seen)]
 
 
 def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from malha.context.store import shapes
 from malha.context.store.contracts import StoredEntity
-from malha.context.store.q import Node, parse
+from malha.context.store.q import Node, depth, parse
 from malha.context.subscriptions import conditions, patterns, reading, selection
 from malha.context.subscriptions.contracts import REGISTRATIONS, Change, Operation, Subscription, Trigger
 from malha.kernel.time import now, parse_instant
@@ -56,6 +56,11 @@ class Rule:
         return self.subscription.tenant_id, self.subscription.id
 
     @property
+    def follows(self) -> bool:
+        """Whether its condition follows relationships: that part is looked at when a notification is made."""
+        return self.q is not None and depth(self.q) > 0
+
+    @property
     def throttling(self) -> float:
         """Seconds that have to pass between two notifications."""
         return float(self.subscription.document.get("throttling") or 0)
@@ -76,10 +81,10 @@ class Rule:
         )
 
     def permits(self, entity: StoredEntity) -> bool:
-        """Whether q, geoQ and scopeQ hold for the state."""
+        """Whether q, geoQ and scopeQ hold for the state, as far as it tells without following relationships."""
         if self.scope is not None and not self.scope(entity.scopes):
             return False
-        if self.q is not None and not conditions.holds(self.q, entity):
+        if self.q is not None and not self.follows and not conditions.holds(self.q, entity):
             return False
         if self.geo is None:
             return True

@@ -17,8 +17,8 @@ from malha.vocabulary.contexts.contracts import ContextNotAvailable, UnusableCon
 
 LIMIT_BYTES = 1024 * 1024
 SECONDS = 8.0
-#: how long an address that failed is not asked again
-PATIENCE_SECONDS = 20.0
+#: how long an address that failed is not asked again: ten times as long as it kept us waiting, within these bounds
+SHORTEST_PATIENCE_SECONDS, PATIENCE_SECONDS = 1.0, 20.0
 _ACCEPT = {"Accept": "application/ld+json, application/json;q=0.9, */*;q=0.1"}
 _failed: dict[str, tuple[float, ContextNotAvailable | UnusableContext]] = {}
 _lock = threading.Lock()
@@ -40,10 +40,15 @@ def fetch(address: str, *, patient: bool = True) -> dict[str, object]:
         with _lock:
             if len(_failed) > 1_000:
                 _failed.clear()
-            _failed[address] = (now + PATIENCE_SECONDS, failure)
+            _failed[address] = (time.monotonic() + _patience(time.monotonic() - now), failure)
         raise
     _failed.pop(address, None)
     return found
+
+
+def _patience(waited_seconds: float) -> float:
+    """How long an address that failed is left alone: one that says no at once may be mended by its people in the next moment."""
+    return min(PATIENCE_SECONDS, max(SHORTEST_PATIENCE_SECONDS, 10 * waited_seconds))
 
 
 def _bytes(address: str) -> bytes:

@@ -92,3 +92,23 @@ def test_a_condition_may_be_written_as_in_an_address(client, running, receiver, 
         assert town.post("entities", json=bin_(number, rua={"type": "Property", "value": street})).status_code == 201
     (told,) = receiver.wait()
     assert [one["id"] for one in told["data"]] == ["urn:x:Contentor:2"]
+
+
+def test_a_condition_follows_relationships_within_reach(client, running, receiver, new_tenant):
+    town = client.of(new_tenant())
+    for name, charge in (("cheia", 0.9), ("fraca", 0.2)):
+        town.post("entities", json={"id": f"urn:x:Bateria:{name}", "type": "Bateria", "carga": {"type": "Property", "value": charge}})
+    narrow = client.of(town.tenant, types=["Veiculo"], name="Um tipo")
+    low = {"entities": [{"type": "Veiculo"}], "q": "bateria{carga}<0.5;!avariado"}
+    mine = town.post("subscriptions", json=subscription(receiver, **low)).headers["location"].rpartition("/")[2]
+    narrow.post("subscriptions", json=subscription(receiver, **low))
+
+    def vehicle(name, battery, **more):
+        return {"id": f"urn:x:Veiculo:{name}", "type": "Veiculo", "bateria": {"type": "Relationship", "object": f"urn:x:Bateria:{battery}"}, **more}
+
+    for one in (vehicle("a", "cheia"), vehicle("b", "fraca", avariado={"type": "Property", "value": True}), vehicle("c", "nenhuma"), vehicle("d", "fraca")):
+        assert town.post("entities", json=one).status_code == 201
+    (told,) = receiver.wait()
+    assert ([one["id"] for one in told["data"]], told["subscriptionId"]) == (["urn:x:Veiculo:d"], mine)
+    receiver.got.clear()
+    assert receiver.quiet()

@@ -1,9 +1,13 @@
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyld import jsonld
 
-from malha.vocabulary.contexts import core, service
+from malha.foundation.outgoing.contracts import NoAnswer
+from malha.kernel.text import msg
+from malha.vocabulary.contexts import core, fetching, service
 from malha.vocabulary.contexts.contracts import ContextNotAvailable, UnusableContext
 
 EX = "https://example.org/ns#"
@@ -92,3 +96,23 @@ def test_opens_prefixes_as_pyld_does(prefixes, rest):
     context = service.read(prefixes)
     assert {service.iri_of(context.expand(f"{prefix}:{rest}"))} == pyld_names(prefixes, [f"{prefix}:{rest}"])
     assert context.expand(context.compact(prefixes[prefix] + rest)) == prefixes[prefix] + rest
+
+
+def test_an_address_that_says_no_at_once_is_soon_asked_again(monkeypatch):
+    asked = []
+
+    def refuse(address, **_):
+        asked.append(address)
+        raise NoAnswer(msg("não responde"))
+
+    monkeypatch.setattr(fetching.outgoing, "fetch", refuse)
+    monkeypatch.setattr(fetching, "SHORTEST_PATIENCE_SECONDS", 0.05)
+    for _ in range(2):
+        with pytest.raises(ContextNotAvailable):
+            fetching.fetch("https://exemplo.pt/uma.jsonld")
+    assert len(asked) == 1
+    deadline = time.monotonic() + 10
+    while len(asked) == 1 and time.monotonic() < deadline:
+        with pytest.raises(ContextNotAvailable):
+            fetching.fetch("https://exemplo.pt/uma.jsonld")
+    assert len(asked) == 2
