@@ -176,3 +176,23 @@ def test_what_cannot_be_changed(empty, path, body, status):
     assert empty.get(f"Things({made['@iot.id']})").json()["name"] == "Caixa"
     assert empty.patch("Things", json={"name": "x"}).status_code == 400
     assert empty.patch("Things(987654321)", json={"name": "x"}).status_code == 404
+
+
+def test_an_observation_is_corrected(empty):
+    said = {"phenomenonTime": "2026-03-01T01:00:00Z", "result": 5, "validTime": "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z", "parameters": {"lote": 3}}
+    later = {"phenomenonTime": "2026-03-01T02:00:00Z", "result": 6}
+    made = created(empty, "Things", thing(Datastreams=[stream(Observations=[said, later])]))
+    flow = empty.get(f"Things({made['@iot.id']})/Datastreams?$expand=Observations").json()["value"][0]
+    key = next(one["@iot.id"] for one in flow["Observations"] if one["result"] == 5)
+    changed = empty.patch(f"Observations('{key}')", json={"result": 7.5, "parameters": None})
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["@iot.id"], changed.json()["result"], changed.json()["validTime"][:10], changed.json().get("parameters")) == (
+        key,
+        7.5,
+        "2026-03-01",
+        None,
+    )
+    assert sorted(one["result"] for one in empty.get(f"Datastreams('{flow['@iot.id']}')/Observations").json()["value"]) == [6, 7.5]
+    for wrong in ({"phenomenonTime": "2026-03-01T03:00:00Z"}, {"result": None}, {"nada": 1}, {}):
+        assert empty.patch(f"Observations('{key}')", json=wrong).status_code == 400
+    assert empty.put(f"Observations('{key}')", json={"result": 1}).status_code == 405

@@ -113,7 +113,10 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A notification ready to leave: where to, and its bytes. `headers` are those of HTTP, or the metadata of MQTT."""
+    """A notification ready to leave: where to, and its bytes. `headers` are those of HTTP, or the metadata of MQTT.
+
+    `parts` stand for `body` where it is published as several: what follows the topic, and the bytes.
+    """
 
     uri: str
     body: bytes
@@ -121,6 +124,7 @@ class Message:
     media: str
     timeout_seconds: float
     notifier: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)

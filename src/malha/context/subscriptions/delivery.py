@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from malha.context.subscriptions import notice
+from malha.context.subscriptions import notice, observations
 from malha.context.subscriptions.contracts import Change, Delivery, Lane, Message, Queued, Reader
 from malha.context.subscriptions.outcomes import Outcomes
 from malha.context.subscriptions.rows import Rows
@@ -203,6 +203,8 @@ class Post:
     async def _message(self, rule: Rule, changes: Sequence[Change], reader: Reader, what: object, at: datetime) -> Message | None:
         if rule.follows:
             changes = await self.rows.run(notice.followed, rule, changes, reader, self.rows.linked(rule.subscription.tenant_id))
+        if observations.wanted(rule):
+            return await self.rows.run(observations.message, rule, changes, reader, self.rows.numbers(rule.subscription.tenant_id))
         context = await self.words(rule)
         if rule.subscription.document["notification"].get("join", "@none") == "@none":
             return notice.of_changes(rule, changes, reader, _nothing, what, at, context)

@@ -53,7 +53,9 @@ class Mqtt:
             async with asyncio.timeout(message.timeout_seconds):
                 client = await self._connected(link, place)
                 topic = unquote(parts.path.removeprefix("/"))
-                await client.publish(topic, message.body, qos=int(message.notifier.get("MQTT-QoS", "0")), timeout=message.timeout_seconds)
+                for below, body in message.parts or (("", message.body),):
+                    where = f"{topic}/{below}" if below else topic
+                    await client.publish(where, body, qos=int(message.notifier.get("MQTT-QoS", "0")), timeout=message.timeout_seconds)
         except MalhaError as refused:
             return Delivery(ok=False, error=str(refused), permanent=refused.status < 500)
         except TimeoutError:

@@ -200,6 +200,16 @@ def _message(
     return _addressed(endpoint, body, media, headers, "" if in_body else _link(source), reader)
 
 
+def visible(rule: Rule, entity: StoredEntity, reader: Reader) -> StoredEntity | None:
+    """What the reader may see, and wants to see, of an entity; None for nothing of it."""
+    return _projected(entity, rule.subscription.document["notification"], reader) if _within_reach(entity, reader) else None
+
+
+def addressed(rule: Rule, parts: Sequence[tuple[str, bytes]], reader: Reader) -> Message:
+    """A notification that is published in parts, to where the subscription says."""
+    return replace(_addressed(rule.subscription.document["notification"]["endpoint"], {}, JSON, {}, "", reader), parts=tuple(parts))
+
+
 def _link(source: Any) -> str:
     addresses = [one for one in (source if isinstance(source, list) else [source]) if isinstance(one, str) and one != contexts.CORE_URL]
     address = addresses[0] if len(addresses) == 1 else contexts.CORE_URL

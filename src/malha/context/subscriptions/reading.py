@@ -344,6 +344,8 @@ def _notifier(endpoint: Mapping[str, Any]) -> None:
         raise Unusable(msg("MQTT-Version é mqtt3.1.1 ou mqtt5.0."))
     if said.get("MQTT-QoS", "0") not in {"0", "1", "2"}:
         raise Unusable(msg("MQTT-QoS é 0, 1 ou 2."))
+    if "Malha-Form" in said and (said["Malha-Form"] != "SensorThings" or not endpoint["uri"].startswith("mqtt")):
+        raise Unusable(msg("Malha-Form é SensorThings, e só para endereços mqtt:// ou mqtts://."))
 
 
 def _any(_name: str, value: Any, _context: Context) -> Any:

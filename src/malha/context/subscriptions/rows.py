@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from malha.context.store import names
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityPage, EntityQuery, StoredEntity
 from malha.context.subscriptions import queries
@@ -81,6 +82,15 @@ class Rows:
         def find(uris: Sequence[str]) -> Mapping[str, StoredEntity]:
             with self.tenants.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
                 return store.by_uris(conn, tenant_id, uris)
+
+        return find
+
+    def numbers(self, tenant_id: int) -> Callable[[set[str], set[str]], tuple[Mapping[str, int], Mapping[str, int]]]:
+        """A way to the numbers that attributes and their instances have here."""
+
+        def find(attributes: set[str], datasets: set[str]) -> tuple[Mapping[str, int], Mapping[str, int]]:
+            with self.tenants.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
+                return names.existing(conn, "attribute", attributes), names.existing(conn, "attribute_dataset", datasets)
 
         return find
 

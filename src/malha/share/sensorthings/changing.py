@@ -10,7 +10,7 @@ import msgspec
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, WriteMode, WriteOptions
 from malha.kernel.text import msg
-from malha.share.sensorthings import creating
+from malha.share.sensorthings import creating, observing, rendering
 from malha.share.sensorthings.contracts import SETS, BadRequest, EntitySet, NotOffered, Unacceptable
 from malha.share.sensorthings.relations import View
 
@@ -23,13 +23,14 @@ _MEMBERS = {
     "Sensors": {"name", "description", "encodingType", "metadata", "properties"},
     "ObservedProperties": {"name", "description", "definition", "properties"},
     "FeaturesOfInterest": {"name", "description", "encodingType", "feature", "properties"},
+    "Observations": {"result", "resultTime", "resultQuality", "validTime", "parameters"},
 }
 
 
 def change(seen: View, kind: EntitySet, row: Mapping[str, Any], said: Any) -> None:
     """Change one thing. Raises BadRequest for a member that is not there, NotOffered for what is not changed."""
     if kind.name not in _MEMBERS:
-        raise NotOffered(msg("Um valor que já chegou não se muda: apague-o e envie o certo."))
+        raise NotOffered(msg("Uma posição de antes não se muda."))
     if not isinstance(said, dict) or not said:
         raise BadRequest(msg("Envie um objeto JSON com o que muda."))
     named = {name: value for name, value in said.items() if not name.startswith("@iot.")}
@@ -41,6 +42,8 @@ def change(seen: View, kind: EntitySet, row: Mapping[str, Any], said: Any) -> No
         _location(seen, row, named)
     elif kind.name == "Datastreams":
         _datastream(seen, row, named)
+    elif kind.name == "Observations":
+        _observation(seen, row, named)
     else:
         _element(seen, kind, row, named)
 
@@ -120,6 +123,16 @@ def _datastream(seen: View, row: Mapping[str, Any], said: Mapping[str, Any]) -> 
         "UPDATE sensorthings_datastream SET doc = %s::jsonb WHERE tenant_id = %s AND entity_id = %s AND attr_id = %s AND dataset_id = %s",
         [creating.json_of(doc), *where],
     )  # fmt: skip
+
+
+def _observation(seen: View, row: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Another value at the same instant corrects the one that is there; what is not named stays."""
+    before = rendering.observation(dict(row))
+    whole = {**before, **said, "phenomenonTime": before["phenomenonTime"]}
+    stream = creating.existing(seen, SETS["Datastreams"], {"@iot.id": row["datastream"]})
+    where = [seen.tenant_id, row["thing"], row["attr"], row["dataset"], row["phenomenonTime"]]
+    seen.conn.execute("DELETE FROM sensorthings_note WHERE tenant_id = %s AND entity_id = %s AND attr_id = %s AND dataset_id = %s AND observed_at = %s", where)
+    observing.write(seen, [observing.read({name: value for name, value in whole.items() if value is not None}, stream, str(row["feature"] or ""))])
 
 
 def _element(seen: View, kind: EntitySet, row: Mapping[str, Any], said: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ def _inside(value: Any, steps: list[str]) -> Any:
 
 def _fields(kind: EntitySet, row: dict[str, Any]) -> dict[str, Any]:
     if kind.name == "Observations":
-        return _observation(row)
+        return observation(row)
     body: dict[str, Any] = {}
     for field in kind.fields[1:]:
         value = row[field.name]
@@ -151,7 +151,8 @@ def result(row: dict[str, Any]) -> Any:
         return row["txt"]
 
 
-def _observation(row: dict[str, Any]) -> dict[str, Any]:
+def observation(row: dict[str, Any]) -> dict[str, Any]:
+    """What an observation says."""
     at = format_instant(row["phenomenonTime"])
     body: dict[str, Any] = {
         "phenomenonTime": f"{at}/{format_instant(row['until'])}" if row["until"] else at,
@@ -170,7 +171,7 @@ def _arrays(view: View, page: Page, options: Options) -> list[dict[str, Any]]:
     names += [name for name in ("resultQuality", "validTime", "parameters") if name in options.select]
     groups: dict[str, list[list[Any]]] = {}
     for row in page.rows:
-        said = {"id": identity(row["id"]), **_observation(row)}
+        said = {"id": identity(row["id"]), **observation(row)}
         groups.setdefault(row["datastream"], []).append([said.get(name) for name in names])
     return [
         {

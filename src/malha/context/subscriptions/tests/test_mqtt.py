@@ -108,3 +108,28 @@ def test_topics_that_cannot_be(client, new_tenant, uri):
     town = client.of(new_tenant())
     refused = town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "X"}], "notification": {"endpoint": {"uri": uri}}})
     assert refused.status_code == 400, refused.text
+
+
+def test_values_as_observations_of_sensorthings(client, running, new_tenant, broker, heard):
+    town = client.of(new_tenant())
+    endpoint = {"uri": f"mqtt://vila:segredo@127.0.0.1:{broker}/malha/vila", "notifierInfo": [{"key": "Malha-Form", "value": "SensorThings"}]}
+    notification = {"endpoint": endpoint, "attributes": ["nivel"]}
+    assert town.post("subscriptions", json={"type": "Subscription", "entities": [{"type": "Contentor"}], "notification": notification}).status_code == 201
+    wrong = {"type": "Subscription", "entities": [{"type": "Contentor"}], "notification": {"endpoint": {**endpoint, "uri": "https://exemplo.pt/aviso"}}}
+    assert town.post("subscriptions", json=wrong).status_code == 400
+    hour = {"type": "Property", "value": 10.0, "observedAt": "2026-03-01T10:00:00Z"}
+    said = {"id": "urn:x:Contentor:1", "type": "Contentor", "nivel": hour, "cor": {"type": "Property", "value": "azul"}, "outro": hour}
+    assert town.post("entities", json=said).status_code == 201
+    assert town.patch("entities/urn:x:Contentor:1/attrs", json={"nivel": {**hour, "value": 12.5, "observedAt": "2026-03-01T11:00:00Z"}}).status_code == 204
+    end = time.monotonic() + 30
+    while len(heard) < 4 and time.monotonic() < end:
+        time.sleep(0.02)
+    service = str(town.base_url).replace("/ngsi-ld/v1/", "/sensorthings/v1.1")
+    found = {one["@iot.id"]: one for one in town.get(f"{service}/Observations").json()["value"]}
+    flow = heard[0][2]["@iot.id"].partition(":")[0]
+    assert {topic for topic, _, _ in heard[:4:2]} == {f"malha/vila/v1.1/Datastreams('{flow}')/Observations"}
+    assert {topic for topic, _, _ in heard[1:4:2]} == {"malha/vila/v1.1/Observations"}
+    for _, _, told in heard[:4]:
+        kept = found[told["@iot.id"]]
+        assert (told["result"], told["phenomenonTime"], told["resultTime"]) == (kept["result"], kept["phenomenonTime"], kept["resultTime"])
+    assert [told["result"] for _, _, told in heard[:4]] == [10, 10, 12.5, 12.5]
