@@ -18,7 +18,7 @@ from malha.vocabulary.contexts.contracts import ContextNotAvailable, UnusableCon
 LIMIT_BYTES = 1024 * 1024
 SECONDS = 8.0
 #: how long an address that failed is not asked again: ten times as long as it kept us waiting, within these bounds
-SHORTEST_PATIENCE_SECONDS, PATIENCE_SECONDS = 1.0, 20.0
+SHORTEST_PATIENCE_SECONDS, PATIENCE_SECONDS = 0.25, 20.0
 _ACCEPT = {"Accept": "application/ld+json, application/json;q=0.9, */*;q=0.1"}
 _failed: dict[str, tuple[float, ContextNotAvailable | UnusableContext]] = {}
 _lock = threading.Lock()
