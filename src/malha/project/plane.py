@@ -22,6 +22,7 @@ from malha.context.federation import plane as federation
 from malha.context.federation import registry, wire
 from malha.context.live import hub
 from malha.context.live import plane as live
+from malha.context.snapshots import filling
 from malha.context.snapshots import plane as snapshots
 from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
@@ -79,6 +80,7 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         hub.stop_all()
+        await filling.stop()
         await wire.close()
         await express.close_lane()
         pool.close()

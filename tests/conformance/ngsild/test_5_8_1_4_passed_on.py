@@ -7,13 +7,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from django.conf import settings
 
 from malha.context.federation import forwarding
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import django as scopes
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.foundation.identity import service as identity
+from malha.foundation.tokens import service as tokens
 from malha.project.nodes import nodes
 
 TYPE = "Contentor"
+CAPABILITIES = (Capability.DATA_READ, Capability.DATA_WRITE)
 
 
 def bin_(name, level, **more):
@@ -130,6 +136,18 @@ def test_two_installations(tmp_path, receiver):
         assert nation.http.delete(f"csourceRegistrations/{registered}").status_code == 204
         assert until(lambda: town.subscriptions() == [])  # the source is told though its registration has gone
         assert (receiver.told("a"), receiver.told("c")) == ([80], [60])
+
+
+@pytest.fixture
+def client_of_machine(broker):
+    """The client as a machine that is there, so that sources can be asked for it later."""
+    with database.connect(autocommit=True) as conn:
+        (own,) = conn.execute("SELECT id FROM organisation WHERE slug = %s", [broker.base_url.path.split("/")[1]]).fetchone()
+        with scopes.scope(own):
+            machine, _ = identity.create_machine(own, name="Ensaio", capabilities=CAPABILITIES, types=None, created_by=None)
+        token = tokens.issue(conn, settings.SECRET_KEY, subject=f"client:{machine.client_id}", tenants=[own], capabilities=CAPABILITIES)
+    broker.headers["Authorization"] = f"Bearer {token}"
+    return broker
 
 
 @pytest.fixture
@@ -277,3 +295,20 @@ def test_one_that_came_through_others_goes_on_with_their_names(broker, forwardin
     assert until(lambda: asked(on, "POST"))
     assert asked(on, "POST")[0].headers["Via"].startswith("1.1 outra, 1.1 malha-")
     assert not asked(back, "POST")
+
+
+def test_parts_at_other_sources_are_put_together(client_of_machine, forwarding_runs):
+    broker = client_of_machine
+    tells, has = forwarding_runs(), forwarding_runs()
+    take(tells)
+    has.answers["GET", f"/entities/urn:x:{TYPE}:a"] = (200, {"id": f"urn:x:{TYPE}:a", "type": TYPE, "cor": {"type": "Property", "value": "azul"}})
+    assert broker.post("csourceRegistrations", json=registration(tells)).status_code == 201
+    assert broker.post("csourceRegistrations", json=registration(has, operations=["retrieveOps"])).status_code == 201
+    assert broker.post("subscriptions", json=subscription(splitEntities=True, q='nivel>50;cor=="azul"')).status_code == 201
+    assert until(lambda: asked(tells, "POST"))
+    said = asked(tells, "POST")[0].body
+    assert (said["splitEntities"], "q" in said) == (True, False)
+    assert notified(broker, said["id"], bin_("a", 90)).status_code == 200
+    ((_, doc),) = waiting(broker)
+    assert (doc["nivel"]["value"], doc["cor"]["value"]) == (90, "azul")
+    assert asked(has, "GET", "/entities")[0].headers["Via"].startswith("1.1 malha-")

@@ -5,7 +5,7 @@ Who knows the id that a subscription has at a source is that source: nobody can 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, pool, reading, tenants
-from malha.context.broker.contracts import BadRequestData, NonexistentTenant
-from malha.context.federation import answers, merging, passed, passing, queries, speaking
+from malha.context.broker.contracts import Asked, BadRequestData, NonexistentTenant
+from malha.context.federation import answers, conversation, gather, merging, passed, passing, queries, registry, speaking
 from malha.context.federation.contracts import Missing
+from malha.context.federation.conversation import Session
 from malha.context.federation.matching import Share, Source
 from malha.context.federation.merging import Part
 from malha.context.federation.passed import Passed
@@ -25,12 +26,15 @@ from malha.context.store.contracts import StoredEntity
 from malha.context.subscriptions import queries as subscriptions
 from malha.context.subscriptions import rules
 from malha.context.subscriptions.contracts import Subscription
+from malha.foundation.access import subjects
 from malha.foundation.database import service as database
 from malha.kernel.text import msg
 from malha.kernel.time import now
 from malha.vocabulary.contexts import service as contexts
 
 BODY_LIMIT, ENTITIES = 4 * 1024 * 1024, 1_000
+#: entities of one notification of which other sources are asked for their parts
+MOST_ASKED = 100
 _UNKNOWN = msg("Esta subscrição não é conhecida aqui.")
 
 
@@ -56,8 +60,9 @@ async def hear(request: Request) -> Response:
     if named is not None:
         speech = replace(speech, context=words)
     found, bad = answers.readable(map(_living, data), speech, heard.passed.tenant_id)
+    others = await _elsewhere(request, heard, found) if _split(heard) else {}
     deleted = frozenset(str(each.get("id")) for each in data if isinstance(each, dict) and isinstance(each.get("deletedAt"), str))
-    await pool.run(lambda: _keep(heard, found, deleted))
+    await pool.run(lambda: _keep(heard, found, deleted, others))
     if bad and not found:
         raise BadRequestData(msg("Nenhuma das entidades da notificação se consegue ler."))
     return Response(status_code=200)
@@ -86,11 +91,13 @@ def _look(request: Request, uri: str) -> Heard:
 
 def _heard(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> Heard:
     one = passed.find(conn, tenant_id, uri)
-    known = next((each for each in subscriptions.lasting(conn, tenant_id) if one is not None and each.id == one.subscription_id), None)
-    registered = one is not None and any(each.id == one.registration_id for each, _ in queries.find(conn, tenant_id))
-    if one is None or known is None or not registered:
+    if one is None:
         raise Missing(_UNKNOWN)
-    return Heard(one, known, one.source)
+    known = subscriptions.lasting(conn, tenant_id, one.subscription_id)
+    registered = queries.find(conn, tenant_id, one.source.registration.uri)
+    if not known or not any(each.id == one.registration_id for each, _ in registered):
+        raise Missing(_UNKNOWN)
+    return Heard(one, known[0], one.source)
 
 
 def _living(raw: Any) -> Any:
@@ -100,7 +107,37 @@ def _living(raw: Any) -> Any:
     return {name: each for name, each in raw.items() if name != "deletedAt" and not (isinstance(each, dict) and passing.NULL in map(str, each.values()))}
 
 
-def _keep(heard: Heard, found: Sequence[StoredEntity], deleted: frozenset[str]) -> None:
+def _split(heard: Heard) -> bool:
+    """Whether what the source told of may be a part only of each entity."""
+    named = [piece.attributes for piece in heard.source.pieces]
+    return passing.split(heard.subscription.document, frozenset().union(*named) if all(named) else None)
+
+
+async def _elsewhere(request: Request, heard: Heard, found: Sequence[StoredEntity]) -> dict[str, list[Part]]:
+    """What the other sources have of these entities, asked for whoever subscribed (§5.8.6)."""
+    one = heard.subscription
+
+    def look() -> tuple[Session, list[Source]] | None:
+        with pool.connection() as conn:
+            sources = [each for each in registry.sources(conn, one.tenant_id) if each.key != heard.source.key and each.registration.agreement_id is None]
+            with database.tenant_transaction(conn, [one.tenant_id]):
+                who = subjects.principal(conn, one.tenant_id, one.subject)
+                if who is None or not sources:
+                    return None
+                return conversation.opened(request, conn, Asked(one.tenant_id, who, contexts.CORE, "")), sources
+
+    if (asking := await pool.run(look)) is None:
+        return {}
+    session, sources = asking
+
+    async def of(entity: StoredEntity) -> tuple[str, list[Part]]:
+        shares = [share for each in sources if each.takes(*gather.READ) and (share := each.of_entity(entity.uri, entity.types))]
+        return entity.uri, conversation.parts(session, await gather.ask_for_entity(session, shares, entity.uri))
+
+    return dict(await conversation.together([of(entity) for entity in found[:MOST_ASKED]]))
+
+
+def _keep(heard: Heard, found: Sequence[StoredEntity], deleted: frozenset[str], others: Mapping[str, Sequence[Part]]) -> None:
     """Let what is meant wait for its subscriber, who is told what they may see at that moment. Nothing while the subscription is paused."""
     one = heard.subscription
     if not one.active:
@@ -108,21 +145,22 @@ def _keep(heard: Heard, found: Sequence[StoredEntity], deleted: frozenset[str]) 
     rule = rules.compiled(one)
     with pool.connection() as conn, database.tenant_transaction(conn, [one.tenant_id]):
         here = store.by_uris(conn, one.tenant_id, [each.uri for each in found])
-        whole = [entity for each in found if (entity := _whole(heard, each, here.get(each.uri))) is not None]
+        whole = [entity for each in found if (entity := _whole(heard, each, here.get(each.uri), others.get(each.uri, ()))) is not None]
         meant = [entity for entity in whole if any(selector.holds(entity) for selector in rule.selectors) and (entity.uri in deleted or rule.permits(entity))]
         if meant:
             subscriptions.note(conn, one.tenant_id, one.id, meant, deleted)
 
 
-def _whole(heard: Heard, told: StoredEntity, here: StoredEntity | None) -> StoredEntity | None:
-    """What a source told of an entity, within what it is registered for, with what this broker has of it; None for what is not the source's."""
+def _whole(heard: Heard, told: StoredEntity, here: StoredEntity | None, others: Sequence[Part]) -> StoredEntity | None:
+    """What a source told of an entity, within what it is registered for, with what this broker and `others` have of it; None for what is not the source's."""
     share = heard.source.of_entity(told.uri, told.types)
     if share is None:
         return None
     part = Part(_dated(_cut(told, share)), heard.source.mode, share.attributes)
-    if here is None or not passing.split(heard.subscription.document, share.attributes):
+    if not _split(heard):
         return part.entity
-    return replace(merging.merged([Part(here), part]), id=here.id)
+    whole = merging.merged([*([Part(here)] if here else []), part, *others])
+    return replace(whole, id=here.id if here else 0)
 
 
 def _cut(told: StoredEntity, share: Share) -> StoredEntity:

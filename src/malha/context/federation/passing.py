@@ -36,9 +36,9 @@ def wanted(one: Subscription, source: Source, own: str) -> dict[str, Any] | None
         return None
     out: dict[str, Any] = {"entities": _entities(said.get("entities", ()), source, share)}
     out |= {name: said[name] for name in _ALONG if name in said}
-    if said.get("watchedAttributes"):
-        watched = [name for name in said["watchedAttributes"] if share.attributes is None or name in share.attributes]
-        out |= {"watchedAttributes": watched} if watched else {}
+    watched = [name for name in said.get("watchedAttributes") or sorted(share.attributes or ()) if share.attributes is None or name in share.attributes]
+    if watched:
+        out["watchedAttributes"] = watched
     if not split(said, share.attributes):
         out |= {name: said[name] for name in _FILTERS if name in said}
     if source.local_only:

@@ -44,6 +44,13 @@ def begin(request: Request, source: Any, one: Snapshot) -> None:
     task.add_done_callback(_tasks.discard)
 
 
+async def stop() -> None:
+    """Leave what is being filled, at shutdown: it is told as a failure after a while."""
+    for task in list(_tasks):
+        task.cancel()
+    await asyncio.gather(*_tasks, return_exceptions=True)
+
+
 async def _fill(request: Request, source: Any, one: Snapshot) -> None:
     try:
         found = [await _found(request, source, query) for query in one.document["snapshotQueries"]]

@@ -37,9 +37,10 @@ UPDATE = "UPDATE subscription SET document = %s, context = %s, active = %s, sinc
 DELETE = f"DELETE FROM subscription s WHERE {_OF_CLIENT} AND s.uri = %(uri)s RETURNING s.id"
 EMPTY = f"DELETE FROM notification n USING subscription s WHERE n.tenant_id = s.tenant_id AND n.subscription_id = s.id AND {_OF_CLIENT} AND s.uri = %(uri)s"
 ACTIVE = f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.active AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
-LASTING = (
-    f"SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.about = 'entities' AND (s.expires_at IS NULL OR s.expires_at > now()) ORDER BY s.id"
-)
+LASTING = f"""
+SELECT {_COLUMNS} FROM subscription s WHERE s.tenant_id = %s AND s.about = 'entities' AND (s.expires_at IS NULL OR s.expires_at > now())
+    AND (%s::bigint IS NULL OR s.id = %s) ORDER BY s.id
+"""
 TOUCH = "INSERT INTO subscription_interest (tenant_id, revision, type_ids) VALUES (%s, pg_current_xact_id()::text::bigint, '{}') ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision"
 #: as many as are wanted, or as fit into a few megabytes, but always one
 CHANGES = f"""
@@ -159,9 +160,9 @@ def active(conn: psycopg.Connection[Any], tenant_id: int) -> list[Subscription]:
     return [Subscription(*row) for row in _cursor(conn).execute(ACTIVE, [tenant_id])]
 
 
-def lasting(conn: psycopg.Connection[Any], tenant_id: int) -> list[Subscription]:
-    """Those about entities that have not ended, paused ones too."""
-    return [Subscription(*row) for row in _cursor(conn).execute(LASTING, [tenant_id])]
+def lasting(conn: psycopg.Connection[Any], tenant_id: int, id_: int | None = None) -> list[Subscription]:
+    """Those about entities that have not ended, paused ones too; all of them, or the one of a number."""
+    return [Subscription(*row) for row in _cursor(conn).execute(LASTING, [tenant_id, id_, id_])]
 
 
 def touch(conn: psycopg.Connection[Any], tenant_id: int) -> None:
