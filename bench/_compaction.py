@@ -27,11 +27,14 @@ NAMES = """
 INSERT INTO entity_type (name, iri) VALUES ('Medida', 'https://exemplo.pt/Medida') ON CONFLICT DO NOTHING;
 INSERT INTO attribute (name, iri) VALUES ('medida', 'https://exemplo.pt/medida') ON CONFLICT DO NOTHING
 """
+#: rows of one transaction: what comes in larger ones is kept in arrays
+TOGETHER = 20_000
 #: what is measured in the child: seconds of compacting (and of the processor), after everything is loaded and attached
 COMPACT = """
 import json, resource, sys, time
-from malha.history.lake import service
+from malha.history.lake import catalogue, service
 tenants = json.loads(sys.argv[1])
+catalogue.prepare()
 started, used = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
 rows = service.compact_many(tenants).rows
 now = resource.getrusage(resource.RUSAGE_SELF)
@@ -116,10 +119,12 @@ def _fill(tenant: int, rows: int, after: int = 0) -> None:
     with database.connect(Role.APP, autocommit=True) as conn, database.tenant_transaction(conn, [tenant]):
         for statement in NAMES.split(";"):
             conn.execute(statement)
-        conn.execute(
-            FILL.replace("generate_series(0, %(rows)s - 1)", "generate_series(%(after)s::bigint, %(after)s::bigint + %(rows)s - 1)"),
-            {"tenant": tenant, "rows": rows, "after": after},
-        )
+    for first in range(after, after + rows, TOGETHER):
+        with database.connect(Role.APP, autocommit=True) as conn, database.tenant_transaction(conn, [tenant]):
+            conn.execute(
+                FILL.replace("generate_series(0, %(rows)s - 1)", "generate_series(%(after)s::bigint, %(after)s::bigint + %(rows)s - 1)"),
+                {"tenant": tenant, "rows": min(TOGETHER, after + rows - first), "after": first},
+            )
 
 
 def _child(script: str, *arguments: str) -> Any:

@@ -18,6 +18,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 #: what is asked, and the least of an answer that counts as right
 REQUESTS = 400
 PLOT = _town.HERE.parent / "docs" / "broker-growth.svg"
+COLOURS = ("#0b6e4f", "#b5450b", "#1f4e9e", "#7a2a86", "#7a5c00", "#444444")
 WORDS = {"retrieve": "um pelo id", "update": "mudar um atributo", "q": "tipo e q filtrável", "near": "perto de um ponto"}
 
 
@@ -64,8 +65,15 @@ def growth(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, An
     return {"growth_factor": figure}, right
 
 
-def plot(sizes: Sequence[int], ms: Mapping[str, Sequence[float]]) -> str:
-    """Milliseconds over entities, both on a scale of powers of ten, as SVG that reads on light and dark ground."""
+def plot(
+    sizes: Sequence[int],
+    ms: Mapping[str, Sequence[float]],
+    words: Mapping[str, str] = WORDS,
+    *,
+    what: str = "entidades",
+    title: str = "Percentil 95 do tempo de resposta com cada vez mais entidades",
+) -> str:
+    """Milliseconds over how much there is, both on a scale of powers of ten, as SVG that reads on light and dark ground."""
     import math
 
     left, top, width, height = 60, 20, 440, 240
@@ -83,14 +91,13 @@ def plot(sizes: Sequence[int], ms: Mapping[str, Sequence[float]]) -> str:
         x = at(size, 10**low)[0]
         words = f"{size:,}".replace(",", " ")
         parts.append(f'<text x="{x:.1f}" y="{top + height + 20}" text-anchor="middle">{words}</text>')
-    parts.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">entidades</text>')
-    for (name, values), colour in zip(ms.items(), ("#0b6e4f", "#b5450b", "#1f4e9e", "#7a2a86"), strict=True):
+    parts.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{what}</text>')
+    for (name, values), colour in zip(ms.items(), COLOURS[: len(ms)], strict=True):
         points = [at(size, value) for size, value in zip(sizes, values, strict=True)]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
         factor = f"{values[-1] / values[0]:.2f}".replace(".", ",")
-        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{points[-1][1] + 4:.1f}" fill="{colour}">{WORDS[name]} ({factor}×)</text>')
+        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{points[-1][1] + 4:.1f}" fill="{colour}">{words[name]} ({factor}×)</text>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {top + height + 50}" font-family="sans-serif" font-size="12" role="img">'
-    title = "<title>Percentil 95 do tempo de resposta com cada vez mais entidades</title>"
-    return "\n".join([head, title, *parts, "</svg>"]) + "\n"
+    return "\n".join([head, f"<title>{title}</title>", *parts, "</svg>"]) + "\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 
@@ -38,7 +38,7 @@ class Coarse:
         """Those that [start, end) touches."""
         if not self.months:
             return self
-        first, last = _month(start), _month(end)
+        first, last = _month(start), _month(end - timedelta(microseconds=1) if end > start else end)
         return Coarse(frozenset(one for one in self.months if first <= one[2] <= last))
 
     def condition(self, alias: str = "x") -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlglot
@@ -153,6 +154,7 @@ def function(name: str, dialect: Dialect, *arguments: object) -> Expression:
     return writer(*arguments)
 
 
+@lru_cache(maxsize=256)
 def compile_question(question: Question, dialect: Dialect, relation: str, tenant_id: int) -> str:
     """The SQL of a question of one tenant over `relation`, a name or sub-query of ours. Raises UnusableQuestion, NotImplementedThere."""
     return _Compiler(question, dialect).select(relation, tenant_id).sql(dialect=dialect.value)

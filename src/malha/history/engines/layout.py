@@ -49,6 +49,11 @@ ORDER BY 2"""
 TABLES = ("observation", "rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")
 #: columns that mostly say the same in a whole file: they are not read there, and conditions on them cost nothing
 _SAME = {"tenant_id": "BIGINT", "type": "VARCHAR", "attribute": "VARCHAR", "dataset_id": "INTEGER", "op": "SMALLINT", "run_id": "BIGINT", "unit": "VARCHAR"}
+#: a table of observations or sums that holds nothing
+NO_ROWS = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at,
+    NULL::TIMESTAMPTZ AS bucket, NULL::SMALLINT AS kind, NULL::DOUBLE AS num, NULL::VARCHAR AS txt, NULL::VARCHAR AS unit, 0 AS op, NULL::BIGINT AS run_id,
+    NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last, NULL::INTEGER AS month,
+    NULL::MAP(SMALLINT, INTEGER) AS sketch, NULL::TIMESTAMPTZ AS received_at WHERE false)"""
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 #: with more files than this DuckLake's own pruning is the better
 MOST_FILES = 400
@@ -101,9 +106,17 @@ class Layout:
         same = sorted(frozenset.intersection(*(file.same for file in wanted)))
         return f"(SELECT * REPLACE ({', '.join(f'{_quoted(value)}::{_SAME[name]} AS {name}' for name, value in same)}) FROM {rows})" if same else rows
 
+    def is_empty(self, table: str) -> bool:
+        """Whether it is certain that a table has no rows."""
+        return table in self.files and not self.files[table]
+
     def within(self, statement: str, start: datetime, end: datetime, ids: Sequence[int] | None) -> str:
         """A statement whose tables (`lake.… AS x`, which stands in no text of anybody's) are read from their files."""
-        return re.sub(rf"\blake\.{self.schema}\.(\w+) AS x\b", lambda found: f"{self.relation(found[1], start, end, ids)} AS x", statement)
+
+        def read(found: re.Match[str]) -> str:
+            return f"{NO_ROWS if self.is_empty(found[1]) else self.relation(found[1], start, end, ids)} AS x"
+
+        return re.sub(rf"\blake\.{self.schema}\.(\w+) AS x\b", read, statement)
 
 
 def kept(schema: str) -> Layout | None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines.service import Connection
-from malha.history.lake import catalogue, files
+from malha.history.lake import catalogue, files, service
 from malha.history.lake.files import LakeFile
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,16 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 #: hot rows are kept this long after they were moved
 HOT = timedelta(hours=48)
 
+#: a bucket of a month begins so long before its last value
+PERIOD = timedelta(days=32)
+SPANS = """
+SELECT s.schema_name, min(v.min_value), max(v.max_value) FROM ducklake_data_file f
+JOIN ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL JOIN ducklake_schema s USING (schema_id)
+JOIN ducklake_column c ON c.table_id = f.table_id AND c.column_name = 'bucket' AND c.end_snapshot IS NULL
+JOIN ducklake_file_column_stats v ON v.data_file_id = f.data_file_id AND v.table_id = f.table_id AND v.column_id = c.column_id
+WHERE f.data_file_id = ANY(%(data)s) OR f.data_file_id IN (SELECT data_file_id FROM ducklake_delete_file WHERE delete_file_id = ANY(%(deletes)s))
+GROUP BY 1
+"""
 FORGET = """
 WITH latest AS (SELECT * FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1),
 made AS (INSERT INTO ducklake_snapshot SELECT snapshot_id + 1, clock_timestamp(), schema_version, next_catalog_id, next_file_id FROM latest RETURNING snapshot_id),
@@ -54,10 +64,11 @@ def set_aside(lake: Connection, found: Sequence[Broken]) -> list[int]:
     """Let the catalogue go on without these files. Returns the tenants whose rows are to be compacted again.
 
     A broken file of deletes takes nothing with it but its deletes: the corrected rows come back beside their
-    corrections until the next compaction of the tenant puts them in order.
+    corrections until the next compaction of the tenant puts them in order. What a broken file of sums held is summed again.
     """
     if not found:
         return []
+    spans = _spans(found)
     numbers = {"data": [b.file.id for b in found if not b.file.deletes], "deletes": [b.file.id for b in found if b.file.deletes]}
     with database.connect(Role.LAKE_WRITER) as session:
         session.execute(FORGET, numbers)
@@ -66,7 +77,18 @@ def set_aside(lake: Connection, found: Sequence[Broken]) -> list[int]:
     tenants = sorted({int(b.file.schema[1:]) for b in found if b.file.schema[1:].isdigit()})
     for tenant in tenants:
         lake.execute("DELETE FROM lake.main.watermark WHERE tenant_id = ?", [tenant])
+    for schema, first, last in spans:
+        service.sum_again(lake, int(schema[1:]), first - PERIOD, last + PERIOD)
     return tenants
+
+
+def _spans(found: Sequence[Broken]) -> list[tuple[str, datetime, datetime]]:
+    """The tenants' schemas whose sums lie in broken files, each with the first and the last bucket of those."""
+    ids = [b.file.id for b in found if b.file.table.startswith("rollup_") and not b.file.deletes]
+    torn = [b.file.id for b in found if b.file.table.startswith("rollup_") and b.file.deletes]
+    with database.connect(Role.LAKE_WRITER, autocommit=True) as session:
+        rows = session.execute(SPANS, {"data": ids, "deletes": torn}).fetchall()
+    return [(schema, datetime.fromisoformat(first), datetime.fromisoformat(last)) for schema, first, last in rows if first and last]
 
 
 def start_check(now: datetime, mend: Callable[[Sequence[Broken]], Sequence[Broken]] = lambda found: found) -> list[Broken]:

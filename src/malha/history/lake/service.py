@@ -63,9 +63,10 @@ def compact_many(tenant_ids: Sequence[int]) -> Compacted:
             lake.execute("SET partitioned_write_flush_threshold = 122880")  # memory, for files that the night puts together
             catalogue.ensure_tenants(lake, waiting)
             zones, until = catalogue.zones_of(waiting), time.monotonic() + HOLD_SECONDS
+            thin = coarse.known(lake, waiting)  # nobody else changes them while the lake is held
             while waiting and (time.monotonic() < until or len(waiting) == 1):
                 some, waiting = waiting[:TENANTS_A_COMMIT], waiting[TENANTS_A_COMMIT:]
-                done, again = _compact_some(lake, some, zones, failed)
+                done, again = _compact_some(lake, some, zones, thin, failed)
                 moved, waiting = moved + done, again + waiting
                 _remove_undone(lake, [tenant for tenant in some if tenant not in again])
                 engines.give_back()
@@ -137,6 +138,13 @@ def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
     return gone
 
 
+def sum_again(lake: Connection, tenant_id: int, first: datetime, last: datetime) -> None:
+    """Make the sums of all values of a period anew, where files of sums were lost. Hours whose values were let go keep what they have."""
+    schema, zone = engines.tenant_schema(tenant_id), catalogue.zone_of(tenant_id)
+    touched = f"(SELECT attribute, entity_id, dataset_id, observed_at FROM lake.{schema}.observation WHERE observed_at BETWEEN TIMESTAMPTZ '{first.isoformat()}' AND TIMESTAMPTZ '{last.isoformat()}') AS given"
+    commit(lake, [schema], lambda: rollups.refresh(lake, schema, zone, touched, coarse.of_tenant(lake, tenant_id)))
+
+
 def drop_tenant(tenant_id: int) -> None:
     """Forget everything of a tenant; its files go at the next clean-up."""
     with catalogue.writing() as lake:
@@ -152,19 +160,21 @@ def _compact(lake: Connection, tenant_id: int) -> None:
     """All hot rows of one tenant, within a writing that somebody else began."""
     catalogue.ensure_tenant(lake, tenant_id)
     zones, failed, waiting = {tenant_id: catalogue.zone_of(tenant_id)}, list[duckdb.Error](), [tenant_id]
+    thin = coarse.known(lake, waiting)
     while waiting:
-        _, waiting = _compact_some(lake, waiting, zones, failed)
+        _, waiting = _compact_some(lake, waiting, zones, thin, failed)
     if failed:
         raise failed[0]
 
 
-def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, ZoneInfo], failed: list[duckdb.Error]) -> tuple[Compacted, list[int]]:
+def _compact_some(
+    lake: Connection, tenants: Sequence[int], zones: Mapping[int, ZoneInfo], thin: Mapping[int, Coarse], failed: list[duckdb.Error]
+) -> tuple[Compacted, list[int]]:
     """One lake commit of these tenants, up to `BATCH_ROWS`. Returns what moved, and who has more; where it fails each is tried alone."""
 
     def write() -> tuple[Compacted, list[int]]:
         moved, reached, again = Compacted(), dict[int, tuple[Watermark, int]](), list[int]()
         marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
-        thin = coarse.known(lake, tenants)
         for at, tenant in enumerate(tenants):
             one, mark, more = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)], thin.get(tenant, NONE))
             moved += one
@@ -187,7 +197,7 @@ def _compact_some(lake: Connection, tenants: Sequence[int], zones: Mapping[int, 
             return Compacted(), []
         moved, again = Compacted(), []
         for tenant in tenants:
-            one, more = _compact_some(lake, [tenant], zones, failed)
+            one, more = _compact_some(lake, [tenant], zones, thin, failed)
             moved, again = moved + one, again + more
         return moved, again
     return replace(moved, commits=1 if moved.rows else 0), again

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from malha.history.engines.coarse import NONE, Coarse
+from malha.history.engines.layout import NO_ROWS
 from malha.history.rollups import sketch
 from malha.history.rollups.service import DENSE, bucket_of, hour_of
 from malha.history.temporal.contracts import Grain, SeriesQuery
@@ -30,10 +31,6 @@ HOT_OF_ENTITIES = " AND o.entity_id = ANY(%(ids)s)"
 HOT_KNOWN = " AND o.received_at <= %(known)s"
 HOT_OF_TYPE = " AND o.type_id = (SELECT id FROM entity_type WHERE name = %(type)s)"
 
-_NOTHING = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at,
-    NULL::TIMESTAMPTZ AS bucket, NULL::SMALLINT AS kind, NULL::DOUBLE AS num, NULL::VARCHAR AS txt, NULL::VARCHAR AS unit, 0 AS op, NULL::BIGINT AS run_id,
-    NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last,
-    NULL::MAP(SMALLINT, INTEGER) AS sketch WHERE false)"""
 _NEWEST_HOT = (
     "newest AS MATERIALIZED (SELECT * FROM hot QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC) = 1)"
 )
@@ -55,14 +52,19 @@ _BUCKETS = "(SELECT unnest($bucket_starts::TIMESTAMPTZ[]) AS starts, unnest($buc
 _OF_ENTITY = "x.entity_id = $id AND list_contains($attributes, x.attribute) AND x.observed_at >= $start AND x.observed_at < $end"
 
 
+_OF_NEWEST = "        SELECT entity_id, dataset_id, observed_at, num, txt, unit FROM newest WHERE op = 0"
+_BUT_NEWEST = "\n        ANTI JOIN newest AS n ON n.entity_id = x.entity_id AND n.dataset_id = x.dataset_id AND n.observed_at = x.observed_at"
+
+
 def without_hot(statement: str) -> str:
-    """The same statement where nothing is hot (registering an empty table costs more than asking)."""
+    """The same statement where nothing is hot: values of the lake are all there is (registering an empty table costs more than asking)."""
+    statement = statement.replace(f"{_OF_NEWEST}\n        UNION ALL\n", "").replace(_BUT_NEWEST, "")
     return statement.replace("FROM hot QUALIFY", f"FROM {_NO_HOT} QUALIFY", 1).replace("FROM hot AS", f"FROM {_NO_HOT} AS")
 
 
 def table(schema: str, name: str) -> str:
     """A table of the tenant's lake; an empty one where the tenant has none yet."""
-    return f"lake.{schema}.{name}" if schema else _NOTHING
+    return f"lake.{schema}.{name}" if schema else NO_ROWS
 
 
 def wanted(time: str, entities: str, start: str = "start") -> str:
@@ -81,10 +83,9 @@ def rows(schema: str, entities: str, start: str = "start") -> str:
     """Common table expressions that end in `observed`: every value of the query, the newest of each key."""
     return f"""WITH {_NEWEST_HOT},
     observed AS (
-        SELECT entity_id, dataset_id, observed_at, num, txt, unit FROM newest WHERE op = 0
+{_OF_NEWEST}
         UNION ALL
-        SELECT x.entity_id, x.dataset_id, x.observed_at, x.num, x.txt, x.unit FROM {table(schema, "observation")} AS x
-        ANTI JOIN newest AS n ON n.entity_id = x.entity_id AND n.dataset_id = x.dataset_id AND n.observed_at = x.observed_at
+        SELECT x.entity_id, x.dataset_id, x.observed_at, x.num, x.txt, x.unit FROM {table(schema, "observation")} AS x{_BUT_NEWEST}
         WHERE {wanted("observed_at", entities, start)} AND x.op = 0 AND (x.run_id IS NULL OR NOT list_contains($undone, x.run_id))
     )"""
 
@@ -208,7 +209,7 @@ def corrections(schema: str) -> str:
     lake = (
         table(schema, "superseded")
         if schema
-        else _NOTHING.replace("NULL::BIGINT AS seq,", "NULL::BIGINT AS seq, NULL::BIGINT AS by_run, NULL::TIMESTAMPTZ AS replaced_at,")
+        else NO_ROWS.replace("NULL::BIGINT AS seq,", "NULL::BIGINT AS seq, NULL::BIGINT AS by_run, NULL::TIMESTAMPTZ AS replaced_at,")
     )
     stands = f"""SELECT attribute, dataset_id, observed_at, kind, num, txt, unit, seq, received_at, run_id FROM hot AS h WHERE op = 0
         UNION ALL SELECT x.attribute, x.dataset_id, x.observed_at, x.kind, x.num, x.txt, x.unit, x.seq, x.received_at, x.run_id FROM {table(schema, "observation")} AS x

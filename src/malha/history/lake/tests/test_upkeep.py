@@ -94,6 +94,24 @@ def test_what_a_power_cut_took_comes_back_from_hot_rows(new_tenant: Any, harm: s
     assert sum(row[0] for row in in_lake(tenant, "sum", "rollup_hour")) == sum(row[2] for row in expected)
 
 
+@pytest.mark.parametrize("table", ["rollup_hour", "rollup_day", "rollup_month"])
+def test_sums_that_a_power_cut_took_are_made_again_of_the_values(new_tenant: Any, table: str) -> None:
+    tenant = new_tenant().id
+    write_hot(tenant, [(entity, START + timedelta(minutes=minute), float(minute)) for entity in (1, 2) for minute in range(50)])
+    lake.compact(tenant)
+    sums = "entity_id, bucket, count, sum, minimum, maximum, first, last, sketch"
+    expected = {name: in_lake(tenant, sums, name) for name in ("rollup_hour", "rollup_day", "rollup_month")}
+    place, schema = storage.folder(), engines.tenant_schema(tenant)
+    assert place
+    for known in files.catalogued(LONG_AGO):
+        if known.schema == schema and known.table == table:
+            (place / known.path).write_bytes(b"torn")
+    engines.forget_readers()
+    assert {one.file.table for one in integrity.start_check(datetime.now(UTC))} == {table}
+    lake.compact(tenant)
+    assert {name: in_lake(tenant, sums, name) for name in expected} == expected
+
+
 def test_a_table_of_an_older_version_gets_the_new_columns(new_tenant: Any) -> None:
     tenant = new_tenant().id
     write_hot(tenant, [(1, START, 1.0)])
