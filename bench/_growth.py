@@ -89,8 +89,8 @@ def plot(
         parts.append(f'<path d="M{left} {y:.1f}H{left + width}" stroke="#ccc"/><text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{10**power:g} ms</text>')
     for size in sizes:
         x = at(size, 10**low)[0]
-        words = f"{size:,}".replace(",", " ")
-        parts.append(f'<text x="{x:.1f}" y="{top + height + 20}" text-anchor="middle">{words}</text>')
+        count = f"{size:,}".replace(",", " ")
+        parts.append(f'<text x="{x:.1f}" y="{top + height + 20}" text-anchor="middle">{count}</text>')
     parts.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{what}</text>')
     for (name, values), colour in zip(ms.items(), COLOURS[: len(ms)], strict=True):
         points = [at(size, value) for size, value in zip(sizes, values, strict=True)]
