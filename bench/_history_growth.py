@@ -19,7 +19,7 @@ import django
 from pyarrow import parquet
 
 SIZES = (10_000_000, 30_000_000, 100_000_000)
-RUNS = 5
+RUNS = 3
 PLOT = Path(__file__).resolve().parent.parent / "docs" / "history-growth.svg"
 WORDS = {
     "sensor_year": "um sensor, um ano, por dia", "city_month": "cidade, um mês, por hora", "city_month_raw": "o mesmo, dos valores",
