@@ -64,16 +64,28 @@ def _more(question: EntityQuery) -> bool:
     )  # fmt: skip
 
 
-def few(conn: psycopg.Connection[Any], found: Kept) -> list[int] | None:
-    """The entities among which all answers are, None where they are not few, or not all values are kept yet."""
+def enough(found: Kept, question: EntityQuery) -> int:
+    """How many of the first entities that a kept value finds fill the page, 0 where that cannot be told before all are looked at."""
+    one = (
+        len(found.terms) == 1
+        and found.terms[0][1].operator == "=="
+        and len(found.terms[0][1].values) == 1
+        and not isinstance(found.terms[0][1].values[0], Range)
+    )
+    return question.offset + question.limit if found.whole and one and not (question.count or question.order or question.after_id) else 0
+
+
+def few(conn: psycopg.Connection[Any], found: Kept, first: int = 0) -> list[int] | None:
+    """The entities among which all answers are, or the `first` of them by id, None where they are not few, or not all values are kept yet."""
     number, term = next((each for each in found.terms if each[1].operator == "=="), found.terms[0])
     ready, ready_params = _ready(found)
     asked: list[object] = []
     holds = _holds(term, asked)
     where, keys = _of("v", found, number)
+    some = f"ORDER BY entity_id LIMIT {first}" if first else f"LIMIT {FEW + 1}"
     statement = (
         f"SELECT CASE WHEN {ready} THEN ARRAY(SELECT v.entity_id FROM entity_values v WHERE {where} AND {holds} UNION ALL "
-        f"SELECT v.entity_id FROM entity_values v WHERE {where} AND v.value IS NULL LIMIT {FEW + 1}) END"
+        f"SELECT v.entity_id FROM entity_values v WHERE {where} AND v.value IS NULL {some}) END"
     )
     row = state.execute(conn, statement, [*ready_params, *keys, *asked, *keys]).fetchone()
     return None if row is None or row[0] is None or len(row[0]) > FEW else list(row[0])

@@ -98,6 +98,8 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     if condition.empty:
         return EntityPage([], 0 if question.count else None)
     kept = filterable.kept(conn, tenant_ids[0], question) if len(tenant_ids) == 1 else None
+    if kept is not None and condition.within is None and (page := _first(conn, kept, question, condition)) is not None:
+        return page
     few = filterable.few(conn, kept) if kept is not None else None
     if few is not None:
         condition.add("e.id = ANY (%s::bigint[])", few)
@@ -108,7 +110,7 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     if question.count:
         total = filterable.count(conn, kept, condition.text, condition.params) if kept is not None and few is None and condition.within is None else None
         if total is None:
-            row = state.execute(conn, f"SELECT count(*) FROM entities e WHERE {condition.text}", condition.params).fetchone()
+            row = state.execute(conn, f"SELECT count(*) FROM entities e WHERE {condition.text}", condition.params, prepare=False).fetchone()
             total = int(row[0]) if row else 0
     if question.limit <= 0:
         return EntityPage([], total)
@@ -118,6 +120,19 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY {order.text} LIMIT %s OFFSET %s"
     rows = state.execute(conn, statement, params, prepare=False).fetchall()
     return EntityPage([seen for one in _entities(conn, rows) if (seen := limits.seen(one, condition.within)) is not None], total)
+
+
+def _first(conn: psycopg.Connection[Any], kept: filterable.Kept, question: EntityQuery, condition: _Condition) -> EntityPage | None:
+    """The page where the first entities that a kept value finds fill it, however many it finds; None where all have to be looked at."""
+    first = filterable.enough(kept, question)
+    found = filterable.few(conn, kept, first) if first else None
+    if found is None:
+        return None
+    statement = f"SELECT {COLUMNS} FROM entities e WHERE {condition.text} AND e.id = ANY (%s::bigint[]) ORDER BY e.id LIMIT %s OFFSET %s"
+    rows = state.execute(conn, statement, [*condition.params, found, question.limit, question.offset], prepare=False).fetchall()
+    if len(rows) < question.limit and len(found) == first:  # some of them have ended
+        return None
+    return EntityPage(_entities(conn, rows), None)
 
 
 def uris(conn: psycopg.Connection[Any], tenant_id: int, question: EntityQuery) -> list[str]:

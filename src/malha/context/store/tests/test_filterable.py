@@ -1,6 +1,8 @@
 """Counts and pages of filterable properties: the same answers as the documents give, whatever was written and when."""
 
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -140,3 +142,20 @@ def test_what_is_declared_no_more_is_forgotten(town, monkeypatch):
         assert conn.execute("SELECT count(*) FROM entity_values WHERE tenant_id = %s", [tenant_id]).fetchone() == (0,)
         assert names.existing(conn, "entity_type", [TYPE])
     assert answers(conn, tenant_id, monkeypatch)['code=="a"'] == 1
+
+
+def test_a_page_is_the_same_however_many_a_value_finds(town, monkeypatch):
+    conn, tenant_id = town
+    over = datetime.now(UTC) - timedelta(days=1)
+    docs = [thing(n, code=prop("a" if n != 3 else ["a", "b"])) for n in range(8)]
+    write(conn, tenant_id, *docs[:2], replace(docs[2], expires_at=over), *docs[3:])
+    keep(conn, tenant_id)
+    for limit, offset in ((1, 0), (2, 0), (3, 0), (3, 1), (2, 5), (20, 0), (20, 6)):
+        question = EntityQuery(types=(TYPE,), q='code=="a"', limit=limit, offset=offset)
+        with database.tenant_transaction(conn, [tenant_id]):
+            used = reading.query(conn, [tenant_id], question)
+            with monkeypatch.context() as patch:
+                patch.setattr(filterable, "kept", lambda *_: None)
+                plain = reading.query(conn, [tenant_id], question)
+        assert ([one.uri for one in used.entities], used.total) == ([one.uri for one in plain.entities], None)
+    assert len(plain.entities) == 1
