@@ -84,14 +84,14 @@ def plot(
     """Milliseconds over how much there is, both on a scale of powers of ten, as SVG that reads on light and dark ground."""
     import math
 
-    left, top, width, height = 60, 20, 440, 240
+    left, top, width, height, whole = 70, 20, 440, 240, 760
     low, high = (math.floor(math.log10(min(map(min, ms.values())))), math.ceil(math.log10(max(map(max, ms.values())))))
     first, last = math.log10(sizes[0]), math.log10(sizes[-1])
 
     def at(size: float, value: float) -> tuple[float, float]:
         return left + (math.log10(size) - first) / (last - first) * width, top + height - (math.log10(value) - low) / (high - low) * height
 
-    parts = [f'<rect width="700" height="{top + height + 50}" fill="#fff"/>']
+    parts = [f'<rect width="{whole}" height="{top + height + 50}" fill="#fff"/>']
     for power in range(low, high + 1):
         y = at(sizes[0], 10**power)[1]
         parts.append(f'<path d="M{left} {y:.1f}H{left + width}" stroke="#ccc"/><text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{10**power:g} ms</text>')
@@ -100,12 +100,22 @@ def plot(
         count = f"{size:,}".replace(",", " ")
         parts.append(f'<text x="{x:.1f}" y="{top + height + 20}" text-anchor="middle">{count}</text>')
     parts.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{what}</text>')
-    for (name, values), colour in zip(ms.items(), COLOURS[: len(ms)], strict=True):
+    ends = [at(sizes[-1], values[-1])[1] for values in ms.values()]
+    beside = dict(zip(sorted(range(len(ends)), key=ends.__getitem__), _apart(sorted(ends)), strict=True))
+    for number, ((name, values), colour) in enumerate(zip(ms.items(), COLOURS[: len(ms)], strict=True)):
         points = [at(size, value) for size, value in zip(sizes, values, strict=True)]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
         factor = f"{values[-1] / values[0]:.2f}".replace(".", ",")
-        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{points[-1][1] + 4:.1f}" fill="{colour}">{words[name]} ({factor}×)</text>')
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {top + height + 50}" font-family="sans-serif" font-size="12" role="img">'
+        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{beside[number] + 4:.1f}" fill="{colour}">{words[name]} ({factor}×)</text>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole} {top + height + 50}" font-family="sans-serif" font-size="12" role="img">'
     return "\n".join([head, f"<title>{title}</title>", *parts, "</svg>"]) + "\n"
+
+
+def _apart(heights: Sequence[float], least: float = 14.0) -> list[float]:
+    """The heights of words, from the top down, none written over another."""
+    found: list[float] = []
+    for height in heights:
+        found.append(max(height, found[-1] + least) if found else height)
+    return found
