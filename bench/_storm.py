@@ -112,7 +112,7 @@ def neighbours(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str
     """`noisy_neighbour_factor`: p95 of 74 quiet tenants while one floods, over their p95 without it; and what the one may have when nobody else asks."""
     towns = [make_town(f"quieta-{n:02}") for n in range(QUIET)]
     load(bench.port, [http(town, "POST", "entities", _town.entity(0)) for town in towns], connections=2)
-    seconds = 8 if bench.quick else 30
+    seconds = 5 if bench.quick else 30
     quiet = [http(towns[n % QUIET], "GET", f"entities/urn:bench:{_town.TYPE}:0") for n in range(100 * seconds)]
     flood = [http(bench.town, "GET", "entities?type=Reading&q=pm10%3E50&limit=100") for _ in range(5_000)]
     load(bench.port, quiet[: 2 * QUIET], connections=20)

@@ -37,7 +37,7 @@ def main(quick: bool) -> dict[str, Any]:
             "10,000 requests of each (1,000)",
             "50 clients",
             "a minute of updates (five seconds)",
-            "30 s of the noisy neighbour (8 s)",
+            "30 s of the noisy neighbour (5 s)",
         ]
     left_out += [f"{part}: no time was left" for part in found["out_of_time"]]
     return {"correct": found["correct"], "figures": found["figures"], "place": PLACE, "limits": limits, "left_out": left_out}
