@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ import psycopg
 import shapely
 
 from malha.context.store import service as store
+from malha.context.store.contracts import MEMBER
 from malha.kernel.time import parse_instant
 from malha.share.datahub import reaching
 from malha.share.datahub.contracts import Table
@@ -29,6 +31,10 @@ from malha.share.questions.contracts import Field, FieldType
 from malha.share.questions.expressions import Node, Spatial
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+#: the members of an attribute that hold what it says; the rest of a document is passed over unread
+_Attribute: Any = msgspec.defstruct("_Attribute", [(member, Any, None) for member in sorted({*MEMBER.values(), "value"})], gc=False)
+_Attributes: Any = dict[str, _Attribute | list[_Attribute]]
+_decode_attributes = msgspec.json.Decoder(_Attributes).decode
 _encode = msgspec.json.Encoder().encode
 _COLUMNS = {
     "id": "e.uri",
@@ -273,23 +279,33 @@ def readers(fields: tuple[Field, ...], area: bytes = b"") -> Callable[[Sequence[
     """What turns a row of `ROW` into the values of these fields, places cut to an area. It walks what a document has, not what its model may have."""
     width = len(fields)
     fixed = [(at, _fixed(field, area)) for at, field in enumerate(fields) if not field.attribute]
-    plan = {field.attribute: (at, field.member, _CELL[field.type]) for at, field in enumerate(fields) if field.attribute}
+    plan = {field.attribute: (at, attrgetter(field.member), _CELL[field.type]) for at, field in enumerate(fields) if field.attribute}
 
     def read(row: Sequence[Any]) -> list[object]:
         out: list[object] = [None] * width
         for at, value in fixed:
             out[at] = value(row)
-        for attribute, found in _decode(row[2]).items():
+        for attribute, found in _attributes(row[2]).items():
             wanted = plan.get(attribute)
             if wanted is None:
                 continue
             one = (found[0] if found else None) if type(found) is list else found
             if one is not None:
                 at, member, cell = wanted
-                out[at] = cell(one.get(member))
+                out[at] = cell(member(one))
         return out
 
     return read
+
+
+def _attributes(text: str) -> dict[str, Any]:
+    """What a document says of each attribute; one with members that are no attributes is read the long way."""
+    try:
+        found: dict[str, Any] = _decode_attributes(text)
+    except msgspec.ValidationError:
+        told = {name: value for name, value in _decode(text).items() if type(value) is dict or (type(value) is list and value and type(value[0]) is dict)}
+        found = msgspec.convert(told, _Attributes)
+    return found
 
 
 def _fixed(field: Field, area: bytes) -> Callable[[Sequence[Any]], object]:

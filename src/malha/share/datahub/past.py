@@ -9,25 +9,27 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from malha.history.engines import coarse
+from malha.history.engines import layout
 from malha.history.engines import service as engines
 from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.contracts import LakeMissing
+from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
-from malha.share.datahub import current
+from malha.share.datahub import current, walking
 from malha.share.datahub.contracts import Reader, Table, TableKind
+from malha.share.datahub.walking import Series, Stretch
 from malha.share.questions.compiling import Dialect, Statement
 from malha.share.questions.contracts import Field
 from malha.share.questions.expressions import Node
@@ -47,6 +49,11 @@ _ENTITIES = """SELECT e.id, e.uri FROM entities e
 WHERE e.tenant_id = %(tenant)s AND (e.type_id = t.id OR (cardinality(e.types) > 1 AND t.id = ANY (e.types)))"""
 _EXISTING = f"SELECT count(*) || ':' || coalesce(sum(e.id %% 1000003), 0) FROM entity_type t, LATERAL ({_ENTITIES}) e WHERE t.name = %(type)s"
 _COLUMNS = {TableKind.SERIES: "observedAt"}
+#: the lake's table whose rows a table's are, and all that they may be made of
+SOURCE = {TableKind.SERIES: "observation", TableKind.HOURLY: "rollup_hour", TableKind.DAILY: "rollup_day"}
+_SOURCES = {
+    TableKind.SERIES: ("observation",), TableKind.HOURLY: ("observation", "rollup_hour"), TableKind.DAILY: ("observation", "rollup_hour", "rollup_day"),
+}  # fmt: skip
 #: hot rows and names of entities that one process keeps between the pages of one walk
 _KEPT = 12
 _kept: OrderedDict[tuple[object, ...], _Beside] = OrderedDict()
@@ -59,6 +66,7 @@ class _Beside:
     hot: pa.Table
     entities: pa.Table
     instances: pa.Table
+    noted: dict[tuple[int, str], Series] = field(default_factory=dict, compare=False)  # series in order, by snapshot of the lake and table
 
 
 def sql_of(field: Field) -> str:
@@ -72,17 +80,81 @@ def page(
     one_more: bool = False,
 ) -> tuple[list[list[object]], list[object]]:  # fmt: skip
     """(rows, where the last stands, or with `one_more` the last but one) in an order that ends with the table's key."""
-    statement = Statement(Dialect.DUCKDB, table, sql_of)
-    parts = [statement.condition(where)] if where is not None else []
-    if after:
-        parts.append(statement.after(order, after))
-    keys = ", ".join(statement.column(name)[0] for name, _ in order)
-    shown = ", ".join(sql_of(field) for field in (fields if fields is not None else table.fields))
-    text = f"SELECT {shown}, {keys} FROM wanted {_where(parts)} ORDER BY {statement.order(order)} LIMIT {int(limit)} OFFSET {int(skip)}"
-    rows = ask(conn, reader, table, lambda cursor, whole: cursor.execute(f"{whole} {text}", statement.given).fetchall())
-    width = len(fields if fields is not None else table.fields)
+    shown = tuple(fields if fields is not None else table.fields)
+    names = [field.name for field in shown]
+    beyond = [name for name, _ in order if name not in names]  # where the last row stands is mostly told by the row itself
+
+    _checked(table, where)
+
+    def some(cursor: Connection, parts: _Parts, most: int) -> list[Any]:
+        statement = Statement(Dialect.DUCKDB, table, sql_of)
+        wanted = [statement.condition(where)] if where is not None else []
+        if after:
+            wanted.append(statement.after(order, after))
+        columns = ", ".join([*(sql_of(field) for field in shown), *(statement.column(name)[0] for name in beyond)])
+        text = f"SELECT {columns} FROM wanted {_where(wanted)} ORDER BY {statement.order(order)} LIMIT {int(most)} OFFSET {int(skip)}"
+        return cursor.execute(f"{_relation(parts)} {text}", statement.given).fetchall()
+
+    def work(cursor: Connection, parts: _Parts) -> list[Any]:
+        series = _series(cursor, parts) if not skip and list(order) == [(name, False) for name in table.key] else None
+        if series is None:
+            return some(cursor, parts, limit)
+        found: list[Any] = []
+        for stretch in walking.stretches(series, where, after, limit):
+            found += some(cursor, replace(parts, stretch=stretch), limit - len(found))
+            if len(found) >= limit:
+                break
+        return found
+
+    rows = _ask(conn, reader, table, work)
     stands = rows[-2:-1] if one_more and len(rows) == limit else rows[-1:]
-    return [list(row[:width]) for row in rows], list(stands[0][width:]) if stands else []
+    places = [(names + beyond).index(name) for name, _ in order]
+    return [list(row[: len(names)]) for row in rows], [stands[0][place] for place in places] if stands else []
+
+
+def _checked(table: Table, where: Node | None) -> None:
+    """Raise BadFilter for a condition that cannot be, also where no series is left to ask it of."""
+    if where is not None:
+        Statement(Dialect.DUCKDB, table, sql_of).condition(where)
+
+
+def _series(cursor: Connection, parts: _Parts) -> Series | None:
+    """The series of a table in the order of its key; None where its rows are read all at once: few of them, or files that only DuckLake can read."""
+    if parts.files is None or parts.undone:
+        return None
+    name, noted = SOURCE[parts.table.kind], parts.files.noted
+    mark = "|".join(["hub", name, parts.only])
+    known = parts.beside.noted.get((parts.files.snapshot, mark))
+    if known is None:
+        if mark not in noted:
+            text = f"SELECT x.attribute, x.entity_id, count(*) AS rows FROM {parts.source(name)} AS x WHERE {parts.only} GROUP BY ALL"
+            noted[mark] = cursor.execute(text).to_arrow_table()
+        hot = f"SELECT attribute, entity_id FROM hub_hot WHERE true{parts.seen('attribute')}"
+        known = parts.beside.noted[parts.files.snapshot, mark] = walking.series(cursor, cast("pa.Table", noted[mark]), hot)
+    return known
+
+
+def each(
+    conn: psycopg.Connection[Any], reader: Reader, table: Table, where: Node | None, order: Sequence[tuple[str, bool]], *, most: int, fields: Sequence[Field],
+) -> list[tuple[str, int, list[object]]]:  # fmt: skip
+    """(entity, how many rows it has in all, row) of the first `most` rows of each entity, in an order that ends with the table's key."""
+    _checked(table, where)
+
+    def work(cursor: Connection, parts: _Parts) -> list[Any]:
+        series = _series(cursor, parts)
+        if series is not None:  # all that may answer is one stretch
+            stretch = next(walking.stretches(series, where, (), sum(series.rows) + 1), None)
+            if stretch is None:
+                return []
+            parts = replace(parts, stretch=stretch)
+        statement = Statement(Dialect.DUCKDB, table, sql_of)
+        condition = _where([statement.condition(where)] if where is not None else [])
+        ordered, columns = statement.order(order), ", ".join(sql_of(field) for field in fields)
+        numbered = f"row_number() OVER (PARTITION BY entity ORDER BY {ordered})"
+        text = f"SELECT entity, count(*) OVER (PARTITION BY entity), {columns} FROM wanted {condition} QUALIFY {numbered} <= {int(most)} ORDER BY entity, {numbered}"
+        return cursor.execute(f"{_relation(parts)} {text}", statement.given).fetchall()
+
+    return [(str(row[0]), int(row[1]), list(row[2:])) for row in _ask(conn, reader, table, work)]
 
 
 def count(conn: psycopg.Connection[Any], reader: Reader, table: Table, where: Node | None) -> int:
@@ -119,19 +191,27 @@ def _where(parts: Sequence[str]) -> str:
 
 def ask[T](conn: psycopg.Connection[Any], reader: Reader, table: Table, work: Callable[[Connection, str], T]) -> T:
     """What `work` returns, given a cursor and the common table expressions that end in `wanted`, the table's rows."""
+    return _ask(conn, reader, table, lambda cursor, parts: work(cursor, _relation(parts)))
+
+
+def _ask[T](conn: psycopg.Connection[Any], reader: Reader, table: Table, work: Callable[[Connection, _Parts], T]) -> T:
     tenant_id = reader.tenant_id
     schema = engines.tenant_schema(tenant_id)
 
     def inside(cursor: Connection) -> T:
+        files = layout.kept(schema)
+        if files is not None and "watermark" in files.noted and _plain(files, table, _thin(files, table)):
+            return answer(cursor, schema, catalogue.noted(files), files)
         cursor.execute("BEGIN")  # the watermark and the rows are of the same snapshot
         try:
-            there = catalogue.has_schema(cursor, schema)
-            after = catalogue.watermark(cursor, tenant_id) if there else Watermark()
-            return answer(cursor, schema if there else "", after, coarse.of_tenant(cursor, tenant_id) if there else NONE)
+            files = catalogue.standing(cursor, tenant_id)
+            if files is None:
+                return answer(cursor, "", Watermark(), None)
+            return answer(cursor, schema, catalogue.noted(files), files)
         finally:
             cursor.execute("ROLLBACK")
 
-    def answer(cursor: Connection, there: str, after: Watermark, thin: Coarse) -> T:
+    def answer(cursor: Connection, there: str, after: Watermark, files: Layout | None) -> T:
         undone, beside = _beside(conn, tenant_id, table, after)
         cursor.register("hub_hot", beside.hot)
         cursor.register("hub_entity", beside.entities)
@@ -139,14 +219,24 @@ def ask[T](conn: psycopg.Connection[Any], reader: Reader, table: Table, work: Ca
         days = _days(beside.hot, ZoneInfo(reader.zone))
         cursor.register("hub_day", days)
         since = days.column("starts")[0].as_py() if days.num_rows else None
-        mine = Coarse(frozenset(one for one in thin.months if one[0] == table.entity_type))
-        return work(cursor, _relation(_Parts(there, table, undone, since, reader.zone, mine)))
+        thin = _thin(files, table) if files is not None else NONE
+        return work(cursor, _Parts(there, table, undone, since, reader.zone, beside, thin, files if files is not None and _plain(files, table, thin) else None))
 
     try:
         return engines.run([tenant_id], inside)
     except LakeMissing:
         with closing(engines.without_lake()) as cursor:
-            return answer(cursor, "", Watermark(), NONE)
+            return answer(cursor, "", Watermark(), None)
+
+
+def _thin(files: Layout, table: Table) -> Coarse:
+    """The months of the table's type whose hours are in no table of sums."""
+    return Coarse(frozenset(one for one in catalogue.coarse_of(files).months if one[0] == table.entity_type))
+
+
+def _plain(files: Layout, table: Table, thin: Coarse) -> bool:
+    """Whether everything that a table's rows come from can be read from its files, without asking DuckLake's catalogue."""
+    return not (thin and table.kind is not TableKind.SERIES) and not any(files.relation(name).startswith("lake.") for name in _SOURCES[table.kind])
 
 
 def fingerprint(conn: psycopg.Connection[Any], reader: Reader, table: Table) -> str:
@@ -235,10 +325,26 @@ class _Parts:
     undone: Sequence[int]
     since: datetime | None  # start of the day of the earliest hot row; None where nothing is hot
     zone: str
+    beside: _Beside
     thin: Coarse = NONE  # months of the type whose hours are read from values
+    files: Layout | None = None  # where rows are read from files as they lie, which spares a dozen questions to the catalogue
+    stretch: Stretch | None = None  # the series that are read at this moment: all of them where there is none
 
     def source(self, name: str) -> str:
+        if self.files is not None:
+            return self.files.relation(name, ids=self.stretch.ids if self.stretch else None)
         return f"lake.{self.schema}.{name}" if self.schema else _NO_ROWS
+
+    def among(self, of: str = "") -> str:
+        """What leaves out the series beyond the stretch, to be put after a condition."""
+        if self.stretch is None:
+            return ""
+        of += "." if of else ""
+        each = (
+            f"{of}attribute = {_quoted(name)}" + ("" if ids is None else f" AND {of}entity_id IN ({', '.join(map(str, ids))})")
+            for name, ids in self.stretch.parts
+        )
+        return f" AND {of}entity_id BETWEEN {self.stretch.ids[0]} AND {self.stretch.ids[-1]} AND ({' OR '.join(f'({one})' for one in each)})"
 
     def seen(self, column: str) -> str:
         """What leaves out the attributes that the reader does not get, to be put after a condition."""
@@ -248,7 +354,7 @@ class _Parts:
 
     @property
     def only(self) -> str:
-        return f"x.type = {_quoted(self.table.entity_type)}{self.seen('x.attribute')}"
+        return f"x.type = {_quoted(self.table.entity_type)}{self.seen('x.attribute')}{self.among('x')}"
 
     @property
     def observed(self) -> str:
@@ -256,7 +362,10 @@ class _Parts:
         kept = f" AND (x.run_id IS NULL OR x.run_id NOT IN ({', '.join(str(int(run)) for run in self.undone)}))" if self.undone else ""
         if self.table.kind is not TableKind.SERIES and not self.undone and self.since is not None:
             kept += f" AND x.observed_at >= TIMESTAMPTZ '{self.since.isoformat()}'"
-        return f"""WITH newest AS MATERIALIZED (SELECT * FROM hub_hot WHERE true{self.seen("attribute")}
+        if self.since is None:
+            stored = f"SELECT x.entity_id, x.attribute, x.dataset_id, x.observed_at, x.num, x.txt, x.unit FROM {self.source('observation')} AS x"
+            return f"WITH observed AS ({stored} WHERE {self.only} AND x.op = 0{kept})"
+        return f"""WITH newest AS MATERIALIZED (SELECT * FROM hub_hot WHERE true{self.seen("attribute")}{self.among()}
             QUALIFY row_number() OVER (PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC) = 1),
         observed AS (SELECT entity_id, attribute, dataset_id, observed_at, num, txt, unit FROM newest WHERE op = 0
             UNION ALL SELECT x.entity_id, x.attribute, x.dataset_id, x.observed_at, x.num, x.txt, x.unit FROM {self.source("observation")} AS x
@@ -265,7 +374,7 @@ class _Parts:
     def sums(self, name: str) -> str:
         """The rows of a rollup."""
         shown = "x.entity_id, x.attribute, x.dataset_id, x.unit, x.bucket, x.count, x.sum, x.minimum, x.maximum, x.first, x.last"
-        return f"SELECT {shown} FROM {self.thin.hours(self.schema) if self.schema and name == 'rollup_hour' else self.source(name)} AS x"
+        return f"SELECT {shown} FROM {self.thin.hours(self.schema) if self.schema and name == 'rollup_hour' and self.thin else self.source(name)} AS x"
 
 
 def _relation(parts: _Parts) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -118,20 +119,29 @@ def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: froz
 
 
 def _beyond(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, model: DataModel | None) -> tuple[ModelProperty, ...]:
-    """What the data has beyond its model, with the type that all of its values share; looked at once in two minutes."""
-    key = (conn.info.dbname, tenant_id, entity_type)
-    until, found = _seen.get(key, (0.0, ()))
-    if time.monotonic() < until:
-        return found
+    """What the data has beyond its model, with the type that all of its values share; what changed is looked at once in two minutes."""
     declared = [p.name for p in model.properties] if model else []
-    given = {"tenant": tenant_id, "type": store.type_number(conn, entity_type), "declared": declared, "limit": BEYOND}
-    with conn.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute(_BEYOND, given).fetchall()
-    found = tuple(ModelProperty(name, _kind(kinds), _GUESS.get(shapes[0], ValueType.TEXT) if len(shapes) == 1 else ValueType.TEXT) for name, kinds, shapes in rows)  # fmt: skip
-    if len(_seen) > 10_000:
-        _seen.clear()
-    _seen[key] = (time.monotonic() + SEEN_SECONDS, found)
-    return found
+    key = (conn.info.dbname, tenant_id, entity_type, tuple(declared))
+    now, known = time.monotonic(), _seen.get(key)
+    if known is None or now >= known.whole_until:
+        known = _Seen(0.0, now + WHOLE_SECONDS, None, {})
+    if now >= known.until:
+        given = {"tenant": tenant_id, "type": store.type_number(conn, entity_type), "declared": declared, "since": known.since, "limit": BEYOND}
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            (at,) = cursor.execute(_LOOKED).fetchone() or (None,)
+            rows = cursor.execute(_BEYOND.format(lately="" if known.since is None else _LATELY), given).fetchall()
+        each = {name: (set(kinds), set(shapes)) for name, (kinds, shapes) in known.each.items()}
+        for name, kinds, shapes in rows:
+            before = each.setdefault(name, (set(), set()))
+            before[0].update(kinds)
+            before[1].update(shapes)
+        if len(_seen) > 10_000:
+            _seen.clear()
+        known = _seen[key] = _Seen(now + SEEN_SECONDS, known.whole_until, at, each)
+    return tuple(
+        ModelProperty(name, _kind(sorted(kinds)), _GUESS.get(next(iter(shapes)), ValueType.TEXT) if len(shapes) == 1 else ValueType.TEXT)
+        for name, (kinds, shapes) in sorted(known.each.items())[:BEYOND]
+    )
 
 
 def _kind(kinds: Sequence[str]) -> AttributeKind:
@@ -145,14 +155,28 @@ def forget() -> None:
     _seen.clear()
 
 
-_seen: dict[tuple[str, int, str], tuple[float, tuple[ModelProperty, ...]]] = {}
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one type's things were found to have (kinds and shapes by name), up to when that serves, and since when things changed that were not looked at."""
+
+    until: float
+    whole_until: float
+    since: datetime | None
+    each: dict[str, tuple[set[str], set[str]]]
+
+
+_seen: dict[tuple[str, int, str, tuple[str, ...]], _Seen] = {}
 SEEN_SECONDS = 120.0
+#: all things of a type are looked at that seldom: columns that nothing has any more stay that long
+WHOLE_SECONDS = 6 * 3600.0
 BEYOND = 200
 _GUESS = {"number": ValueType.NUMBER, "boolean": ValueType.BOOLEAN}
+_LOOKED = "SELECT now() - interval '15 minutes'"  # a change may be seen later than it says that it was made
+_LATELY = " AND e.modified_at >= %(since)s"
 _BEYOND = """
 SELECT k, array_agg(DISTINCT coalesce(v->>'type', 'Property')), array_agg(DISTINCT coalesce(jsonb_typeof(v->'value'), 'none'))
 FROM entities e, jsonb_each(e.doc) AS a (k, v)
-WHERE e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types))) AND NOT k = ANY (%(declared)s::text[])
+WHERE e.tenant_id = %(tenant)s AND (e.type_id = %(type)s OR (cardinality(e.types) > 1 AND %(type)s = ANY (e.types))) AND NOT k = ANY (%(declared)s::text[]){lately}
 GROUP BY k ORDER BY k LIMIT %(limit)s"""
 
 

@@ -137,7 +137,7 @@ def places(node: Node | None) -> tuple[Node | None, tuple[Spatial, ...]]:
     """The question without its conditions on places, and those conditions. Raises BadFilter for a place under *or* or *not*."""
     if node is None:
         return None, ()
-    parts = _conjuncts(node)
+    parts = conjuncts(node)
     spatial = tuple(part for part in parts if isinstance(part, Spatial))
     rest = [part for part in parts if not isinstance(part, Spatial)]
     if any(isinstance(inner, Spatial) for part in rest for inner in walk(part)):
@@ -145,7 +145,8 @@ def places(node: Node | None) -> tuple[Node | None, tuple[Spatial, ...]]:
     return together(*rest), spatial
 
 
-def _conjuncts(node: Node) -> list[Node]:
+def conjuncts(node: Node) -> list[Node]:
+    """The conditions that all have to hold."""
     if isinstance(node, All):
-        return [inner for part in node.parts for inner in _conjuncts(part)]
+        return [inner for part in node.parts for inner in conjuncts(part)]
     return [node]
