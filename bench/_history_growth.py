@@ -64,7 +64,7 @@ def load(folder: Path, size: int) -> tuple[int, Path]:
         (place / "made").touch()
         said(f"{size} made")
     note = folder / f"tenant-{size}.json"
-    state = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {"tenant": _history.tenant(f"m{size}"), "seconds": 0.0}
+    state: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {"tenant": _history.tenant(f"m{size}"), "seconds": 0.0}
     note.write_text(json.dumps(state), encoding="utf-8")
     if "loaded" not in state:
         with database.connect(autocommit=True) as conn, database.tenant_transaction(conn, [state["tenant"]]):
