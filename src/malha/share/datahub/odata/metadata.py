@@ -7,6 +7,8 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from malha.share.datahub.contracts import Table
+from malha.share.datahub.odata import navigation
+from malha.share.datahub.tables import SUFFIX
 from malha.share.questions.contracts import Field, FieldType
 
 NAMESPACE = "Malha"
@@ -39,7 +41,7 @@ def service(base: str, tables: Sequence[Table]) -> dict[str, Any]:
 
 def xml(tables: Sequence[Table]) -> bytes:
     """CSDL XML 4.0."""
-    types = "".join(_type_xml(table) for table in tables)
+    types = "".join(_type_xml(table) for table in tables)  # every type comes with its history, so what a link names is there
     sets = "".join(_set_xml(table) for table in tables)
     references = "".join(
         f'<edmx:Reference Uri="{_VOCABULARIES}/{name}.xml"><edmx:Include Namespace="{name}" Alias="{alias}"/></edmx:Reference>'
@@ -56,7 +58,20 @@ def xml(tables: Sequence[Table]) -> bytes:
 def _type_xml(table: Table) -> str:
     keys = "".join(f"<PropertyRef Name={quoteattr(name)}/>" for name in table.key)
     properties = "".join(_property_xml(field) for field in table.fields)
+    properties += "".join(_navigation_xml(table, one) for one in navigation.of(table))
     return f"<EntityType Name={quoteattr(table.name)}><Key>{keys}</Key>{properties}{_note('Core.Description', table.label)}</EntityType>"
+
+
+def target(table: Table, one: navigation.Navigation) -> str:
+    """The name of the table that a navigation property leads to."""
+    return table.name.removesuffix(SUFFIX.get(table.kind, "")) + SUFFIX.get(one.target, "")
+
+
+def _navigation_xml(table: Table, one: navigation.Navigation) -> str:
+    kind = f"{NAMESPACE}.{target(table, one)}"
+    if one.many:
+        return f'<NavigationProperty Name="{one.name}" Type="Collection({kind})" Partner="current"/>'
+    return f'<NavigationProperty Name="{one.name}" Type="{kind}" Nullable="false"><ReferentialConstraint Property="entity" ReferencedProperty="id"/></NavigationProperty>'
 
 
 def _property_xml(field: Field) -> str:
@@ -72,7 +87,8 @@ def _set_xml(table: Table) -> str:
         for term, name in (("InsertRestrictions", "Insertable"), ("UpdateRestrictions", "Updatable"), ("DeleteRestrictions", "Deletable"))
     )
     notes = _note("Core.Description", table.label) + _note("Core.LongDescription", table.description)
-    return f'<EntitySet Name={quoteattr(table.name)} EntityType="{NAMESPACE}.{table.name}">{no}{notes}</EntitySet>'
+    bound = "".join(f'<NavigationPropertyBinding Path="{one.name}" Target={quoteattr(target(table, one))}/>' for one in navigation.of(table))
+    return f'<EntitySet Name={quoteattr(table.name)} EntityType="{NAMESPACE}.{table.name}">{no}{notes}{bound}</EntitySet>'
 
 
 def _note(term: str, text: str) -> str:
@@ -82,11 +98,19 @@ def _note(term: str, text: str) -> str:
 def json(tables: Sequence[Table]) -> dict[str, Any]:
     """CSDL JSON 4.01."""
     schema: dict[str, Any] = {table.name: _type_json(table) for table in tables}
-    schema["Container"] = {"$Kind": "EntityContainer", **{table.name: {"$Collection": True, "$Type": f"{NAMESPACE}.{table.name}"} for table in tables}}
+    schema["Container"] = {"$Kind": "EntityContainer", **{table.name: _set_json(table) for table in tables}}
     reference = {
         f"{_VOCABULARIES}/{name}.json": {"$Include": [{"$Namespace": name, "$Alias": alias}]} for name, alias in ((_CORE, "Core"), (_MEASURES, "Measures"))
     }
     return {"$Version": "4.01", "$EntityContainer": f"{NAMESPACE}.Container", "$Reference": reference, NAMESPACE: schema}
+
+
+def _set_json(table: Table) -> dict[str, Any]:
+    return {
+        "$Collection": True,
+        "$Type": f"{NAMESPACE}.{table.name}",
+        "$NavigationPropertyBinding": {one.name: target(table, one) for one in navigation.of(table)},
+    }
 
 
 def _type_json(table: Table) -> dict[str, Any]:
@@ -96,4 +120,7 @@ def _type_json(table: Table) -> dict[str, Any]:
         one |= {} if field.required else {"$Nullable": True}
         one |= {"@Core.Description": about(field)} if about(field) else {}
         properties[field.name] = one | ({"@Measures.Unit": field.unit} if field.unit else {})
+    for link in navigation.of(table):
+        kind = {"$Kind": "NavigationProperty", "$Type": f"{NAMESPACE}.{target(table, link)}"}
+        properties[link.name] = kind | ({"$Collection": True, "$Partner": "current"} if link.many else {"$ReferentialConstraint": {"entity": "id"}})
     return {"$Kind": "EntityType", "$Key": list(table.key), "@Core.Description": table.label, **properties}

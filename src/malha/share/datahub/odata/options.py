@@ -21,8 +21,8 @@ from malha.share.questions.expressions import Node
 PAGE = 2_000
 LARGEST_PAGE = 20_000
 MOST = 2**53
-_KNOWN = frozenset({"filter", "select", "orderby", "top", "skip", "count", "apply", "skiptoken", "format"})
-_LATER = frozenset({"expand", "search", "compute", "levels", "index", "schemaversion", "deltatoken"})
+_KNOWN = frozenset({"filter", "select", "orderby", "top", "skip", "count", "apply", "skiptoken", "format", "expand"})
+_LATER = frozenset({"search", "compute", "levels", "index", "schemaversion", "deltatoken"})
 _METADATA = ("none", "minimal", "full")
 
 
@@ -118,7 +118,7 @@ def _stamp(table: Table, given: Mapping[str, str], tenant_id: int) -> str:
 def next_link(address: str, query: Mapping[str, str], asked: Asked, last: list[object], *, left: int | None, skip: int = 0) -> str:
     """The absolute address of the page that follows, with its signed token."""
     token = signing.seal("page", {"s": asked.stamp, "a": last, "n": left, "k": skip, "z": asked.size})
-    kept = [(name, text) for name, text in query.items() if name.removeprefix("$").lower() in {"filter", "select", "orderby", "apply", "format"}]
+    kept = [(name, text) for name, text in query.items() if name.removeprefix("$").lower() in {"filter", "select", "orderby", "apply", "format", "expand"}]
     pairs = [*kept, ("$skiptoken", token)]
     return f"{address}?" + "&".join(f"{quote(name, safe='$')}={quote(text, safe='')}" for name, text in pairs)
 
