@@ -439,10 +439,13 @@ class MalhaMap extends HTMLElement {
         const line = body.insertRow();
         const heading = document.createElement("th");
         heading.scope = "row";
-        const link = document.createElement("a");
-        link.href = String(feature.properties["href"] ?? "#");
-        link.textContent = String(feature.properties["name"] ?? feature.id);
-        heading.append(link);
+        const name = String(feature.properties["name"] ?? feature.properties["id"] ?? feature.id);
+        if (feature.properties["href"]) {
+          const link = document.createElement("a");
+          link.href = String(feature.properties["href"]);
+          link.textContent = name;
+          heading.append(link);
+        } else heading.append(name);
         line.append(heading);
         for (const field of one.spec.popup) {
           const value = feature.properties[field.property];

@@ -63,6 +63,8 @@ def guarded(handler: Handler, form: Problem = problem) -> Handler:
             response.headers["WWW-Authenticate"] = CHALLENGE
         if isinstance(told, NotReadyYet):
             response.headers["Retry-After"] = "5"
+        elif told.status in {429, 503}:
+            response.headers["Retry-After"] = str(told.params.get("seconds", 1))
         return response
 
     return answer

@@ -6,19 +6,23 @@ Whoever asks is nobody, whatever key they show. Of each dataset there is what wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 
 from psycopg.rows import class_row
 from starlette.requests import Request
 
 from malha.context.broker import door as broker
 from malha.context.broker import pool, tenants
-from malha.context.broker.contracts import NonexistentTenant
+from malha.context.broker.contracts import NonexistentTenant, TooManyRequests
+from malha.context.broker.quota import Quota
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import Principal, Reach
 from malha.foundation.language import service as language
+from malha.foundation.settings import service as settings
 from malha.kernel.text import msg
 from malha.share.datahub import door, tables
 from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing, Withdrawn
@@ -50,6 +54,12 @@ class Dataset:
     changed_at: datetime
 
 
+@cache
+def _quota() -> Quota:
+    """The public's own count in this process: who asks without a key takes nothing from the tenant's programs."""
+    return Quota(settings.current().tenant_requests_per_s)
+
+
 async def read[T](request: Request, work: Callable[[Connection, Reader], T]) -> T:
     """Run `work` in the scope of the tenant that the address names, for nobody in particular, who sees nothing until a dataset is chosen."""
 
@@ -59,6 +69,8 @@ async def read[T](request: Request, work: Callable[[Connection, Reader], T]) -> 
             place = tenants.find(conn, slug) if slug else None
             if place is None:
                 raise NonexistentTenant(msg("Não há nenhum município ou comunidade em “{slug}”."), slug=slug[:80])
+            if wait := _quota().wait_seconds(place.id):
+                raise TooManyRequests(msg("O público já fez os pedidos que cabem a este município. Tente daqui a {seconds} s."), seconds=math.ceil(wait))
             name = conn.execute("SELECT name FROM organisation WHERE id = %s", [place.id]).fetchone()
             tongue = language.of_request(request.headers, request.cookies)
             nobody = Principal(place.id, reach=())
@@ -121,4 +133,6 @@ def _table(conn: Connection, reader: Reader, one: Dataset) -> Table | None:
 
 
 #: for everybody, pages of any origin too; kept for a minute, so that what is withdrawn is soon gone
-ROOT = Root("/ogc/abertos", read, known, find, keyless=True, headers={"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"})
+#: search engines keep the page of a dataset, not its features
+_HEADERS = {"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*", "X-Robots-Tag": "noindex"}
+ROOT = Root("/ogc/abertos", read, known, find, keyless=True, headers=_HEADERS)

@@ -3,7 +3,9 @@
 import mapbox_vector_tile
 import pytest
 
+from malha.context.broker.quota import Quota
 from malha.foundation.tenancy import service as tenancy
+from malha.share.datahub.features import opened as root
 from malha.share.datahub.features import tiles
 from malha.share.datahub.tests.town import write
 from malha.share.opendata import service as opendata
@@ -38,6 +40,7 @@ def test_it_works(opened, town):
     assert [one["id"] for one in ask("/collections").json()["collections"]] == ["qualidade-do-ar"]
     answer = ask(f"{AT}/items")
     assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["x-robots-tag"] == "noindex"
     body = answer.json()
     assert body["numberMatched"] == 3
     assert {one["id"][-1] for one in body["features"]} == {"1", "2", "3"}
@@ -72,6 +75,17 @@ def test_what_was_not_published_cannot_be_asked_about(opened):
     ask(f"{AT}/items/urn:x:AirQualityObserved:00000", status=404)  # the filter leaves it out
     ask("/collections/AirQualityObserved/items", status=404)
     ask("/collections/AirQualityObserved_hourly/items", status=404)
+
+
+def test_the_public_has_a_count_of_its_own(opened, client, town, key_of, monkeypatch):
+    ask, _row = opened
+    still = Quota(1.0, clock=lambda: 0.0)  # two at once, and no time passes
+    monkeypatch.setattr(root, "_quota", lambda: still)
+    ask("/collections")
+    ask("/collections")
+    assert ask("/collections", status=429).headers["retry-after"] == "1"
+    with_a_key = client.get(f"/{town.slug}/ogc/collections", headers={"Authorization": f"Bearer {key_of(town)}"})
+    assert with_a_key.status_code == 200
 
 
 def test_a_key_opens_nothing_more(opened, town, key_of):
