@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -82,6 +83,8 @@ def make(tenant_id: int, job_id: int) -> None:
             counted = replace(export, batches=lambda: _counted(export, tenant_id, job_id))
             with part.open("wb") as out:
                 service.write(counted, ExportFormat(job.format), out)
+                out.flush()
+                os.fsync(out.fileno())  # on the disk before it has its name
         part.replace(place)
     except Exception as error:
         part.unlink(missing_ok=True)
@@ -120,7 +123,8 @@ def sweep(tenant_id: int) -> int:
     with tenancy.scope(tenant_id):
         gone = list(ExportJob.objects.filter(tenant_id=tenant_id, expires_at__lt=time.now()))
         for job in gone:
-            (folder(tenant_id) / f"{job.pk}.{job.format}").unlink(missing_ok=True)
+            for ending in (job.format, "part"):
+                (folder(tenant_id) / f"{job.pk}.{ending}").unlink(missing_ok=True)
         ExportJob.objects.filter(pk__in=[job.pk for job in gone]).delete()
     return len(gone)
 
