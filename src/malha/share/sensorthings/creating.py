@@ -295,7 +295,7 @@ def feature_of(seen: View, said: Said) -> str:
 def create_observations(seen: View, said: Any) -> list[str]:
     """Observations given as lists, by datastream. Returns the id of each in order, "" for those that cannot be."""
     if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
-        raise BadRequest(msg("Envie uma lista de {{Datastream, components, dataArray}}."))
+        raise BadRequest(msg("Envie uma lista de {Datastream, components, dataArray}."))
     kept: list[observing.Observation | None] = []
     for group in said:
         stream = existing(seen, SETS["Datastreams"], group.get("Datastream"))

@@ -251,7 +251,7 @@ def parse_json(text: str) -> Node:
     try:
         return _node(msgspec.json.decode(text), 0)
     except (msgspec.DecodeError, TypeError, KeyError, ValueError, RecursionError) as reason:
-        raise BadFilter(msg('O filtro não é CQL2 em JSON: `{{"op": …, "args": […]}}`.')) from reason
+        raise BadFilter(msg('O filtro não é CQL2 em JSON: `{"op": …, "args": […]}`.')) from reason
 
 
 def _binary(name: str) -> Callable[[tuple[Node, ...]], Node]:

@@ -49,8 +49,6 @@ class _Json(msgspec.Struct):
     url: str
     headers: dict[str, str] = {}
     atomicityGroup: str | None = None  # noqa: N815 -- as the standard writes it
-    dependsOn: list[str] = []  # noqa: N815
-    body: msgspec.Raw | None = None
 
 
 class _Batch(msgspec.Struct):
@@ -74,7 +72,7 @@ def _of_json(body: bytes) -> list[Ask]:
     try:
         found = msgspec.json.decode(body, type=_Batch).requests
     except (msgspec.DecodeError, RecursionError) as reason:
-        raise BadFilter(msg('O lote não se consegue ler: `{{"requests":[{{"id":"1","method":"GET","url":"…"}}]}}`.')) from reason
+        raise BadFilter(msg('O lote não se consegue ler: `{"requests":[{"id":"1","method":"GET","url":"…"}]}`.')) from reason
     if any(one.atomicityGroup is not None for one in found):
         raise NotSupported(msg("Conjuntos de mudanças (`atomicityGroup`) não se usam aqui: só se lê."))
     if len({one.id for one in found}) < len(found):

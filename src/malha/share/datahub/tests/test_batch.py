@@ -99,3 +99,15 @@ def test_a_change_set_is_refused_by_name(client, town):
     assert answer.status_code == 501
     assert "mudanças" in answer.json()["error"]["message"]
     assert client.of(town).post("odata/$batch", content="x", headers={"Content-Type": "text/plain"}).status_code == 400
+
+
+def test_what_cannot_be_read_is_shown_as_it_should_be(client, town):
+    answer = client.of(town).post("odata/$batch", content=b"{x", headers={"Content-Type": "application/json"})
+    assert answer.json()["error"]["message"] == 'O lote não se consegue ler: `{"requests":[{"id":"1","method":"GET","url":"…"}]}`.'
+
+
+def test_a_part_that_writes_is_refused_by_name_whatever_it_carries(client, town):
+    answer = asked(client.of(town), {"id": "w", "method": "POST", "url": AIR, "body": {"pm10": 1}, "dependsOn": ["v"]})
+    [one] = answer.json()["responses"]
+    assert one["status"] == 501
+    assert "POST" in one["body"]["error"]["message"]
