@@ -88,7 +88,8 @@ class EvolutionQuery:
 
     `datasets` are numbers of datasetIds (0 the default instance), None for all. `last_n` keeps the newest of each
     attribute of each entity; else at most `most` of each, the oldest first. With `known_at`, as it was known then.
-    `within` are stretches (entity, from, to) outside of which nothing is told; None for no such bounds.
+    `within` are stretches (entity, from, to) outside of which nothing is told; None for no such bounds. A `type` that all the
+    entities are of spares reading that of others.
     """
 
     entity_ids: tuple[int, ...]
@@ -102,6 +103,7 @@ class EvolutionQuery:
     most: int = 10_000
     known_at: datetime | None = None
     within: tuple[tuple[int, datetime, datetime], ...] | None = None
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

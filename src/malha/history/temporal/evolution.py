@@ -131,6 +131,7 @@ def _found(schema: str, query: EvolutionQuery) -> str:
     datasets = f" AND dataset_id IN ({', '.join(str(int(id_)) for id_ in query.datasets)})" if query.datasets is not None else ""
     undone = " AND (x.run_id IS NULL OR NOT list_contains($undone, x.run_id))" if schema else ""
     ids = ", ".join(str(int(id_)) for id_ in query.entity_ids)
+    of_type = " AND x.type = $type" if query.type and schema else ""
     within = " AND EXISTS (SELECT 1 FROM stretches AS s WHERE s.entity_id = every.entity_id AND told_at >= s.begins AND told_at < s.ends)"
     bounds = "stretches AS (SELECT unnest($owners::BIGINT[]) AS entity_id, unnest($begins::TIMESTAMPTZ[]) AS begins, unnest($ends::TIMESTAMPTZ[]) AS ends),"
     return f"""WITH {"" if query.within is None else bounds} newest AS MATERIALIZED (
@@ -139,15 +140,15 @@ def _found(schema: str, query: EvolutionQuery) -> str:
         SELECT {_LIST} FROM newest AS x WHERE true{named}
         UNION ALL
         SELECT {", ".join(f"x.{name}" for name in _COLUMNS)} FROM {lake} AS x ANTI JOIN newest AS n ON {_KEY}
-        WHERE x.entity_id IN ({ids}){named}{period}{undone}),
+        WHERE x.entity_id IN ({ids}){of_type}{named}{period}{undone}),
     found AS (SELECT {_LIST}, {at} AS told_at FROM every WHERE op = {int(operation)} AND {at} >= $start AND {at} < $end{datasets}{"" if query.within is None else within.replace("told_at", at)})"""
 
 
-def _parameters(query: EvolutionQuery) -> dict[str, object]:
+def _parameters(query: EvolutionQuery, *, lake: bool) -> dict[str, object]:
     named: dict[str, object] = {"attributes": list(query.attributes)} if query.attributes else {"without": list(query.without)} if query.without else {}
     owners, begins, ends = zip(*query.within, strict=True) if query.within else ((), (), ())
     stretches: dict[str, object] = {} if query.within is None else {"owners": list(owners), "begins": list(begins), "ends": list(ends)}
-    return {"start": query.start, "end": query.end, **named, **stretches}
+    return {"start": query.start, "end": query.end, **named, **stretches, **({"type": query.type} if query.type and lake else {})}
 
 
 def _ask(
@@ -167,7 +168,7 @@ def _ask(
         hot, undone = _hot(tenant_id, query, after, conn)
         reader.register("hot", hot)
         asked = knowing.Known(reader, schema, query.known_at) if query.known_at else reader
-        return work(asked, schema, _parameters(query) | ({"undone": undone} if schema else {}))
+        return work(asked, schema, _parameters(query, lake=bool(schema)) | ({"undone": undone} if schema else {}))
 
     def inside(reader: Connection) -> list[Any]:
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot

@@ -41,6 +41,13 @@ def require(connection: psycopg.Connection, tenant_id: int, at: datetime) -> Non
         )  # fmt: skip
 
 
+def since(connection: psycopg.Connection, tenant_id: int) -> datetime:
+    """The earliest instant of which it is still kept what was known then."""
+    erased = erasure.last_done(connection, tenant_id)
+    oldest = now() - KEEP_SNAPSHOTS
+    return max(oldest, erased) if erased else oldest
+
+
 def snapshot(reader: Connection, schema: str, at: datetime) -> int | None:
     """The lake's snapshot of `at`; None where the tenant had no lake then. Raises NoLongerKnown where snapshots have gone since."""
     row = reader.execute("SELECT max(snapshot_id) FILTER (snapshot_time <= $at), min(snapshot_id) FROM lake.snapshots()", {"at": at}).fetchone()

@@ -35,8 +35,8 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.rollups import service as rollups
-from malha.history.temporal import evolution, knowing, queries, reaching, tracks
-from malha.history.temporal.contracts import Correction, EvolutionQuery, Grain, Instance, LastValue, NoLongerKnown, Point, Series, SeriesQuery, UnusablePeriod
+from malha.history.temporal import evolution, knowing, queries, reaching, standing, tracks
+from malha.history.temporal.contracts import Correction, EvolutionQuery, Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
 from malha.history.temporal.tracks import Track
 from malha.kernel.text import msg
 
@@ -45,8 +45,6 @@ LOOK_BACK = timedelta(days=30)
 _LOOKS = (timedelta(hours=1), timedelta(days=1), LOOK_BACK)
 #: so many entities are sooner asked for by their type than by name
 _MANY = 500
-#: `state` looks back this far
-STATE_BACK = timedelta(days=400)
 _HOT_TYPES = {
     "entity_id": pa.int64(), "dataset_id": pa.int32(), "observed_at": pa.timestamp("us", "UTC"), "num": pa.float64(), "txt": pa.string(),
     "kind": pa.int16(), "unit": pa.string(), "op": pa.int16(), "seq": pa.int64(), "attribute": pa.string(),
@@ -147,19 +145,8 @@ def _of_type(connection: psycopg.Connection, tenant_id: int, type_: str) -> set[
         return {row[0] for row in connection.execute(query, [tenant_id, type_]).fetchall()}
 
 
-def state(tenant_id: int, uri: str, attributes: Sequence[str], at: datetime) -> tuple[list[Instance], bool]:
-    """The entity as it was at `at`: the newest value of each attribute observed by then, at most `STATE_BACK` older.
-
-    Also whether it is as it was known then; else (too long ago, or before an erasure) it is as known today.
-    """
-    with _pool().connection() as connection:
-        ids = _frame(connection, tenant_id, "", (uri,)).ids or []
-    query = EvolutionQuery(tuple(ids), at - STATE_BACK, at + timedelta(microseconds=1), attributes=tuple(attributes), last_n=1, known_at=at)
-    try:
-        found, known = evolution.read(tenant_id, query), True
-    except NoLongerKnown:
-        found, known = evolution.read(tenant_id, replace(query, known_at=None)), False
-    return [one for entity in found.by_entity.values() for these in entity.values() for one in these], known
+states = standing.states
+known_since = knowing.since
 
 
 def track(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from malha.context.store import service as store
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
@@ -77,11 +79,15 @@ def test_the_state_at_an_instant(new_tenant: Any) -> None:
     tenant = new_tenant().id
     entity = entity_of(tenant)
     write_hot(tenant, [(entity, START, 1.0), (entity, START + timedelta(hours=5), 2.0)])
-    found, known = service.state(tenant, "urn:ensaio:0", ["nivel"], START + timedelta(hours=1))
-    assert [one.number for one in found] == [1.0]
-    assert not known  # it is long ago: as known today
-    found, known = service.state(tenant, "urn:ensaio:0", ["nivel"], moment())
-    assert ([one.number for one in found], known) == ([2.0], True)
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant]):
+        thing = store.retrieve(conn, tenant, "urn:ensaio:0")
+        assert timedelta(days=6.9) < datetime.now(UTC) - service.known_since(conn, tenant) < timedelta(days=7.1)
+    things = [replace(thing, attributes={"nivel": {}, "outro": {}})]
+    for known, at, wanted in ((False, START - timedelta(hours=1), {}), (False, START + timedelta(hours=1), {entity: 1.0}), (True, moment(), {entity: 2.0})):
+        found = service.states(tenant, things, at, known=known)
+        assert {id_: values["nivel"].number for id_, values in found.items()} == wanted
+    with pytest.raises(NoLongerKnown):  # it is long ago
+        service.states(tenant, things, START + timedelta(hours=1), known=True)
 
 
 def test_what_is_not_kept_is_refused_with_the_reason(new_tenant: Any) -> None:
