@@ -13,15 +13,17 @@ from django.test import Client
 from django.urls import reverse
 
 from malha.context.store import service as store
-from malha.context.store.contracts import Column, EntityTable
+from malha.context.store.contracts import Column, EntityTable, StoredEntity
+from malha.foundation.access import reach
 from malha.foundation.access import service as access
-from malha.foundation.access.contracts import RoleName
+from malha.foundation.access.contracts import BeyondReach, Grain, Reach, RoleName
 from malha.foundation.database import django as scoped
 from malha.foundation.identity import invitations
 from malha.foundation.identity import service as people
 from malha.foundation.identity.models import Person
 from malha.foundation.mail import service as mail
 from malha.foundation.tenancy import service as tenancy
+from malha.history.temporal import service as temporal
 from malha.insight.alerts import service as alerts
 from malha.insight.alerts.contracts import Heard, Rule, RuleKind
 from malha.kernel.time import now
@@ -100,6 +102,25 @@ def test_an_area_is_kept_to(town):
     assert "<time" in cards, "what speaks inside the area is no silence"
     assert "Fábrica do Leste" not in shown(west, town, "agir/alarmes/")
     assert json.loads(shown(west, town, "agir/sino/"))["alarms"] == 2
+
+
+def test_the_past_is_kept_to_as_well(town):
+    """What somebody may see of an area or of a type, they see as it was, and no more; somebody who may see sums only, no single value."""
+    asked = f"em={(now() - timedelta(minutes=1)).isoformat().replace('+', '%2B')}&saber=hoje"
+    west, river = enter(town, {"area": WEST, "places": ["Oeste"]}), enter(town, {"types": ["FloodMonitoring"]})
+    listed = shown(west, town, f"dados/entidades/AirQualityObserved/?{asked}")
+    assert "Escola do Oeste" in listed
+    assert "Fábrica do Leste" not in listed
+    layer = json.loads(shown(west, town, f"mapa/camadas/ar.geojson?{asked}"))
+    assert [one["properties"]["name"] for one in layer["features"]] == ["Escola do Oeste"]
+    home = shown(river, town, f"?{asked}")
+    assert "Regra currentLevel" in home
+    assert "Regra pm10" not in home
+    assert river.get(f"/{town.slug}/dados/entidades/AirQualityObserved/?{asked}").status_code == 404
+    with reach.limited((Reach(types=frozenset({"AirQualityObserved"}), grain=Grain.HOUR),)), tenancy.scope(town.id):
+        thing = StoredEntity(1, town.id, next(iter(STATIONS)), ("AirQualityObserved",), {"pm10": {}}, None, now(), now())
+        with pytest.raises(BeyondReach):
+            temporal.states(town.id, [thing], now(), known=False)
 
 
 def test_what_lies_beyond_is_not_there(town):

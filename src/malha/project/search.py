@@ -45,7 +45,7 @@ def find_streets(request: HttpRequest, text: str, limit: int) -> Sequence[search
     return [
         search.Hit(
             street.name,
-            f"{reverse('maps:page')}?em={street.longitude:.6f},{street.latitude:.6f}",
+            f"{reverse('maps:page')}?lugar={street.longitude:.6f},{street.latitude:.6f}",
             ", ".join(part for part in (street.postal_code, street.locality or street.parish) if part),
         )
         for street in found

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "malha.insight.exports",
     "malha.insight.metrics",
     "malha.insight.maps",
+    "malha.insight.past",
     "malha.insight.alerts",
     "malha.insight.records",
     "malha.insight.today",

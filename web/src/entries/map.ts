@@ -185,7 +185,7 @@ class MalhaMap extends HTMLElement {
   }
 
   private goTo(): void {
-    const given = new URLSearchParams(location.search).get("em")?.split(",").map(Number);
+    const given = new URLSearchParams(location.search).get("lugar")?.split(",").map(Number);
     if (given?.length === 2 && given.every(Number.isFinite)) {
       this.moved = true;
       this.map?.jumpTo({ center: [given[0]!, given[1]!], zoom: 15 });

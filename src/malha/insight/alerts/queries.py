@@ -185,6 +185,12 @@ def alarms(
     return [_alarm(row) for row in _rows(conn, f"SELECT {ALARM} FROM alarm WHERE {' AND '.join(where)} ORDER BY {order} LIMIT %s", [*values, limit])]
 
 
+def running_at(conn: psycopg.Connection, tenant_id: int, at: datetime, limit: int) -> list[Alarm]:
+    """Alarms that had rung by then and had not ended, the newest first."""
+    where = "tenant_id = %s AND status <> 'would_have' AND fired_at <= %s AND (ended_at IS NULL OR ended_at > %s)"
+    return [_alarm(row) for row in _rows(conn, f"SELECT {ALARM} FROM alarm WHERE {where} ORDER BY fired_at DESC, id DESC LIMIT %s", [tenant_id, at, at, limit])]
+
+
 def counts(conn: psycopg.Connection, tenant_id: int) -> dict[str, int]:
     """How many alarms of each status there are."""
     return dict(conn.execute("SELECT status, count(*) FROM alarm WHERE tenant_id = %s GROUP BY status", [tenant_id]).fetchall())

@@ -101,6 +101,12 @@ def _seen(conn: psycopg.Connection, tenant_id: int, found: Sequence[Alarm]) -> l
     return [one for one in named if one.uri in things]
 
 
+def running_at(conn: psycopg.Connection, tenant_id: int, at: datetime, limit: int = 100) -> list[Alarm]:
+    """The alarms that ran at an instant, also those that ended since; of things that the reader may see."""
+    found = queries.running_at(conn, tenant_id, at, limit if reach.current() is None else MOST_LOOKED_AT)
+    return found if reach.current() is None else _seen(conn, tenant_id, found)[:limit]
+
+
 def past(conn: psycopg.Connection, tenant_id: int, uri: str, limit: int = 5) -> list[Alarm]:
     """The last alarms of a thing that ended, or that would have rung."""
     return alarms(conn, tenant_id, statuses=(Status.ENDED, Status.WOULD_HAVE), uri=uri, limit=limit)

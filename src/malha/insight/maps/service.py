@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +13,17 @@ import psycopg
 import shapely
 
 from malha.context.store import service as store
-from malha.context.store.contracts import MEMBER, PlacedEntity
+from malha.context.store.contracts import MEMBER, EntityQuery, PlacedEntity, StoredEntity
 from malha.foundation.access import reach
+from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.maps import queries, rules
 from malha.insight.maps.contracts import Layer, UnknownLayer
+from malha.insight.past import service as past
+from malha.insight.past.contracts import Moment
 from malha.kernel import time
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import DataModel
 
 EVERYWHERE = (-180.0, -90.0, 180.0, 90.0)
 #: more things than this come as tiles
@@ -126,6 +130,21 @@ def _etag(wanted: Sequence[Layer], count: int, changed: datetime | None) -> str:
     return f'"{"-".join(layer.key for layer in wanted)}-{count}-{changed.timestamp() if changed else 0}{reach.mark(reach.current())}"'
 
 
+def as_it_was(conn: psycopg.Connection, tenant: Tenant, layer: Layer, moment: Moment, *, record_url: str) -> list[dict[str, Any]]:
+    """The things of a layer where they lay and as they were at a moment of the past; those that had said nothing by then are left out.
+
+    At most `MOST_FEATURES`: a layer with more is not drawn as it was. Raises BeyondReach, and the engines' Busy and TooSlow.
+    """
+    names = _names_of(models.find(layer.type, tenant.id), layer)
+    things = store.query(conn, [tenant.id], EntityQuery(types=(layer.type,), limit=MOST_FEATURES)).entities
+    found, _ = past.as_they_were(tenant, things, moment, [*names, "location"])
+    return [_feature(_past_row(one, names), names, layer, record_url) for one in found if one.location]
+
+
+def _past_row(one: StoredEntity, names: Sequence[str]) -> tuple[int, str, list[float] | None, bytes | None, list[Any]]:
+    return one.id, one.uri, None, shapely.to_wkb(shapely.geometry.shape(one.location)), _values(one.attributes, names)
+
+
 def _whole(since: datetime | None) -> bool:
     """Whether an answer holds all: what somebody limited may see is always told whole, since things move in and out of it."""
     return since is None or reach.current() is not None
@@ -168,19 +187,25 @@ def etag(conn: psycopg.Connection, tenant_id: int, layer: Layer) -> str:
 
 
 def _features(conn: psycopg.Connection, tenant_id: int, layer: Layer, record_url: str, since: datetime | None) -> list[dict[str, Any]]:
-    model = models.find(layer.type, tenant_id)
-    names = ["name", *(name for name in dict.fromkeys([layer.attribute, *layer.popup]) if name and name != "name" and rules.drawable(model, name))]
+    names = _names_of(models.find(layer.type, tenant_id), layer)
     if reach.current() is not None:
         return [_feature(_row(one, names), names, layer, record_url) for one in store.placed(conn, tenant_id, layer.type, EVERYWHERE, limit=MOST_FEATURES)]
     rows = queries.features(conn, tenant_id, layer.type, names, since=since - OVERLAP if since else None, limit=MOST_FEATURES)
     return [_feature(row, names, layer, record_url) for row in rows]
 
 
+def _names_of(model: DataModel | None, layer: Layer) -> list[str]:
+    return ["name", *(name for name in dict.fromkeys([layer.attribute, *layer.popup]) if name and name != "name" and rules.drawable(model, name))]
+
+
 def _row(one: PlacedEntity, names: Sequence[str]) -> tuple[int, str, list[float] | None, bytes | None, list[Any]]:
     """A thing that the store cut to what the reader may see, as a row of `queries.features`."""
-    firsts = [first[0] if isinstance(first := one.attributes.get(name), list) and first else first for name in names]
-    values = [first.get(MEMBER.get(str(first.get("type")), "value")) if isinstance(first, dict) else None for first in firsts]
-    return one.id, one.uri, [one.box[0], one.box[1]] if one.wkb is None else None, one.wkb, values
+    return one.id, one.uri, [one.box[0], one.box[1]] if one.wkb is None else None, one.wkb, _values(one.attributes, names)
+
+
+def _values(attributes: Mapping[str, object], names: Sequence[str]) -> list[Any]:
+    firsts = [first[0] if isinstance(first := attributes.get(name), list) and first else first for name in names]
+    return [first.get(MEMBER.get(str(first.get("type")), "value")) if isinstance(first, dict) else None for first in firsts]
 
 
 def _feature(row: tuple[int, str, list[float] | None, bytes | None, list[Any]], names: Sequence[str], layer: Layer, record_url: str) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from malha.foundation.database import django as database
 from malha.foundation.settings import service as settings
 from malha.foundation.tenancy.contracts import OrganisationKind, Tenant
 from malha.insight.maps import rules, service
+from malha.insight.maps.contracts import Layer
+from malha.insight.past import views as past
+from malha.insight.past.views import Seen
 from malha.vocabulary.models import service as models
 from malha.vocabulary.territory import service as territory
 from malha.vocabulary.territory.contracts import Boundary, Level
@@ -52,8 +55,16 @@ def root(request: HttpRequest) -> str:
 def page(request: HttpRequest) -> HttpResponse:
     """The map with all that has a place."""
     conn = database.current()
-    found = service.layers(conn, tenant_of(request).id)
-    return render(request, "maps/page.html", {"layers": found, "tenant": tenant_of(request), "stream": root(request) + STREAM})
+    tenant = tenant_of(request)
+    found = service.layers(conn, tenant.id)
+    values = {"layers": found, "tenant": tenant, "stream": root(request) + STREAM, "past": past.seen(request, tenant), "undrawn": undrawn(found)}
+    return render(request, "maps/page.html", values)
+
+
+def undrawn(found: Sequence[tuple[Layer, int]]) -> str:
+    """The layers with too many things to be drawn as they were, by name."""
+    language = get_language() or "pt-pt"
+    return ", ".join(layer.label.in_language(language) for layer, count in found if count > service.MOST_FEATURES)
 
 
 def words() -> dict[str, str]:
@@ -69,15 +80,18 @@ def words() -> dict[str, str]:
 @access.requires(Capability.DATA_READ, limited=True)
 def spec(request: HttpRequest) -> JsonResponse:
     """What `<malha-map>` draws; `?camadas=a,b` only these layers, `?pacotes=1` only those of packs."""
-    return JsonResponse(spec_of(request, _keys(request), declared_only="pacotes" in request.GET))
+    seen = past.seen(request, tenant_of(request))
+    return JsonResponse(spec_of(request, _keys(request), declared_only="pacotes" in request.GET, seen=seen))
 
 
 def _keys(request: HttpRequest) -> list[str]:
     return [key for key in request.GET.get("camadas", "").split(",") if key]
 
 
-def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: bool = False, with_things: bool = False) -> dict[str, Any]:
-    """The specification of a map, for a page that brings it along.
+def spec_of(
+    request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: bool = False, with_things: bool = False, seen: Seen | None = None
+) -> dict[str, Any]:
+    """The specification of a map, for a page that brings it along; of the past where that is `seen`: it then hears of no change.
 
     `preload` is the address of what it asks for first; `with_things`, the page brings that too, as long as it is little.
     """
@@ -87,13 +101,19 @@ def spec_of(request: HttpRequest, wanted: Sequence[str] = (), *, declared_only: 
     layers = []
     for layer, count in found:
         model = models.find(layer.type, tenant.id)
-        tiles = root(request) + TILES + layer.type if count > service.MOST_FEATURES else ""
-        data = reverse("maps:features", args=[layer.key])
+        many, then = count > service.MOST_FEATURES, seen.suffix if seen else ""
+        if many and then:
+            continue
+        tiles = root(request) + TILES + layer.type if many else ""
+        data = reverse("maps:features", args=[layer.key]) + (f"?{then}" if then else "")
         layers.append(rules.to_spec(layer, model, language, data=data, tiles=tiles, visible=layer.pack != "" or len(found) < 8))
     extent = tenant.extent or service.extent(conn, tenant.id) or rules.COUNTRY
-    answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "live": root(request) + STREAM, "together": reverse("maps:together"), "words": words()}
-    first = [layer["id"] for layer in layers if layer["visible"] and "data" in layer]
-    answer["preload"] = f"{answer['together']}?camadas={quote(','.join(first), safe=',')}" if first else ""
+    answer: dict[str, Any] = {"extent": list(extent), "layers": layers, "words": words()}
+    first: list[str] = []
+    if seen is None or seen.moment is None:
+        first = [layer["id"] for layer in layers if layer["visible"] and "data" in layer]
+        answer |= {"live": root(request) + STREAM, "together": reverse("maps:together")}
+        answer["preload"] = f"{answer['together']}?camadas={quote(','.join(first), safe=',')}" if first else ""
     if first and with_things and sum(count for layer, count in found if layer.key in first) <= MOST_BROUGHT:
         answer["first"] = _body(service.together(conn, tenant.id, first, record_url=_record_url()))
     if _has_boundary(tenant):
@@ -133,11 +153,15 @@ def features(request: HttpRequest, key: str) -> HttpResponseBase:
     """The things of a layer; `?desde=` only what changed since then. 304 when nothing did."""
     conn, tenant = database.current(), tenant_of(request)
     layer = service.get(conn, tenant.id, key)
+    record = reverse("records:record", args=[layer.type]) + "?id={uri}"
+    seen = past.seen(request, tenant)
+    if seen.moment is not None:
+        things = service.as_it_was(conn, tenant, layer, seen.moment, record_url=f"{record}&{seen.suffix}")
+        return JsonResponse({"type": "FeatureCollection", "features": things, "at": seen.moment.at.isoformat(), "whole": True})
     since = service.parse_since(request.GET.get("desde", ""))
     tag = service.etag(conn, tenant.id, layer)
     if since is None and request.headers.get("If-None-Match") == tag:
         return HttpResponse(status=304, headers={"ETag": tag})
-    record = reverse("records:record", args=[layer.type]) + "?id={uri}"
     found = service.collection(conn, tenant.id, layer, record_url=record, since=since)
     body = {"type": "FeatureCollection", "features": found.features, "at": found.at.isoformat(), "whole": found.whole}
     response = HttpResponse(json.dumps(body, ensure_ascii=False, separators=(",", ":")), content_type="application/geo+json")

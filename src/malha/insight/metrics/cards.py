@@ -19,6 +19,7 @@ from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.metrics import service
 from malha.insight.metrics.contracts import Metric, MetricValue
+from malha.insight.past.contracts import Moment
 
 #: a value of up to that age is shown; every value says of which moment it is
 OLDEST_SECONDS = 90
@@ -29,25 +30,32 @@ SEEN = "boards-seen"
 type History = list[tuple[datetime, float | None, int]]
 
 
-def values(conn: psycopg.Connection, tenant: Tenant, metrics: Sequence[Metric], *, older_than: float = OLDEST_SECONDS) -> list[MetricValue]:
-    """What indicators say now; what was worked out less than `older_than` seconds ago comes from memory."""
-    return _kept([(_key("value", tenant, one), lambda one=one: service.evaluate(conn, tenant, one)) for one in metrics], older_than)  # type: ignore[misc]
+def values(
+    conn: psycopg.Connection, tenant: Tenant, metrics: Sequence[Metric], *, older_than: float = OLDEST_SECONDS, past: Moment | None = None
+) -> list[MetricValue]:
+    """What indicators say now, or said then; what was worked out less than `older_than` seconds ago comes from memory."""
+    asked = [(_key(f"value{_of(past)}", tenant, one), lambda one=one: service.evaluate(conn, tenant, one, past=past)) for one in metrics]
+    return _kept(asked, older_than)
 
 
-def value(tenant: Tenant, metric: Metric) -> MetricValue:
-    """What one indicator says now, on the request's connection."""
-    return values(database.current(), tenant, [metric])[0]
+def value(tenant: Tenant, metric: Metric, past: Moment | None = None) -> MetricValue:
+    """What one indicator says now, or said then, on the request's connection."""
+    return values(database.current(), tenant, [metric], past=past)[0]
 
 
-def history(tenant: Tenant, metric: Metric, days: int, *, older_than: float = OLDEST_SECONDS) -> History:
-    """The values of an indicator over the last days, for its chart."""
+def history(tenant: Tenant, metric: Metric, days: int, *, older_than: float = OLDEST_SECONDS, past: Moment | None = None) -> History:
+    """The values of an indicator over the last days, or those before then, for its chart."""
 
     def ask() -> History:
-        now = service.moment(tenant)
-        return service.history(tenant, metric, now - timedelta(days=days), now)
+        now = past.at if past else service.moment(tenant)
+        return service.history(tenant, metric, now - timedelta(days=days), now, past=past)
 
-    found: History = _kept([(_key(f"history-{days}", tenant, metric), ask)], older_than)[0]
+    found: History = _kept([(_key(f"history-{days}{_of(past)}", tenant, metric), ask)], older_than)[0]
     return found
+
+
+def _of(past: Moment | None) -> str:
+    return f"@{past.at.isoformat()}:{past.knowledge}" if past else ""
 
 
 def in_memory(tenant: Tenant, metrics: Sequence[Metric], *, charted: Metric | None = None, days: int = 7) -> tuple[dict[str, MetricValue], History | None]:

@@ -36,6 +36,19 @@ def combine(points: Sequence[Point], aggregation: Aggregation) -> tuple[float | 
     return {Aggregation.MINIMUM: min(values), Aggregation.MAXIMUM: max(values), Aggregation.LAST: values[-1]}[aggregation], total
 
 
+def joined(whole: Sequence[Series], begun: Sequence[Series], aggregation: Aggregation, *, by_thing: bool) -> list[Series]:
+    """Series followed by the bucket that is not over: of each thing, or of all of them put together."""
+    if by_thing:
+        more = {one.uri: one.points for one in begun}
+        known = {one.uri for one in whole}
+        return [Series(one.uri, one.points + more.get(one.uri, [])) for one in whole] + [one for one in begun if one.uri not in known]
+    points = [point for one in begun for point in one.points]
+    if not points:
+        return list(whole)
+    last: Point = (points[0][0], *combine(points, aggregation))
+    return [Series("", [*(point for one in whole for point in one.points), last])]
+
+
 def gather(values: Iterable[float], metric: Metric) -> tuple[float | None, int]:
     """One value from the newest values of many things."""
     known = list(values)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery
 from malha.foundation.access import reach
+from malha.foundation.access.contracts import BeyondReach
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Series, SeriesQuery
 from malha.insight.metrics import queries, rules
 from malha.insight.metrics.contracts import HOURS, Metric, MetricValue, UnknownMetric, Window
+from malha.insight.past.contracts import Moment
 from malha.kernel import time
 from malha.kernel.text import msg
 from malha.vocabulary.models.contracts import Aggregation
@@ -64,17 +66,20 @@ def remove_pack(conn: psycopg.Connection, tenant_id: int, pack: str) -> None:
     queries.remove_pack(conn, tenant_id, pack)
 
 
-def evaluate(conn: psycopg.Connection, tenant: Tenant, metric: Metric, at: datetime | None = None) -> MetricValue:
-    """What an indicator says at `at` (default: the tenant's present).
+def evaluate(conn: psycopg.Connection, tenant: Tenant, metric: Metric, at: datetime | None = None, *, past: Moment | None = None) -> MetricValue:
+    """What an indicator says at `at` (default: the tenant's present), or said at a moment of the past: nothing of after it counts.
 
     A window of n hours is the clock hour (UTC) of `at` and the n-1 before it; the comparison is with the n before
     those. NOW takes the newest value of each thing that spoke in the last 24 clock hours, and compares with the
     same a day before.
     """
-    now = at or moment(tenant)
+    now = past.at if past else at or moment(tenant)
     freshest = _freshest(conn, tenant.id, metric)
     evaluator = _now if metric.window is Window.NOW else _window
-    return evaluator(tenant, metric, now, freshest)
+    found = evaluator(tenant, metric, now, freshest, past)
+    if past is None or (freshest is not None and freshest <= now):
+        return found
+    return replace(found, freshest=max((hour for hour, value in found.trend if value is not None), default=None))
 
 
 def _freshest(conn: psycopg.Connection, tenant_id: int, metric: Metric) -> datetime | None:
@@ -93,16 +98,46 @@ def _freshest(conn: psycopg.Connection, tenant_id: int, metric: Metric) -> datet
     return newest if newest is None or fine else rules.floor_hour(newest)
 
 
-def _series(tenant: Tenant, metric: Metric, start: datetime, end: datetime, grain: Grain, aggregation: Aggregation, *, by_thing: bool = False) -> list[Series]:
-    query = SeriesQuery(metric.type, metric.attribute, start, end, grain=grain, aggregation=aggregation, group_by_entity=by_thing, limit=500_000)
-    return temporal.series(tenant.id, query)
+def _series(
+    tenant: Tenant,
+    metric: Metric,
+    start: datetime,
+    end: datetime,
+    grain: Grain,
+    aggregation: Aggregation,
+    *,
+    by_thing: bool = False,
+    past: Moment | None = None,
+) -> list[Series]:
+    known_at = past.known_at if past else None
+    query = SeriesQuery(
+        metric.type, metric.attribute, start, end, grain=grain, aggregation=aggregation, group_by_entity=by_thing, limit=500_000, known_at=known_at
+    )
+    if past is None or grain is Grain.RAW:
+        return temporal.series(tenant.id, query)
+    last = rules.floor_hour(end) if grain is Grain.HOUR else end.astimezone(tenant.zone).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+    whole = temporal.series(tenant.id, replace(query, end=last)) if start < last else []
+    return rules.joined(whole, _begun(tenant, replace(query, start=last, end=end)), aggregation, by_thing=by_thing)
 
 
-def _window(tenant: Tenant, metric: Metric, now: datetime, freshest: datetime | None) -> MetricValue:
+def _begun(tenant: Tenant, query: SeriesQuery) -> list[Series]:
+    """The bucket from `query.start` on that `query.end` cuts, by thing, of nothing after it; nothing for somebody who may not see each value."""
+    try:
+        found = temporal.series(tenant.id, replace(query, grain=Grain.RAW, group_by_entity=True))
+    except BeyondReach:
+        return []
+    counted = query.aggregation is Aggregation.COUNT
+    return [
+        Series(one.uri, [(query.start, *rules.combine([(at, 1.0, 1) if counted else (at, value, count) for at, value, count in one.points], query.aggregation))])
+        for one in found
+    ]  # fmt: skip
+
+
+def _window(tenant: Tenant, metric: Metric, now: datetime, freshest: datetime | None, past: Moment | None = None) -> MetricValue:
     hours = HOURS[metric.window]
     start = rules.floor_hour(now) - timedelta(hours=hours - 1)
     before = start - timedelta(hours=hours)
-    found = _series(tenant, metric, before, now + timedelta(microseconds=1), Grain.HOUR, metric.aggregation)
+    found = _series(tenant, metric, before, now + timedelta(microseconds=1), Grain.HOUR, metric.aggregation, past=past)
     points = [point for one in found for point in one.points if point[0] <= now]
     recent = [point for point in points if point[0] >= start]
     value, count = rules.combine(recent, metric.aggregation)
@@ -121,9 +156,9 @@ def _by_day(points: Sequence[tuple[datetime, float | str | None, int]], metric: 
     return [(day, rules.combine([point for point in points if day <= point[0] < day + timedelta(days=1)], metric.aggregation)[0]) for day in days]
 
 
-def _now(tenant: Tenant, metric: Metric, now: datetime, freshest: datetime | None) -> MetricValue:
+def _now(tenant: Tenant, metric: Metric, now: datetime, freshest: datetime | None, past: Moment | None = None) -> MetricValue:
     start = rules.floor_hour(now) - timedelta(hours=47)
-    found = _series(tenant, metric, start, now + timedelta(microseconds=1), Grain.HOUR, Aggregation.LAST, by_thing=True)
+    found = _series(tenant, metric, start, now + timedelta(microseconds=1), Grain.HOUR, Aggregation.LAST, by_thing=True, past=past)
     hours = rules.hours_between(start + timedelta(hours=23), now)
     values = [rules.gather(column, metric) for column in rules.held(found, hours, timedelta(hours=24))]
     value, count = values[-1]
@@ -142,13 +177,16 @@ def _scaled(
     )  # fmt: skip
 
 
-def history(tenant: Tenant, metric: Metric, start: datetime, end: datetime) -> list[tuple[datetime, float | None, int]]:
-    """The values of an indicator over a longer period, by hour up to 14 days, else by day: for its chart and its table."""
+def history(tenant: Tenant, metric: Metric, start: datetime, end: datetime, *, past: Moment | None = None) -> list[tuple[datetime, float | None, int]]:
+    """The values of an indicator over a longer period, by hour up to 14 days, else by day: for its chart and its table.
+
+    With a moment of the `past`, by the knowledge that it names.
+    """
     grain = Grain.HOUR if end - start <= timedelta(days=14) else Grain.DAY
     if metric.count_if is None:
-        found = _series(tenant, metric, start, end, grain, metric.aggregation)
+        found = _series(tenant, metric, start, end, grain, metric.aggregation, past=past)
         return [(at, value * metric.scale, count) for one in found for at, value, count in one.points if isinstance(value, (int, float))]
-    found = _series(tenant, metric, start, end, grain, Aggregation.LAST, by_thing=True)
+    found = _series(tenant, metric, start, end, grain, Aggregation.LAST, by_thing=True, past=past)
     moments = sorted({at for one in found for at, _, _ in one.points})
     gathered = [rules.gather(column, metric) for column in rules.held(found, moments)]
     return [(at, value, count) for at, (value, count) in zip(moments, gathered, strict=True)]

@@ -17,6 +17,8 @@ from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.metrics import cards, presentation, service
 from malha.insight.metrics.contracts import Metric, MetricValue, UnknownMetric
+from malha.insight.past import views as past
+from malha.insight.past.views import Seen
 from malha.vocabulary.models import service as models
 
 PERIODS = (1, 7, 30, 365)
@@ -42,19 +44,23 @@ def board(request: HttpRequest) -> HttpResponse:
     """The cards of *Hoje*, all of them, for whoever stays on the page."""
     conn, tenant = database.current(), tenant_of(request)
     found = service.all_metrics(conn, tenant.id, home_only=True)
+    seen = past.seen(request, tenant)
+    if seen.moment is not None:
+        then = {one.metric.key: one for one in cards.values(conn, tenant, found, past=seen.moment)}
+        return render(request, "metrics/cards.html", {"tenant": seen.standing(tenant), "cards": shown(tenant, found, then, seen)})
     if reach.current() is None:
         cards.saw(tenant)
     values = {one.metric.key: one for one in cards.values(conn, tenant, found, older_than=CARD_SECONDS)}
     return render(request, "metrics/cards.html", {"tenant": tenant, "cards": shown(tenant, found, values)})
 
 
-def shown(tenant: Tenant, found: Sequence[Metric], values: Mapping[str, MetricValue]) -> list[dict[str, Any]]:
-    """What `metrics/cards.html` shows; a card without its value yet has no `ready`."""
-    language = get_language() or "pt-pt"
+def shown(tenant: Tenant, found: Sequence[Metric], values: Mapping[str, MetricValue], seen: Seen | None = None) -> list[dict[str, Any]]:
+    """What `metrics/cards.html` shows; a card without its value yet has no `ready`. What is `seen` of the past is what the cards lead to."""
+    language, more = get_language() or "pt-pt", f"?{seen.suffix}" if seen and seen.suffix else ""
     return [
         {
             "metric": one, "label": one.label.in_language(language), "link_id": f"indicador-{one.key}",
-            "ready": presentation.card(values[one.key], tenant, language, reverse("metrics:page", args=[one.key])) if one.key in values else None,
+            "ready": presentation.card(values[one.key], tenant, language, reverse("metrics:page", args=[one.key]) + more) if one.key in values else None,
         }
         for one in found
     ]  # fmt: skip
@@ -77,9 +83,10 @@ def page(request: HttpRequest, key: str) -> HttpResponse:
     """One indicator."""
     tenant, language = tenant_of(request), get_language() or "pt-pt"
     metric = service.get(database.current(), tenant.id, key)
-    days, found = days_of(request), cards.value(tenant, metric)
+    seen = past.seen(request, tenant, entity_type=metric.type)
+    days, found = days_of(request), cards.value(tenant, metric, seen.moment)
     values = {
-        "tenant": tenant, "metric": metric, "label": metric.label.in_language(language), "description": metric.description.in_language(language),
+        "tenant": tenant, "past": seen, "standing": seen.standing(tenant), "metric": metric, "label": metric.label.in_language(language), "description": metric.description.in_language(language),
         "how": presentation.explanation(metric, language, _property_label(tenant, metric, language)), "days": days, "periods": PERIODS,
         "card": presentation.card(found, tenant, language, ""), "value": found,
     }  # fmt: skip
@@ -98,5 +105,6 @@ def chart(request: HttpRequest, key: str) -> JsonResponse:
     tenant, language = tenant_of(request), get_language() or "pt-pt"
     metric = service.get(database.current(), tenant.id, key)
     days = days_of(request)
-    found = cards.history(tenant, metric, days, older_than=CHART_SECONDS)
+    then = past.seen(request, tenant, entity_type=metric.type).moment
+    found = cards.history(tenant, metric, days, older_than=CHART_SECONDS, past=then)
     return JsonResponse(presentation.chart(metric, found, tenant, language))

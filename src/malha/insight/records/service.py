@@ -9,29 +9,61 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store.contracts import StoredEntity
+from malha.context.federation import sifting
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.foundation.tenancy.contracts import Tenant
-from malha.history.temporal import rendering
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Instance, SeriesQuery
 from malha.history.temporal.rendering import value_of
 from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import Run, UnknownRun
+from malha.insight.past import service as past
+from malha.insight.past.contracts import Moment
 from malha.insight.records import rules
 from malha.kernel import formats
 from malha.vocabulary.models.contracts import Aggregation, ModelProperty
 
 POINTS = 5000
+#: of a type with more things than this, only those of the page are looked up as they were
+MOST_THEN = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of things as they were. Where it is not `exact`, there are too many: the condition and the total are of now."""
+
+    entities: list[StoredEntity]
+    total: int
+    moment: Moment
+    exact: bool
+
+
+def listed_then(conn: psycopg.Connection[Any], tenant: Tenant, question: EntityQuery, moment: Moment) -> Listed:
+    """The page of `question` at an instant: its condition is asked of the values of then. Raises StoreError as `store.query`.
+
+    Of a type with more than `MOST_THEN` things by that name, the condition and the count are of now.
+    """
+    everything = store.query(conn, [tenant.id], replace(question, q="", limit=MOST_THEN, offset=0, count=True))
+    if (everything.total or 0) > MOST_THEN:
+        page = store.query(conn, [tenant.id], question)
+        found, moment = past.as_they_were(tenant, page.entities, moment)
+        return Listed(found, page.total or 0, moment, exact=False)
+    test = sifting.holds(EntityQuery(q=question.q))
+    found, moment = past.as_they_were(tenant, everything.entities, moment)
+    kept = [one for one in found if test(one)]
+    return Listed(kept[question.offset : question.offset + question.limit], len(kept), moment, exact=True)
 
 
 def series(
-    tenant: Tenant, entity_type: str, uri: str, attribute: str, days: int, now: datetime, aggregation: Aggregation
+    tenant: Tenant, entity_type: str, uri: str, attribute: str, days: int, now: datetime, aggregation: Aggregation, known_at: datetime | None = None
 ) -> list[tuple[datetime, float | None]]:
-    """The values of one measure of one record over the last `days`: each value up to 7 days, else by hour or day."""
+    """The values of one measure of one record over the `days` before `now`: each value up to 7 days, else by hour or day."""
     grain = Grain.RAW if days <= 7 else Grain.HOUR if days <= 60 else Grain.DAY
     query = SeriesQuery(
-        entity_type, attribute, now - timedelta(days=days), now + timedelta(seconds=1), (uri,), grain, aggregation, group_by_entity=True, limit=POINTS
-    )
+        entity_type, attribute, now - timedelta(days=days), now + timedelta(seconds=1), (uri,), grain, aggregation, group_by_entity=True, limit=POINTS,
+        known_at=known_at,
+    )  # fmt: skip
     return [(at, value) for one in temporal.series(tenant.id, query) for at, value, _ in one.points if isinstance(value, (int, float))]
 
 
@@ -72,13 +104,6 @@ def _load(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run | N
         return runs.progress(conn, tenant_id, run_id)
     except UnknownRun:
         return None
-
-
-def as_it_was(tenant: Tenant, entity: StoredEntity, at: datetime) -> tuple[StoredEntity, bool]:
-    """The record with the values that it had at an instant, and whether they are as known then (else as known today)."""
-    found, known = temporal.state(tenant.id, entity.uri, list(entity.attributes), at)
-    attributes: dict[str, object] = {one.attribute: rendering.as_attribute(one, {}) for one in found if one.dataset_id == 0}
-    return replace(entity, attributes=attributes), known
 
 
 def chart(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -29,9 +30,11 @@ from malha.insight.alerts import service as alerts
 from malha.insight.exports import series
 from malha.insight.exports import views as exports
 from malha.insight.metrics import service as metrics
+from malha.insight.past import service as past
+from malha.insight.past import views as past_views
+from malha.insight.past.views import Seen
 from malha.insight.records import rules, service
 from malha.kernel import formats
-from malha.kernel.time import parse_instant
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Aggregation, DataModel
 
@@ -66,40 +69,48 @@ def index(request: HttpRequest) -> HttpResponse:
 def listing(request: HttpRequest, entity_type: str) -> HttpResponse:
     """The records of a type, by name or by a filter, a page at a time."""
     tenant, principal, language = _context(request, entity_type)
-    conn, model = database.current(), models.find(entity_type, tenant.id)
+    model = models.find(entity_type, tenant.id)
     text, filtered = request.GET.get("procurar", "").strip(), request.GET.get("filtro", "").strip()
     page = max(1, int(number)) if (number := request.GET.get("pagina", "1")).isdigit() else 1
     question = EntityQuery(types=(entity_type,), text=text, q=filtered, limit=PAGE, offset=(page - 1) * PAGE, count=True)
-    error = ""
+    error, seen = "", past_views.seen(request, tenant, entity_type=entity_type, but=("pagina",))
     try:
-        found = store.query(conn, [tenant.id], question)
+        entities, total, seen, exact = _listed(tenant, question, seen)
     except StoreError as reason:
-        error, found = (
-            tongue.explain(reason, get_language() or "pt-pt"),
-            store.query(conn, [tenant.id], EntityQuery(types=(entity_type,), limit=PAGE, count=True)),
-        )
-    names = rules.columns(model, found.entities, personal=principal.may(Capability.PERSONAL_READ))
-    rows = [_row(entity, names, model, tenant, language) for entity in found.entities]
+        error = tongue.explain(reason, get_language() or "pt-pt")
+        entities, total, seen, exact = _listed(tenant, EntityQuery(types=(entity_type,), limit=PAGE, count=True), seen)
+    names = rules.columns(model, entities, personal=principal.may(Capability.PERSONAL_READ))
+    rows = [_row(entity, names, model, tenant, language, seen) for entity in entities]
     heads = [{"label": _("Nome")}]
     for name in names:
         known = model.find(name) if model else None
         heads.append({"label": known.label.in_language(language) if known else name, "numeric": any(row[len(heads)].get("numeric") for row in rows)})  # type: ignore[dict-item]  # the table's own shape
-    heads.append({"label": _("Alterado")})
-    total = found.total or 0
+    if seen.moment is None:
+        heads.append({"label": _("Alterado")})
     values = {
         "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "columns": heads, "rows": rows, "total": total,
-        "page": page, "pages": max(1, -(-total // PAGE)), "text": text, "filter": filtered, "error": error, "has_previous": page > 1, "has_next": page * PAGE < total,
+        "page": page, "pages": max(1, -(-total // PAGE)), "text": text, "filter": filtered, "error": error, "past": seen, "exact": exact, "has_previous": page > 1, "has_next": page * PAGE < total,
     }  # fmt: skip
     return render(request, "records/list.html", values)
 
 
-def _row(entity: StoredEntity, names: list[str], model: DataModel | None, tenant: Tenant, language: str) -> list[dict[str, Any]]:
-    url = f"{reverse('records:record', args=[entity.types[0]])}?id={entity.uri}"
+def _listed(tenant: Tenant, question: EntityQuery, seen: Seen) -> tuple[Sequence[StoredEntity], int, Seen, bool]:
+    """The page now, or as it was; how many there are, by which knowledge, and whether the condition is of that instant too."""
+    if seen.moment is None:
+        found = store.query(database.current(), [tenant.id], question)
+        return found.entities, found.total or 0, seen, True
+    then = service.listed_then(database.current(), tenant, question, seen.moment)
+    return then.entities, then.total, seen.by(then.moment), then.exact
+
+
+def _row(entity: StoredEntity, names: list[str], model: DataModel | None, tenant: Tenant, language: str, seen: Seen) -> list[dict[str, Any]]:
+    url = f"{reverse('records:record', args=[entity.types[0]])}?{urlencode({'id': entity.uri})}{'&' if seen.suffix else ''}{seen.suffix}"
     cells: list[dict[str, Any]] = [{"text": rules.name_of(entity), "href": url}]
     for name in names:
         line = rules.line(entity, name, model, tenant.zone, language) if name in entity.attributes else None
         cells.append({"text": line.text if line else "—", "numeric": bool(line and line.numeric)})
-    cells.append({"text": formats.instant(entity.modified_at, tenant.zone, language)})
+    if seen.moment is None:
+        cells.append({"text": formats.instant(entity.modified_at, tenant.zone, language)})
     return cells
 
 
@@ -122,7 +133,7 @@ def record(request: HttpRequest, entity_type: str) -> HttpResponse:
     if personal and principal.may(Capability.PERSONAL_READ):
         audit.record(tenant.id, f"person:{principal.person_id}", "record.read", entity.uri, {"attributes": personal}, personal=True)
         personal = []
-    shown, at, as_known = _as_asked(request, tenant, entity)
+    shown, seen = _as_asked(tenant, entity, past_views.seen(request, tenant, entity_type=entity_type))
     apart = {"name", "location", *personal}
     lines = [rules.line(shown, name, model, tenant.zone, language) for name in shown.attributes if name not in apart]
     measures = [line for line in lines if line.measure]
@@ -133,13 +144,13 @@ def record(request: HttpRequest, entity_type: str) -> HttpResponse:
     known = {name: model.find(name) if model else None for name in entity.attributes if name not in apart}
     corrected = service.corrections(conn, tenant, entity.uri, known, metrics.moment(tenant), language)
     values = {
-        "at": at, "as_known": as_known, "at_text": request.GET.get("em", ""), "corrected": [(one, words.actor(one.actor) if one.actor else "") for one in corrected],
+        "past": seen, "corrected": [(one, words.actor(one.actor) if one.actor else "") for one in corrected],
         "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "entity": entity, "name": rules.name_of(entity),
-        "lines": lines, "hidden": len(personal), "measures": measures, "chosen": chosen, "days": days, "periods": PERIODS, "point": _point(entity),
-        "alarms": alerts.alarms(conn, tenant.id, uri=entity.uri), "past": alerts.past(conn, tenant.id, entity.uri),
+        "lines": lines, "hidden": len(personal), "measures": measures, "chosen": chosen, "days": days, "periods": PERIODS, "point": _point(shown),
+        "alarms": alerts.alarms(conn, tenant.id, uri=entity.uri), "ended": alerts.past(conn, tenant.id, entity.uri),
         "moves": _moves(entity) and "location" not in personal,
         "may_alert": principal.may(Capability.ALERTS_MANAGE),
-        "downloads": _downloads(entity_type, entity.uri, chosen.name, days) if chosen and principal.may(Capability.DATA_EXPORT) else [],
+        "downloads": _downloads(entity_type, entity.uri, chosen.name, days) if chosen and seen.moment is None and principal.may(Capability.DATA_EXPORT) else [],
     }  # fmt: skip
     return render(request, "records/record.html", values)
 
@@ -150,18 +161,12 @@ def _downloads(entity_type: str, uri: str, attribute: str, days: int) -> list[di
     return [{**one, "href": f"{reverse('exports:series', args=[one['format']])}?{asked}"} for one in exports.labels() if one["format"] in series.FORMATS]
 
 
-def _as_asked(request: HttpRequest, tenant: Tenant, entity: StoredEntity) -> tuple[StoredEntity, datetime | None, bool]:
-    """The record now, or as it was at the instant `em`; that instant, and whether it is as it was known then."""
-    text = request.GET.get("em", "").strip()
-    if not text:
-        return entity, None, True
-    try:
-        at = parse_instant(text, zone=tenant.zone)
-    except ValueError:
-        messages.error(request, _("“{text}” não é um dia e uma hora.").format(text=text[:40]))
-        return entity, None, True
-    then, known = service.as_it_was(tenant, entity, at)
-    return then, at, known
+def _as_asked(tenant: Tenant, entity: StoredEntity, seen: Seen) -> tuple[StoredEntity, Seen]:
+    """The record now, or as it was at the instant that is asked for; and by which knowledge."""
+    if seen.moment is None:
+        return entity, seen
+    then, moment = past.as_they_were(tenant, [entity], seen.moment)
+    return then[0] if then else replace(entity, attributes={}), seen.by(moment)
 
 
 def _point(entity: StoredEntity) -> str:
@@ -183,7 +188,9 @@ def chart(request: HttpRequest, entity_type: str) -> JsonResponse:
         raise Http404
     days = int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7
     aggregation = found.aggregation if found and found.aggregation else Aggregation.AVERAGE
-    points = service.series(tenant, entity_type, entity.uri, attribute, days, metrics.moment(tenant), aggregation)
+    moment = past_views.seen(request, tenant, entity_type=entity_type).moment
+    end = moment.at if moment else metrics.moment(tenant)
+    points = service.series(tenant, entity_type, entity.uri, attribute, days, end, aggregation, moment.known_at if moment else None)
     said = {"when": _("Quando"), "range": _("Escala:"), "none": _("sem valores")}
     title = f"{found.label.in_language(language) if found else attribute} — {rules.name_of(entity)}"
     return JsonResponse(service.chart(tenant, title, found, points, said, language))

@@ -27,6 +27,8 @@ from malha.insight.metrics import presentation
 from malha.insight.metrics import service as metrics
 from malha.insight.metrics import views as metric_views
 from malha.insight.metrics.contracts import Metric
+from malha.insight.past import views as past
+from malha.insight.past.views import Seen
 from malha.insight.today import service
 from malha.insight.today.contracts import Health, Step
 
@@ -53,18 +55,32 @@ def home(request: HttpRequest) -> HttpResponseBase:
         return first_day(request)
     language = get_language() or "pt-pt"
     chosen = next((one for one in cards if one.key == request.GET.get("indicador")), cards[0] if cards else None)
+    seen = past.seen(request, tenant)
+    if seen.moment is not None:
+        return _home_then(request, tenant, cards, chosen, seen)
     if principal.reach is None:
         metric_cards.saw(tenant)
     rules = alerts.list_rules(conn, tenant.id)
     ready, points = metric_cards.in_memory(tenant, cards, charted=chosen, days=CHART_DAYS)
     values = {
-        "tenant": tenant, "cards": metric_views.shown(tenant, cards, ready), "waiting": len(ready) < len(cards), "chosen": chosen,
+        "tenant": tenant, "past": seen, "cards": metric_views.shown(tenant, cards, ready), "waiting": len(ready) < len(cards), "chosen": chosen,
         "chart_spec": presentation.chart(chosen, points, tenant, language) if chosen and points is not None else None,
         "map_spec": maps.spec_of(request, declared_only=True, with_things=True), "alarms": alerts.alarms(conn, tenant.id, limit=6), "rules": len(rules),
         "may_handle": principal.may(Capability.ALERTS_HANDLE), "latest": service.latest(conn, tenant, language), "health": _health(tenant, language),
         "steps_left": sum(not step.done for step in _steps(request, declared, rules)) if principal.may(Capability.TENANT_MANAGE) and not tenant.is_demo else 0,
     }  # fmt: skip
     values["late"] = [one for one in values["health"] if one.late]  # type: ignore[attr-defined]  # a list of Health
+    return render(request, "today/home.html", values)
+
+
+def _home_then(request: HttpRequest, tenant: Tenant, cards: Sequence[Metric], chosen: Metric | None, seen: Seen) -> HttpResponse:
+    """The board as it was: indicators come when the page is there, since history is asked for each; nothing of it is live."""
+    assert seen.at is not None
+    conn = database.current()
+    values = {
+        "tenant": tenant, "past": seen, "cards": metric_views.shown(tenant, cards, {}, seen), "waiting": True, "chosen": chosen,
+        "map_spec": maps.spec_of(request, declared_only=True, seen=seen), "alarms": alerts.running_at(conn, tenant.id, seen.at, limit=6), "rules": 1,
+    }  # fmt: skip
     return render(request, "today/home.html", values)
 
 

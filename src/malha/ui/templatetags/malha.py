@@ -79,6 +79,12 @@ def instant_named(value: datetime | None, tenant: object = None) -> str:
 
 
 @register.filter
+def zone(place: object) -> str:
+    """What people call the hours of a tenant: `hora dos Açores`."""
+    return formats.zone_name(_zone(place), _language())
+
+
+@register.filter
 def clock(value: datetime | None, tenant: object = None) -> str:
     """`14:05` in the tenant's zone."""
     return formats.clock(value, _zone(tenant), _language()) if value else formats.NO_VALUE
