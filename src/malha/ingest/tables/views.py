@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -23,6 +26,7 @@ from malha.ingest.tables import service
 from malha.ingest.tables.forms import TableForm, VersionForm
 from malha.kernel import formats
 from malha.kernel.errors import MalhaError
+from malha.kernel.time import parse_instant
 
 PAGE = 100
 MOST_DIFFERENCES = 500
@@ -82,18 +86,31 @@ def table(request: HttpRequest, set_id: int) -> HttpResponse:
     """One table in one of its versions, and the list of them."""
     tenant, principal, language = _who(request)
     found = sets.get(tenant.id, set_id)
-    version = _number(request, "versao", found.version)
+    known = sets.versions(tenant.id, found.id)
+    version, then = _number(request, "versao", found.version), _instant(request, tenant)
+    if then is not None:
+        version = next((one.version for one in known if one.at <= then), 0)
     page = max(1, _number(request, "pagina", 1))
-    rows = sets.read(tenant.id, set_id, version, limit=PAGE, offset=(page - 1) * PAGE) if found.version else None
+    rows = sets.read(tenant.id, set_id, version, limit=PAGE, offset=(page - 1) * PAGE) if version else None
     values = {
-        "set": found, "version": version, "page": page, "pages": max(1, -(-rows.total // PAGE)) if rows else 1, "may_load": principal.may(Capability.DATA_LOAD),
+        "set": found, "version": version, "then": then, "tenant": tenant, "page": page, "pages": max(1, -(-rows.total // PAGE)) if rows else 1, "may_load": principal.may(Capability.DATA_LOAD),
         "columns": [{"label": name} for name in rows.columns] if rows else [], "rows": [[value or "—" for value in row] for row in rows.rows] if rows else [],
-        "total": rows.total if rows else 0, "form": VersionForm(), "may_export": principal.may(Capability.DATA_EXPORT), **_versions(tenant, found, language),
+        "total": rows.total if rows else 0, "form": VersionForm(), "may_export": principal.may(Capability.DATA_EXPORT), **_versions(tenant, found, known, language),
     }  # fmt: skip
     return render(request, "tables/table.html", values)
 
 
-def _versions(tenant: Tenant, found: DataSet, language: str) -> dict[str, object]:
+def _instant(request: HttpRequest, tenant: Tenant) -> datetime | None:
+    """The instant at which the table is wanted as it was; None for its newest version, also where it cannot be read."""
+    text = request.GET.get("em", "").strip().replace(" ", "+")
+    try:
+        return parse_instant(text, zone=tenant.zone) if text else None
+    except ValueError:
+        messages.error(request, _("“{text}” não é um dia e uma hora.").format(text=text[:40]))
+        return None
+
+
+def _versions(tenant: Tenant, found: DataSet, known: Sequence[Version], language: str) -> dict[str, object]:
     columns = [
         {"label": _("Versão")},
         {"label": _("Quando")},
@@ -104,7 +121,7 @@ def _versions(tenant: Tenant, found: DataSet, language: str) -> dict[str, object
     ]
     address, compare = reverse("tables:table", args=[found.id]), reverse("tables:differences", args=[found.id])
     rows = []
-    for one in sets.versions(tenant.id, found.id):
+    for one in known:
         text = _("novas: {added}, alteradas: {changed}, retiradas: {removed}").format(added=one.added, changed=one.changed, removed=one.removed)
         rows.append(
             [

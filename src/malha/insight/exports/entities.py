@@ -8,6 +8,7 @@ from datetime import datetime
 
 import psycopg
 
+from malha.context.federation import sifting
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.foundation.access import reach
@@ -15,6 +16,8 @@ from malha.foundation.database import service as database
 from malha.foundation.language import service as language
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, Row, Statement
+from malha.insight.past import service as past
+from malha.insight.past.contracts import Moment
 from malha.kernel import formats, time
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
@@ -28,7 +31,9 @@ type Reader = Callable[[StoredEntity], object]
 
 @dataclass(frozen=True, slots=True)
 class EntityExport:
-    """Which entities and which of their attributes; `columns` empty means all that may leave."""
+    """Which entities and which of their attributes; `columns` empty means all that may leave. With a moment of the `past`, as they were:
+    those that meet the query today and met it then (what is not shared any more is not shared as it was); when they changed is no column.
+    """
 
     type: str
     query: EntityQuery = EntityQuery()
@@ -40,6 +45,7 @@ class EntityExport:
     with_personal: bool = False
     whole_url: str = ""
     language: str = "pt-pt"
+    past: Moment | None = None
 
 
 def export(tenant: Tenant, wanted: EntityExport) -> Export:
@@ -54,12 +60,14 @@ def export(tenant: Tenant, wanted: EntityExport) -> Export:
         pairs = [pair for pair in pairs if pair[0].name in asked]
     if not wanted.with_personal:
         pairs = [pair for pair in pairs if not pair[0].personal]
+    if wanted.past is not None:
+        pairs = [pair for pair in pairs if pair[0].name != "modifiedAt"]
     readers = [reader for _, reader in pairs]
     statement = Statement(
         title=wanted.title or wanted.type,
         publisher=tenant.name,
         filter=wanted.filter_text or wanted.query.q,
-        moment=time.now(),
+        moment=wanted.past.at if wanted.past else time.now(),
         zone=tenant.zone,
         licence=wanted.licence,
         source=wanted.source,
@@ -68,7 +76,7 @@ def export(tenant: Tenant, wanted: EntityExport) -> Export:
     )
     query = replace(wanted.query, types=(wanted.type,), limit=PAGE, offset=0, count=False)
     within = reach.current()  # batches are walked after the page was answered
-    return Export(tuple(column for column, _ in pairs), statement, lambda: _batches(tenant.id, query, readers, within), whole_url=wanted.whole_url)
+    return Export(tuple(column for column, _ in pairs), statement, lambda: _batches(tenant, query, readers, within, wanted.past), whole_url=wanted.whole_url)
 
 
 def count(tenant_id: int, wanted: EntityExport) -> int:
@@ -77,12 +85,18 @@ def count(tenant_id: int, wanted: EntityExport) -> int:
         return store.query(connection, [tenant_id], replace(wanted.query, types=(wanted.type,), limit=0, count=True)).total or 0
 
 
-def _batches(tenant_id: int, query: EntityQuery, readers: list[Reader], within: reach.Parts | None) -> Iterator[list[Row]]:
+def _batches(tenant: Tenant, query: EntityQuery, readers: list[Reader], within: reach.Parts | None, then: Moment | None) -> Iterator[list[Row]]:
+    holds = sifting.holds(EntityQuery(q=query.q)) if then else None
+    tenant_id = tenant.id
     with database.connect() as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with database.tenant_transaction(connection, [tenant_id]):
             for page in _pages(connection, tenant_id, query, within):
-                yield [tuple(reader(entity) for reader in readers) for entity in page]
+                shown = page
+                if then is not None and holds is not None:
+                    with reach.limited(within):
+                        shown = [one for one in past.as_they_were(tenant, page, then)[0] if holds(one)]
+                yield [tuple(reader(entity) for reader in readers) for entity in shown]
 
 
 def _pages(connection: psycopg.Connection, tenant_id: int, query: EntityQuery, within: reach.Parts | None) -> Iterator[list[StoredEntity]]:

@@ -12,6 +12,7 @@ from malha.foundation.database import django as database
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports import entities
 from malha.insight.exports.contracts import CellType, Export, Row
+from malha.insight.past.contracts import Moment
 from malha.kernel import text, time
 from malha.kernel.text import msg
 from malha.share.opendata.contracts import (
@@ -68,8 +69,8 @@ def find(tenant: Tenant, dataset_id: int) -> Dataset:
     return row
 
 
-def export_of(tenant: Tenant, row: Dataset, *, whole_url: str = "", columns: bool = True) -> Export:
-    """The dataset as an export: never a column about people, whatever the draft says."""
+def export_of(tenant: Tenant, row: Dataset, *, whole_url: str = "", columns: bool = True, past: Moment | None = None) -> Export:
+    """The dataset as an export, as it is or as it was: never a column about people, whatever the draft says."""
     return entities.export(
         tenant,
         entities.EntityExport(
@@ -80,6 +81,7 @@ def export_of(tenant: Tenant, row: Dataset, *, whole_url: str = "", columns: boo
             licence=choice(LICENCES, row.licence).uri,
             source=tenant.name,
             whole_url=whole_url,
+            past=past,
         ),
     )
 

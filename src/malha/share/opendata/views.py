@@ -21,6 +21,7 @@ from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.exports import service as exports
 from malha.insight.exports.contracts import MEDIA_TYPES, CellType, ExportFormat
 from malha.insight.exports.writers.cells import plain
+from malha.insight.past import views as past
 from malha.kernel import formats
 from malha.share.opendata import dcat, service
 from malha.share.opendata.contracts import FREQUENCIES, LICENCES, THEMES, PublicationState, UnknownDataset, choice
@@ -82,7 +83,9 @@ def index(request: HttpRequest) -> HttpResponse:
 @published_only
 def dataset(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
     """One dataset: what it is, preview, map, downloads, how programs read it, licence, last and next update."""
-    export = service.export_of(tenant, row)
+    seen = past.seen(request, tenant, entity_type=row.entity_type, first=row.published_at)
+    export = service.export_of(tenant, row, past=seen.moment)
+    more = f"?{seen.suffix}" if seen.suffix else ""
     preview = next(export.batches(), [])[:PREVIEW_ROWS]
     shown = [index for index, column in enumerate(export.columns) if column.type is not CellType.GEOMETRY]
     last = service.last_change(tenant, row)
@@ -90,6 +93,8 @@ def dataset(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
     english = (get_language() or "").startswith("en")
     context = {
         "dataset": row,
+        "tenant": tenant,
+        "past": seen,
         "title": (row.title_en if english else "") or row.title_pt,
         "description": (row.description_en if english else "") or row.description_pt,
         "url": url,
@@ -101,7 +106,7 @@ def dataset(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
         "dictionary": export.columns,
         "has_place": "location" in row.columns,
         "downloads": [
-            {"label": en if english else pt, "href": f"{url}{end}"}
+            {"label": en if english else pt, "href": f"{url}{end}{more}"}
             for end, file_type, _media, pt, en in dcat.DISTRIBUTIONS
             if file_type != "GEOJSON" or "location" in row.columns
         ],
@@ -125,7 +130,8 @@ def download(request: HttpRequest, tenant: Tenant, row: Dataset, *, ending: str)
     except ValueError as error:
         raise Http404(_("Não há ficheiros neste formato.")) from error
     url = request.build_absolute_uri(reverse("opendata:dataset", args=[row.slug]))
-    export = service.export_of(tenant, row, whole_url=f"{url}dados.csv")
+    moment = past.seen(request, tenant, entity_type=row.entity_type, first=row.published_at).moment
+    export = service.export_of(tenant, row, whole_url=f"{url}dados.csv", past=moment)
     response = StreamingHttpResponse([] if request.method == "HEAD" else exports.stream(export, wanted), content_type=MEDIA_TYPES[wanted])
     response["Content-Disposition"] = f'attachment; filename="{row.slug}.{wanted}"'
     response["Link"] = f'<{choice(LICENCES, row.licence).uri}>; rel="license", <{url}dcat.jsonld>; rel="describedby"'
@@ -135,15 +141,15 @@ def download(request: HttpRequest, tenant: Tenant, row: Dataset, *, ending: str)
 
 @require_safe
 @published_only
-def map_spec(_request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
+def map_spec(request: HttpRequest, tenant: Tenant, row: Dataset) -> HttpResponse:
     """What the map of the page draws: the public rows, nothing else."""
-    export = service.export_of(tenant, row)
+    export, suffix = service.export_of(tenant, row), past.seen(request, tenant, entity_type=row.entity_type, first=row.published_at).suffix
     popup = [{"property": c.name, "label": c.label, "unit": c.unit} for c in export.columns if c.type is not CellType.GEOMETRY][:8]
     layer = {
         "id": "dados",
         "label": row.title_pt,
         "kind": "cluster",
-        "data": reverse("opendata:download", args=[row.slug, "geojson"]),
+        "data": reverse("opendata:download", args=[row.slug, "geojson"]) + (f"?{suffix}" if suffix else ""),
         "colour": {"property": "", "default": "--data-1"},
         "legend": [{"label": row.title_pt, "colour": "--data-1", "shape": "circle"}],
         "popup": popup,

@@ -62,6 +62,11 @@ def test_a_table_comes_and_comes_again(entered: Any) -> None:
     assert b"".join(sent.streaming_content).decode("utf-8-sig").splitlines() == ["código;nome;valor", "1;Obra A;12", "3;'=Obra C;30"]
     assert browser.get(f"{base}{made.id}/exportar/?versao=2&formato=parquet").content.startswith(b"PAR1")
     assert browser.get(f"{base}{made.id}/?versao=9").status_code == 404
+    first_at, second_at = (one.at for one in reversed(sets.versions(tenant.id, made.id)))
+    as_it_was = browser.get(f"{base}{made.id}/", {"em": (first_at + (second_at - first_at) / 2).isoformat()}).content.decode()
+    assert "Valia então a versão 1." in as_it_was
+    assert "Obra B" in as_it_was
+    assert "ainda não havia esta tabela" in browser.get(f"{base}{made.id}/", {"em": "2001-01-01T10:00"}).content.decode()
     refused = browser.post(base, {"title": "Outra", "keys": "não há", "file": upload(first)})
     assert refused.status_code == 422
     assert len(sets.all_sets(tenant.id)) == 1

@@ -95,6 +95,37 @@ def test_files_hold_every_row_and_no_column_about_people(tenant, web):
     assert web.head(f"{address}.csv").status_code == 200
 
 
+def test_it_is_shown_as_it_was_and_not_from_before_it_was_public(tenant, web):
+    """A moment after it was published; what the filter leaves out today stays out, as it was too."""
+    row = prepare(tenant)
+    with tenancy.scope(tenant.id):
+        row.filter = 'category!="Retirada"'
+        row.save()
+    base, then = f"/{tenant.slug}/dados-abertos/{row.slug}/", {"em": datetime.now(UTC).isoformat()}
+    with tenancy.scope(tenant.id):
+        changed = [("urn:vila:Incident:00", "Jardins"), ("urn:vila:Incident:01", "Retirada")]
+        columns = [Column("category", [category for _, category in changed])]
+        store.upsert_table(database.current(), tenant.id, EntityTable("Incident", [uri for uri, _ in changed], columns, observed_at=[datetime.now(UTC)] * 2))
+
+    def categories(**asked):
+        text = body(web.get(f"{base}dados.csv", asked)).decode()
+        lines = csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#"))
+        return {one["id"][-2:]: one["category"] for one in lines}
+
+    assert categories()["00"] == "Jardins"
+    assert categories(**then)["00"] == "Iluminação Pública"
+    assert "01" not in categories(**then)
+    page = web.get(base, then).content.decode()
+    assert "Está a ver como estava em" in page
+    assert "Jardins" not in page
+    assert "pessoa1@exemplo.pt" not in page
+    spec = json.loads(web.get(f"{base}mapa.json", then).content)
+    assert "em=" in spec["layers"][0]["data"]
+    before = web.get(base, {"em": AT.isoformat()}).content.decode()
+    assert "é público desde" in before
+    assert "Está a ver como estava em" not in before
+
+
 def test_programs_page_through_the_rows(tenant, web):
     row = prepare(tenant)
     first = web.get(f"/{tenant.slug}/dados-abertos/{row.slug}/api", {"limit": 5, "offset": 5}).json()
