@@ -6,13 +6,13 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, reading, state, undo
+from malha.context.store import documents, records, state, undo
 from malha.context.store.contracts import EntityDocument, WriteOptions
 from malha.kernel.time import now
 
 BATCH = 500
 DUE = f"""
-SELECT {reading.COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.next_expiry <= now() ORDER BY e.uri LIMIT %s FOR NO KEY UPDATE OF e SKIP LOCKED
+SELECT {records.COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.next_expiry <= now() ORDER BY e.uri LIMIT %s FOR NO KEY UPDATE OF e SKIP LOCKED
 """
 
 
@@ -30,9 +30,9 @@ def take_ended(conn: psycopg.Connection[Any], tenant_id: int) -> int:
         attributes: dict[str, object] = {}
         for name, attribute in state.whole(row[4], row[5]).items():
             for instance in documents.instances(attribute):
-                if reading.ended(instance, moment):
+                if records.ended(instance, moment):
                     attributes[name] = [*_listed(attributes.get(name)), documents.emptied(instance)]
-        changed.append(EntityDocument(row[2], reading.names_of_types(conn, row[3]), attributes))
+        changed.append(EntityDocument(row[2], records.names_of_types(conn, row[3]), attributes))
     documents.upsert_documents(conn, tenant_id, changed, WriteOptions())
     return len(rows)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import announce, documents, names, reading, state
+from malha.context.store import announce, documents, names, records, state
 from malha.context.store.cells import array_of, array_of_text, canonical
 from malha.context.store.contracts import EntityDocument, StoredEntity, WriteOptions
 from malha.context.store.state import Change, Current
@@ -33,7 +33,7 @@ type Row = tuple[Any, ...]
 
 def stored(conn: psycopg.Connection[Any], row: Row) -> StoredEntity:
     """The entity in an answer to NAMED."""
-    return reading.entity_of_row(conn, row)
+    return records.entity_of_row(conn, row)
 
 
 def make(conn: psycopg.Connection[Any], tenant_id: int, doc: EntityDocument) -> dict[str, Any]:

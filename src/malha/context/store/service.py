@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, evolution, expiry, filterable, names, packed, predicate, q, reading, selections, undo, writing
+from malha.context.store import documents, evolution, expiry, filterable, inventory, names, packed, pages, predicate, q, reading, selections, undo, writing
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
     ArrowTable,
@@ -148,7 +148,7 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
 
     To walk over everything, pass the last entity's id as `after_id`: the cost of a page stays the same.
     """
-    return reading.query(conn, tenant_ids, question)
+    return pages.query(conn, tenant_ids, question)
 
 
 def condition(text: str) -> tuple[str, dict[str, object]]:
@@ -160,35 +160,35 @@ def condition(text: str) -> tuple[str, dict[str, object]]:
 
 
 def uris(conn: psycopg.Connection[Any], tenant_id: int, question: EntityQuery) -> list[str]:
-    """As `reading.uris`."""
-    return reading.uris(conn, tenant_id, question)
+    """As `pages.uris`."""
+    return pages.uris(conn, tenant_id, question)
 
 
 def placed(
     conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float], *, limit: int
 ) -> list[PlacedEntity]:  # fmt: skip
     """Entities of a type whose box meets `box`, for drawing."""
-    return reading.placed(conn, tenant_id, entity_type, box, limit)
+    return pages.placed(conn, tenant_id, entity_type, box, limit)
 
 
 def fingerprint(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, box: tuple[float, float, float, float]) -> str:
     """A text that changes when anything of the type within `box` does."""
-    return reading.fingerprint(conn, tenant_id, entity_type, box)
+    return pages.fingerprint(conn, tenant_id, entity_type, box)
 
 
 def types(conn: psycopg.Connection[Any], tenant_id: int) -> list[tuple[str, int, datetime]]:
     """Each type that the tenant has entities of: (type, how many, last change)."""
-    return reading.types(conn, tenant_id)
+    return inventory.types(conn, tenant_id)
 
 
 def holds_anything(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
     """Whether the tenant has an entity at all."""
-    return reading.holds_anything(conn, tenant_id)
+    return inventory.holds_anything(conn, tenant_id)
 
 
 def type_names(conn: psycopg.Connection[Any], tenant_id: int) -> list[str]:
     """The types that the tenant has entities of, in order: as `types`, without counting."""
-    return reading.type_names(conn, tenant_id)
+    return inventory.type_names(conn, tenant_id)
 
 
 def type_number(conn: psycopg.Connection[Any], entity_type: str) -> int | None:
@@ -198,12 +198,12 @@ def type_number(conn: psycopg.Connection[Any], entity_type: str) -> int | None:
 
 def attribute_uses(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str = "", name: str = "") -> list[AttributeUse]:
     """Which attributes entities of which types have now: all, those of one type, or one attribute."""
-    return reading.attribute_uses(conn, tenant_id, entity_type, name)
+    return inventory.attribute_uses(conn, tenant_id, entity_type, name)
 
 
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
-    return reading.attribute_names(conn, tenant_id, entity_type)
+    return inventory.attribute_names(conn, tenant_id, entity_type)
 
 
 def dataset_numbers(conn: psycopg.Connection[Any], uris: Sequence[str]) -> dict[str, int]:
@@ -249,7 +249,7 @@ def keep_filterable(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
     `conn` is in autocommit, outside of any transaction: two follow each other here. False where a writer of before is still at work.
     """
     with database.tenant_transaction(conn, [tenant_id]):
-        left = filterable.declare(conn, tenant_id, reading.type_names(conn, tenant_id))
+        left = filterable.declare(conn, tenant_id, inventory.type_names(conn, tenant_id))
     if not left:
         return True
     with database.tenant_transaction(conn, [tenant_id]):

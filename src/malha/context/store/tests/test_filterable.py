@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from malha.context.store import filterable, names, reading, service
+from malha.context.store import filterable, names, pages, service
 from malha.context.store.contracts import EntityDocument, EntityQuery, WriteMode, WriteOptions
 from malha.foundation.database import service as database
 from malha.vocabulary.models import service as models
@@ -62,13 +62,13 @@ def answers(conn, tenant_id, monkeypatch):
     for text in QUESTIONS:
         question = EntityQuery(types=(TYPE,), q=text, count=True)
         with database.tenant_transaction(conn, [tenant_id]):
-            used = reading.query(conn, [tenant_id], question)
+            used = pages.query(conn, [tenant_id], question)
             with monkeypatch.context() as patch:
                 patch.setattr(filterable, "FEW", 0)
-                walked = reading.query(conn, [tenant_id], question)
+                walked = pages.query(conn, [tenant_id], question)
             with monkeypatch.context() as patch:
                 patch.setattr(filterable, "kept", lambda *_: None)
-                plain = reading.query(conn, [tenant_id], question)
+                plain = pages.query(conn, [tenant_id], question)
         told = [(page.total, [one.uri for one in page.entities]) for page in (used, walked, plain)]
         assert told[0] == told[1] == told[2], text
         found[text] = told[0][0]
@@ -153,9 +153,9 @@ def test_a_page_is_the_same_however_many_a_value_finds(town, monkeypatch):
     for limit, offset in ((1, 0), (2, 0), (3, 0), (3, 1), (2, 5), (20, 0), (20, 6)):
         question = EntityQuery(types=(TYPE,), q='code=="a"', limit=limit, offset=offset)
         with database.tenant_transaction(conn, [tenant_id]):
-            used = reading.query(conn, [tenant_id], question)
+            used = pages.query(conn, [tenant_id], question)
             with monkeypatch.context() as patch:
                 patch.setattr(filterable, "kept", lambda *_: None)
-                plain = reading.query(conn, [tenant_id], question)
+                plain = pages.query(conn, [tenant_id], question)
         assert ([one.uri for one in used.entities], used.total) == ([one.uri for one in plain.entities], None)
     assert len(plain.entities) == 1

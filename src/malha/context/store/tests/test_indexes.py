@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from malha.context.store import reading, service, state
+from malha.context.store import conditions, records, service, state
 from malha.context.store.contracts import Column, EntityQuery, EntityTable
 from malha.foundation.database import service as database
 
@@ -57,14 +57,14 @@ def indexes(conn, statement, params):
 )  # fmt: skip
 def test_it_works(crowd, question, index):
     with database.connect() as conn, database.tenant_transaction(conn, [crowd]):
-        condition = reading.where(conn, [crowd], question)
-        assert index in indexes(conn, f"SELECT {reading.COLUMNS} FROM entities e WHERE {condition.text} LIMIT 100", condition.params)
+        condition = conditions.where(conn, [crowd], question)
+        assert index in indexes(conn, f"SELECT {records.COLUMNS} FROM entities e WHERE {condition.text} LIMIT 100", condition.params)
 
 
 def test_a_page_of_a_type_walks_an_index(crowd):
     with database.connect() as conn, database.tenant_transaction(conn, [crowd]):
-        condition = reading.where(conn, [crowd], EntityQuery(types=(f"Crowd{crowd % 2}",)))
-        used = indexes(conn, f"SELECT {reading.COLUMNS} FROM entities e WHERE {condition.text} AND e.id > %s ORDER BY e.id LIMIT 100", [*condition.params, 10])
+        condition = conditions.where(conn, [crowd], EntityQuery(types=(f"Crowd{crowd % 2}",)))
+        used = indexes(conn, f"SELECT {records.COLUMNS} FROM entities e WHERE {condition.text} AND e.id > %s ORDER BY e.id LIMIT 100", [*condition.params, 10])
         assert used & {"entity_by_type", "entity_pkey"}
 
 
