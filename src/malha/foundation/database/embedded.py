@@ -66,6 +66,8 @@ log_truncate_on_rotation = on
 log_rotation_age = 1d
 log_min_messages = warning
 """
+#: a question over very many rows is shared by all processors but no more: on two of them a second worker takes longer to start than it helps
+WORKERS = f"max_parallel_workers_per_gather = {min(2, max(1, (os.cpu_count() or 1) - 1))}\n"
 HBA = "local all all scram-sha-256\nlocal replication postgres scram-sha-256\n"
 #: full segments of the log are put here, written through, until they are in a copy; a quiet server closes one every five minutes
 ARCHIVE = """
@@ -110,7 +112,7 @@ class Cluster:
 
     def __init__(self, data: Path, configuration: str = "") -> None:
         self.data = data
-        self.configuration = CONFIGURATION + configuration
+        self.configuration = CONFIGURATION + WORKERS + configuration
         self.folder = data / "postgres"
         self.secrets_file = data / "secrets" / "postgres.json"
         self._lock: IO[str] | None = None

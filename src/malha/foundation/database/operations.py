@@ -9,8 +9,8 @@ from pathlib import Path
 
 from django.db import migrations
 
-#: the form of the condition that keeps the index in use (cast outside the sub-select)
-CONDITION = "tenant_id = ANY ((SELECT nullif(current_setting('malha.tenants', true), ''))::bigint[])"
+#: the form of the condition that keeps the index in use (a cast outside the sub-select) and is read once a statement (the one inside)
+CONDITION = "tenant_id = ANY ((SELECT nullif(current_setting('malha.tenants', true), '')::bigint[])::bigint[])"
 
 WALL = """
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;

@@ -9,4 +9,4 @@ AS $$ SELECT DISTINCT tenant_id FROM entity WHERE next_expiry <= now() $$;
 REVOKE ALL ON FUNCTION entity_tenants_with_expired() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION entity_tenants_with_expired() TO malha_app;
 CREATE OR REPLACE VIEW entities AS SELECT * FROM entity
-    WHERE tenant_id = ANY ((SELECT nullif(current_setting('malha.tenants', true), ''))::bigint[]) WITH CHECK OPTION;
+    WHERE tenant_id = ANY ((SELECT nullif(current_setting('malha.tenants', true), '')::bigint[])::bigint[]) WITH CHECK OPTION;
