@@ -20,7 +20,7 @@ PATTERN_LENGTH = 512
 
 @dataclass(slots=True)
 class Condition:
-    """A WHERE clause in the making; `empty` when nothing can match."""
+    """A WHERE clause in the making, on the entities that have not ended; `empty` when nothing can match."""
 
     parts: list[str] = field(default_factory=list)
     params: list[object] = field(default_factory=list)
@@ -33,6 +33,12 @@ class Condition:
 
     @property
     def text(self) -> str:
+        """The clause."""
+        return f"{self.ended_too} AND {records.ALIVE}"
+
+    @property
+    def ended_too(self) -> str:
+        """The clause with those that have ended and are not taken away yet."""
         return " AND ".join(self.parts)
 
 
@@ -47,7 +53,6 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     if question.scope_selection:
         _by_scope(question.scope_selection, condition)
     _by_names(question, condition)
-    condition.add(records.ALIVE)
     if question.text.strip():
         word = normalise(question.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         condition.add("e.name_key LIKE %s", f"%{word}%")

@@ -35,8 +35,7 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     if question.count:
         total = filterable.count(conn, kept, condition.text, condition.params) if kept is not None and few is None and condition.within is None else None
         if total is None:
-            row = state.execute(conn, f"SELECT count(*) FROM entities e WHERE {condition.text}", condition.params, prepare=False).fetchone()
-            total = int(row[0]) if row else 0
+            total = _counted(conn, condition)
     if question.limit <= 0:
         return EntityPage([], total)
     after = " AND e.id > %s" if question.after_id else ""
@@ -45,6 +44,16 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     statement = f"SELECT {records.COLUMNS} FROM entities e WHERE {condition.text}{after} ORDER BY {order.text} LIMIT %s OFFSET %s"
     rows = state.execute(conn, statement, params, prepare=False).fetchall()
     return EntityPage([seen for one in records.entities(conn, rows) if (seen := limits.seen(one, condition.within)) is not None], total)
+
+
+def _counted(conn: psycopg.Connection[Any], condition: conditions.Condition) -> int:
+    """How many there are: all, less those that have ended, which are few and have an index. To ask each for its end would take a fifth of the time."""
+    statement = (
+        f"SELECT (SELECT count(*) FROM entities e WHERE {condition.ended_too}) - "
+        f"(SELECT count(*) FROM entities e WHERE {condition.ended_too} AND e.next_expiry <= now() AND e.expires_at <= now())"
+    )
+    row = state.execute(conn, statement, [*condition.params, *condition.params], prepare=False).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _first(conn: psycopg.Connection[Any], kept: filterable.Kept, question: EntityQuery, condition: conditions.Condition) -> EntityPage | None:

@@ -97,23 +97,24 @@ def plain(term: Term) -> bool:
     return by_equality and all(isinstance(end, str) and not is_instant(end) for end in ends)
 
 
-def _plainly(term: Term, look: Look) -> str:
-    """A plain term, its attribute looked up once; members that only other kinds than Property have are looked for only there."""
-    found: list[str] = []
+def _plainly(term: Term, at: str) -> str:
+    """A plain term about the attribute at `at`; members that only other kinds than Property have are looked for only there."""
+    first: list[str] = []
+    others: list[str] = []
     for value in term.values:
         if isinstance(value, Range):
             test = f"? (@ >= {_scalar(value.low)} && @ <= {_scalar(value.high)})"
-            first, others = [f"exists(@.value {test})"], [f"exists(@.{member} {test})" for member in _NUMBERS[1:]]
-        else:
-            operator = "==" if term.operator == "!=" else term.operator
-            text = isinstance(value, str)
-            first = [f"@.{member} {operator} {_scalar(value)}" for member in (("value", 'value."@value"') if text else ("value",))]
-            members = ("languageMap.*", "json", "valueList", *_URIS) if text else _NUMBERS[1:]
-            others = [f"@.{member} {operator} {_scalar(value)}" for member in members]
-            if isinstance(value, str) and ":" in value:  # a word of a vocabulary is compared as the IRI that it stands for (expandValues)
-                others.append(f"@.vocab == {_quoted(contexts.internal(value))}")
-        found += [*first, f'(@.type != "Property" && ({" || ".join(others)}))']
-    return f"exists({_root(term.path, look)} ? ({' || '.join(found)}))"
+            first.append(f"exists({at}.value {test})")
+            others += [f"exists({at}.{member} {test})" for member in _NUMBERS[1:]]
+            continue
+        operator = "==" if term.operator == "!=" else term.operator
+        text = isinstance(value, str)
+        first += [f"{at}.{member} {operator} {_scalar(value)}" for member in (("value", 'value."@value"') if text else ("value",))]
+        members = ("languageMap.*", "json", "valueList", *_URIS) if text else _NUMBERS[1:]
+        others += [f"{at}.{member} {operator} {_scalar(value)}" for member in members]
+        if isinstance(value, str) and ":" in value:  # a word of a vocabulary is compared as the IRI that it stands for (expandValues)
+            others.append(f"{at}.vocab == {_quoted(contexts.internal(value))}")
+    return f'{" || ".join(first)} || ({at}.type != "Property" && ({" || ".join(others)}))'
 
 
 def _linked(term: Term, params: list[object], look: Look) -> str:
@@ -219,8 +220,9 @@ def _term(term: Term, look: Look) -> str:
     """A jsonpath that is true where the term holds."""
     path, operator = term.path, term.operator
     if plain(term):
-        holds = _plainly(term, look)
-        return holds if operator != "!=" else f"exists({_root(path, look)}) && !({holds})"
+        if operator != "!=":
+            return _plainly(term, _root(path, look))  # each member named from the root: looking the attribute up again is quicker than a filter on it
+        return f"exists({_root(path, look)}) && !(exists({_root(path, look)} ? ({_plainly(term, '@')})))"
     positive = " || ".join(_comparison(path, "==" if operator == "!=" else operator.removeprefix("!"), value, look) for value in term.values)
     if operator not in {"!=", "!~="}:
         return positive
