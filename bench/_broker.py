@@ -12,12 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import _bare
+import _broker_peers
 import _federation
 import _growth
 import _storm
@@ -314,17 +316,21 @@ def fill(tenant_id: int, count: int, kind: str = "Reading", first: int = 0) -> N
     from malha.context.store.contracts import Column, EntityTable
     from malha.foundation.database import service as database
 
-    with database.connect() as conn:
-        for start in range(first, first + count, 10_000):
-            numbers = range(start, min(start + 10_000, first + count))
-            columns = [
-                Column("location", [{"type": "Point", "coordinates": _town.place(n)} for n in numbers], "GeoProperty"),
-                Column("name", [f"Estação {n}" for n in numbers]), Column("code", [f"C{n % CODES:03}" for n in numbers]),
-                Column("pm10", [level(n) for n in numbers], unit="GQ"), Column("no2", [other(n) for n in numbers], unit="GQ"),
-                Column("refStation", [f"urn:bench:Station:{n % 97}" for n in numbers], "Relationship"),
-            ]  # fmt: skip
-            with database.tenant_transaction(conn, [tenant_id]):
-                store.upsert_table(conn, tenant_id, EntityTable(kind, [f"urn:bench:{kind}:{n}" for n in numbers], columns))
+    def some(start: int) -> None:
+        numbers = range(start, min(start + 10_000, first + count))
+        columns = [
+            Column("location", [{"type": "Point", "coordinates": _town.place(n)} for n in numbers], "GeoProperty"),
+            Column("name", [f"Estação {n}" for n in numbers]), Column("code", [f"C{n % CODES:03}" for n in numbers]),
+            Column("pm10", [level(n) for n in numbers], unit="GQ"), Column("no2", [other(n) for n in numbers], unit="GQ"),
+            Column("refStation", [f"urn:bench:Station:{n % 97}" for n in numbers], "Relationship"),
+        ]  # fmt: skip
+        with database.connect() as conn, database.tenant_transaction(conn, [tenant_id]):
+            store.upsert_table(conn, tenant_id, EntityTable(kind, [f"urn:bench:{kind}:{n}" for n in numbers], columns))
+
+    starts = range(first, first + count, 10_000)
+    some(starts[0])  # names its type and attributes, which the others find
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(some, starts[1:]))
 
 
 def declare(tenant_id: int, *names: str) -> None:
@@ -452,7 +458,7 @@ def place(quick: bool) -> Iterator[Bench]:
 PARTS: dict[str, Callable[[Bench], Found]] = {
     "retrieve": retrieve, "create": create, "update": update, "batch": batch, "questions": questions, "storm": lambda bench: _storm.storm(bench, make_town),
     "neighbours": lambda bench: _storm.neighbours(bench, make_quiet_town), "newcomers": lambda bench: _storm.newcomers(bench, make_founder()),
-    "federation": _federation.federation, "growth": lambda bench: _growth.growth(bench, make_quiet_town),
+    "federation": _federation.federation, "peers": _broker_peers.peers, "growth": lambda bench: _growth.growth(bench, make_quiet_town),
 }  # fmt: skip
 
 
@@ -472,7 +478,7 @@ def main() -> None:
     asked = given.parse_args()
     figures: dict[str, Any] = {}
     correct = True
-    wanted = [name for name in PARTS if name in asked.parts or not (asked.parts or (asked.quick and name == "growth"))]
+    wanted = [name for name in PARTS if name in asked.parts or not (asked.parts or (asked.quick and name in {"growth", "peers"}))]
     left_out: list[str] = []
     start = time.monotonic()
     with place(asked.quick) as bench:

@@ -1,7 +1,7 @@
 """The broker: retrieve, create, update, batches, questions, notifications, each beside its limit in the same run.
 
 A full run takes half an hour. `BENCH_PARTS=growth,federation` measures only these parts of it (`retrieve`, `create`, `update`, `batch`,
-`questions`, `storm`, `neighbours`, `federation`, `newcomers`, `growth`), `BENCH_REQUESTS=3000` asks less often where there are 10,000 requests.
+`questions`, `storm`, `neighbours`, `federation`, `newcomers`, `peers`, `growth`), `BENCH_REQUESTS=3000` asks less often where there are 10,000 requests.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main(quick: bool) -> dict[str, Any]:
     if quick:
         left_out += [
             "growth from 10,000 to 1,000,000 entities and its plot",
+            "other servers beside ours",
             "twenty of the 25 nodes of the federation",
             "three runs of each (one)",
             "10,000 requests of each (1,000)",
