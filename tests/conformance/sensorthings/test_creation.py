@@ -196,3 +196,44 @@ def test_an_observation_is_corrected(empty):
     for wrong in ({"phenomenonTime": "2026-03-01T03:00:00Z"}, {"result": None}, {"nada": 1}, {}):
         assert empty.patch(f"Observations('{key}')", json=wrong).status_code == 400
     assert empty.put(f"Observations('{key}')", json={"result": 1}).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"result": 21.5},
+        {"result": 21},
+        {"result": True},
+        {"result": "cheia"},
+        {"result": "2026-03-01T10:00:00Z"},
+        {"result": [1, 2.5, "três"]},
+        {"result": {"média": 3}},
+        {"result": 3, "resultTime": "2026-03-01T12:30:00+01:00", "validTime": "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"},
+        {"result": 3, "resultQuality": "boa", "parameters": {"altura": 2}},
+        {"result": 3, "phenomenonTime": "2026-03-01T11:00:00Z/2026-03-01T12:00:00Z"},
+        {"result": 3, "FeatureOfInterest": {"name": "f", "description": "d", "encodingType": "application/geo+json", "feature": {"type": "Point", "coordinates": [-8, 41]}}},
+    ],
+)  # fmt: skip
+def test_what_is_answered_of_an_observation_is_what_is_read_of_it(empty, said):
+    made = created(empty, "Things", thing(Datastreams=[stream()]))
+    key = empty.get(f"Things({made['@iot.id']})/Datastreams").json()["value"][0]["@iot.id"]
+    answer = empty.post("Observations", json={"phenomenonTime": "2026-03-01T11:00:00Z", "Datastream": {"@iot.id": key}, **said})
+    assert answer.status_code == 201, answer.text
+    assert empty.get(answer.headers["Location"]).json() == answer.json()
+
+
+def test_another_observation_of_the_instant_stands_for_the_first_with_all_that_it_says(empty):
+    made = created(empty, "Things", thing(Datastreams=[stream()]))
+    key = empty.get(f"Things({made['@iot.id']})/Datastreams").json()["value"][0]["@iot.id"]
+    at = {"phenomenonTime": "2026-03-01T11:00:00Z", "Datastream": {"@iot.id": key}}
+    created(empty, "Observations", {**at, "result": 1, "resultQuality": "má"})
+    created(empty, "Observations", {**at, "result": 2})
+    (only,) = empty.get(f"Datastreams('{key}')/Observations").json()["value"]
+    assert (only["result"], only.get("resultQuality")) == (2, None)
+
+
+def test_the_word_for_nothing_is_no_result(empty):
+    made = created(empty, "Things", thing(Datastreams=[stream()]))
+    key = empty.get(f"Things({made['@iot.id']})/Datastreams").json()["value"][0]["@iot.id"]
+    answer = empty.post("Observations", json={"result": "urn:ngsi-ld:null", "Datastream": {"@iot.id": key}})
+    assert answer.status_code == 400, answer.text

@@ -43,11 +43,7 @@ type Said = Mapping[str, Any]
 
 def create(seen: View, kind: EntitySet, said: Any, parent: tuple[EntitySet, dict[str, Any]] | None) -> str:
     """One thing of a kind, with what hangs on it; `parent` is what it hangs on. Returns its id."""
-    if not isinstance(said, dict):
-        raise BadRequest(msg("Envie um objeto JSON."))
-    given = dict(said)
-    if parent is not None:
-        given[_back(kind, parent[0])] = [{"@iot.id": parent[1]["id"]}] if kind.name == "Locations" else {"@iot.id": parent[1]["id"]}
+    given = _given(kind, said, parent)
     if kind.name == "Things":
         return thing(seen, given)
     if kind.name == "Locations":
@@ -55,8 +51,28 @@ def create(seen: View, kind: EntitySet, said: Any, parent: tuple[EntitySet, dict
     if kind.name == "Datastreams":
         return datastream(seen, given)
     if kind.name == "Observations":
-        return observing.write(seen, [observing.read(given, stream_of(seen, given), feature_of(seen, given))])[0]
+        return _observe(seen, given).key
     return element(seen, kind, given)
+
+
+def observation(seen: View, said: Any, parent: tuple[EntitySet, dict[str, Any]] | None) -> dict[str, Any]:
+    """One observation written; its row. It is not read again: a sensor sends one after the other, and the history's engine takes thirty milliseconds to be asked."""
+    return _observe(seen, _given(SETS["Observations"], said, parent)).row
+
+
+def _observe(seen: View, given: Said) -> observing.Observation:
+    one = observing.read(given, stream_of(seen, given), feature_of(seen, given))
+    observing.write(seen, [one])
+    return one
+
+
+def _given(kind: EntitySet, said: Any, parent: tuple[EntitySet, dict[str, Any]] | None) -> dict[str, Any]:
+    """What was said of a thing, and what it hangs on by its address. Raises BadRequest."""
+    if not isinstance(said, dict):
+        raise BadRequest(msg("Envie um objeto JSON."))
+    if parent is None:
+        return dict(said)
+    return {**said, _back(kind, parent[0]): [{"@iot.id": parent[1]["id"]}] if kind.name == "Locations" else {"@iot.id": parent[1]["id"]}}
 
 
 def _back(kind: EntitySet, parent: EntitySet) -> str:

@@ -11,7 +11,8 @@ import msgspec
 
 from malha.context.broker import checking
 from malha.context.store import service as store
-from malha.context.store.contracts import Column, EntityDocument, EntityTable
+from malha.context.store.contracts import Column, EntityDocument, EntityTable, ObservationKind
+from malha.context.store.evolution import NULL
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant, now
 from malha.share.sensorthings.contracts import BadRequest, Unacceptable
@@ -25,6 +26,9 @@ MOST = 100_000
 _MANY = 50
 _NOTE = """INSERT INTO sensorthings_note (tenant_id, entity_id, attr_id, dataset_id, observed_at, feature_id, doc) VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb)
 ON CONFLICT (tenant_id, entity_id, attr_id, dataset_id, observed_at) DO UPDATE SET feature_id = excluded.feature_id, doc = excluded.doc"""
+#: an observation at the instant of another stands for it, and so does what it says besides, be it nothing
+_FORGET = """DELETE FROM sensorthings_note n USING unnest(%s::bigint[], %s::int[], %s::int[], %s::timestamptz[]) AS w (entity_id, attr_id, dataset_id, observed_at)
+WHERE n.tenant_id = %s AND n.entity_id = w.entity_id AND n.attr_id = w.attr_id AND n.dataset_id = w.dataset_id AND n.observed_at = w.observed_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,20 @@ class Observation:
         """Its id."""
         return f"{self.stream['id']}:{round((self.at - datetime.fromtimestamp(0, UTC)).total_seconds() * 1_000_000)}"
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """As the history would give it back, for what is said of it the moment that it is written."""
+        number = float(self.value) if isinstance(self.value, int | float) else None
+        text = None if number is not None else self.value if isinstance(self.value, str) else msgspec.json.encode(self.value).decode()
+        kind = ObservationKind.BOOLEAN if isinstance(self.value, bool) else ObservationKind.TEXT if isinstance(self.value, str) else ObservationKind.JSON
+        said = {name: datetime.fromisoformat(self.more[name]) if name in self.more else None for name in ("resultTime", "until")}
+        return {
+            "id": self.key, "datastream": self.stream["id"], "thing": self.stream["thing"], "phenomenonTime": self.at, "resultTime": said["resultTime"] or self.at,
+            "until": said["until"], "kind": kind, "num": number, "txt": text, "feature": str(self.feature) if self.feature is not None else f"e{self.stream['thing']}",
+            "validTime": self.more.get("validTime"),
+            **{name: msgspec.json.encode(self.more[name]).decode() if name in self.more else None for name in ("resultQuality", "parameters")},
+        }  # fmt: skip
+
 
 def instant(text: object, name: str) -> datetime:
     """An aware instant. Raises BadRequest."""
@@ -55,7 +73,7 @@ def instant(text: object, name: str) -> datetime:
 def read(said: Mapping[str, Any], stream: Mapping[str, Any], feature: str) -> Observation:
     """An observation as it was sent; without phenomenonTime it is of now. Raises BadRequest, Unacceptable."""
     value = said.get("result")
-    if value is None or (isinstance(value, str) and "\x00" in value):
+    if value is None or value == NULL or (isinstance(value, str) and "\x00" in value):
         raise BadRequest(msg("Falta “{name}”."), name="result")
     more: dict[str, Any] = {}
     start, _, until = str(said["phenomenonTime"]).partition("/") if said.get("phenomenonTime") else ("", "", "")
@@ -91,7 +109,8 @@ def write(seen: View, observations: Sequence[Observation]) -> list[str]:
             refused = store.upsert_documents(seen.conn, seen.tenant_id, _documents(seen, found, checked)).refused
         for _, reason in refused:
             raise Unacceptable.of_kept(reason)
-    _note(seen, observations)
+    if observations:
+        _note(seen, observations)
     return [one.key for one in observations]
 
 
@@ -113,6 +132,8 @@ def _documents(seen: View, found: Sequence[Observation], checked: bool) -> list[
 
 
 def _note(seen: View, observations: Sequence[Observation]) -> None:
+    where = [(one.stream["thing"], one.stream["attr"], one.stream["dataset"], one.at) for one in observations]
+    seen.conn.execute(_FORGET, [*(list(column) for column in zip(*where, strict=True)), seen.tenant_id])
     rows = [
         [seen.tenant_id, one.stream["thing"], one.stream["attr"], one.stream["dataset"], one.at, one.feature, msgspec.json.encode(one.more).decode()]
         for one in observations

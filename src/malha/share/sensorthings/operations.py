@@ -52,12 +52,14 @@ def one_thing(path: str, *, delete: bool) -> Path:
 def create(seen: View, path: Path, said: Any) -> Response:
     """One thing, with what hangs on it (§10.2)."""
     parent = (path.steps[-2].kind, find(seen, path.steps[:-1])) if path.last.link is not None else None
-    key = creating.create(seen, path.last.kind, said, parent)
-    seen = view(seen.conn, seen.who, seen.base)  # a type may be new
-    row = _by_id(seen, path.last.kind, key)
+    kind = path.last.kind
+    if kind.name == "Observations":
+        row: dict[str, Any] | None = creating.observation(seen, said, parent)
+    else:
+        key = creating.create(seen, kind, said, parent)
+        row = _by_id(view(seen.conn, seen.who, seen.base), kind, key)  # a type may be new
     assert row is not None
-    where = rendering.address(seen, path.last.kind, key)
-    return broker.plain(rendering.entities(seen, path.last.kind, [row], Options())[0], status=201, headers={"Location": where})
+    return broker.plain(rendering.entities(seen, kind, [row], Options())[0], status=201, headers={"Location": rendering.address(seen, kind, row["id"])})
 
 
 def create_observations(seen: View, said: Any) -> Response:

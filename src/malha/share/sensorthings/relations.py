@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -140,7 +141,7 @@ def view(conn: psycopg.Connection[Any], who: Asked, base: str) -> View:
             words.setdefault(name, {"label": label, "description": of["descriptions"].get(name, "")})
     given: dict[str, object] = {
         "tenant": who.tenant_id, "types": None if who.principal.types is None else [number for _, number, _ in found], "known": _json(known),
-        "units": _json(_units(who.language)), "words": _json(words), "type_ids": [number for _, number, _ in found], "type_labels": labels,
+        "units": _units(who.language), "words": _json(words), "type_ids": [number for _, number, _ in found], "type_labels": labels,
         "type_sources": [(model.source if model else "") or name for name, _, model in found],
     }  # fmt: skip
     return View(conn, who, base, given)
@@ -155,9 +156,12 @@ def _of_type(who: Asked, model: DataModel, hidden: Iterable[str]) -> dict[str, A
     }  # fmt: skip
 
 
-def _units(tongue: str) -> dict[str, dict[str, str]]:
+@cache
+def _units(tongue: str) -> str:
     of = "https://unece.org/rec20/"
-    return {code: {"name": unit.in_language(tongue), "symbol": unit.symbol or unit.code, "definition": of + code} for code, unit in units.REGISTRY.items()}
+    return _json(
+        {code: {"name": unit.in_language(tongue), "symbol": unit.symbol or unit.code, "definition": of + code} for code, unit in units.REGISTRY.items()}
+    )
 
 
 def _json(value: object) -> str:
