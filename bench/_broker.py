@@ -458,7 +458,7 @@ def place(quick: bool) -> Iterator[Bench]:
 PARTS: dict[str, Callable[[Bench], Found]] = {
     "retrieve": retrieve, "create": create, "update": update, "batch": batch, "questions": questions, "storm": lambda bench: _storm.storm(bench, make_town),
     "neighbours": lambda bench: _storm.neighbours(bench, make_quiet_town), "newcomers": lambda bench: _storm.newcomers(bench, make_founder()),
-    "federation": _federation.federation, "peers": _broker_peers.peers, "growth": lambda bench: _growth.growth(bench, make_quiet_town),
+    "federation": _federation.federation, "peers": lambda bench: _broker_peers.peers(bench, make_quiet_town), "growth": lambda bench: _growth.growth(bench, make_quiet_town),
 }  # fmt: skip
 
 

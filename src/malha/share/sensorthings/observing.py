@@ -115,7 +115,7 @@ def write(seen: View, observations: Sequence[Observation]) -> list[str]:
 
 
 def _documents(seen: View, found: Sequence[Observation], checked: bool) -> list[EntityDocument]:
-    stored = store.by_uris(seen.conn, seen.tenant_id, sorted({one.stream["uri"] for one in found}), lock=True)
+    stored = store.by_uris(seen.conn, seen.tenant_id, sorted({one.stream["uri"] for one in found}), lock=True) if checked else {}
     made = []
     for one in found:
         instance: dict[str, Any] = {"type": "Property", "value": one.value, "observedAt": format_instant(one.at)}
@@ -123,9 +123,9 @@ def _documents(seen: View, found: Sequence[Observation], checked: bool) -> list[
             instance["unitCode"] = one.stream["unit"]
         if one.stream["instance"]:
             instance["datasetId"] = one.stream["instance"]
-        entity = stored[one.stream["uri"]]
-        doc = EntityDocument(entity.uri, entity.types, {one.stream["attribute"]: instance})
+        doc = EntityDocument(one.stream["uri"], (one.stream["type"],), {one.stream["attribute"]: instance})
         if checked:
+            entity = stored[doc.uri]
             checking.checked(seen.conn, seen.who, EntityDocument(entity.uri, entity.types, {**entity.attributes, one.stream["attribute"]: instance}))
         made.append(doc)
     return made
