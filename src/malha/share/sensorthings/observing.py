@@ -104,11 +104,13 @@ def write(seen: View, observations: Sequence[Observation]) -> list[str]:
         if len(found) >= _MANY and plain and not checked and len({type(one.value) is bool for one in found}) == 1:
             column = Column(attribute, [one.value for one in found], unit=unit)
             table = EntityTable(type_, [one.stream["uri"] for one in found], [column], [one.at for one in found])
-            refused = store.upsert_table(seen.conn, seen.tenant_id, table).refused
+            outcome = store.upsert_table(seen.conn, seen.tenant_id, table)
         else:
-            refused = store.upsert_documents(seen.conn, seen.tenant_id, _documents(seen, found, checked)).refused
-        for _, reason in refused:
+            outcome = store.upsert_documents(seen.conn, seen.tenant_id, _documents(seen, found, checked))
+        for _, reason in outcome.refused:
             raise Unacceptable.of_kept(reason)
+        if outcome.created:  # it was deleted since its datastream was found: nothing of it comes back
+            raise BadRequest(msg("Não há nenhum {kind} com o id “{id}”."), kind="Datastream", id=str(found[0].stream["id"]))
     if observations:
         _note(seen, observations)
     return [one.key for one in observations]
