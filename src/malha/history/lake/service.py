@@ -34,6 +34,8 @@ from malha.kernel.text import msg
 BATCH_ROWS = 300_000
 #: rows of the bulk road that are sorted and summed at a time
 SHARE_ROWS = 1_500_000
+#: series that are marked in an array of so many places (a byte each)
+MOST_MARKED = 16_000_000
 ATTEMPTS = 5
 #: tenants that share a commit, and how long the lake is held while others wait
 TENANTS_A_COMMIT, HOLD_SECONDS = 10, 60
@@ -81,7 +83,8 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
     `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
     Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
     """
-    return _load(tenant_id, run_id, 0, lambda lake: [_with_ids(lake, tenant_id, table)])
+    table = ordering.coded(table)
+    return _load(tenant_id, run_id, 0, lambda lake: [_with_ids(lake, tenant_id, table)], _attributes([table]))
 
 
 def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
@@ -94,12 +97,18 @@ def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: in
         return [_together(theirs) for theirs in groups]
 
     groups = [list(theirs) for _, theirs in groupby(files, key=lambda file: file.parent)]  # a folder holds a month
-    return _load(tenant_id, run_id, part, given)
+    return _load(tenant_id, run_id, part, given, _attributes([_together(theirs) for theirs in groups]))
 
 
 def _together(files: Sequence[Path]) -> pa.Table:
     tables = [pa.ipc.open_file(pa.memory_map(str(file))).read_all() for file in files]
     return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+
+
+def _attributes(tables: Sequence[pa.Table]) -> set[str]:
+    """The attributes of which tables speak, or more of them."""
+    chunks = [chunk for table in tables for chunk in table.column("attribute").chunks]
+    return {str(name) for chunk in chunks for name in (chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else pc.unique(chunk)).to_pylist()}
 
 
 def remove_run(tenant_id: int, run_id: int) -> int:
@@ -114,6 +123,7 @@ def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
     schema = engines.tenant_schema(tenant_id)
     with catalogue.writing() as lake:
         engines.attach_hot(lake)
+        catalogue.ensure_tenant(lake, tenant_id)
         _compact(lake, tenant_id)  # hot rows first: their sums are to stay
 
         def write() -> int:
@@ -157,8 +167,7 @@ def drop_tenant(tenant_id: int) -> None:
 
 
 def _compact(lake: Connection, tenant_id: int) -> None:
-    """All hot rows of one tenant, within a writing that somebody else began."""
-    catalogue.ensure_tenant(lake, tenant_id)
+    """All hot rows of one tenant, within a writing that somebody else began and in which its tables are there."""
     zones, failed, waiting = {tenant_id: catalogue.zone_of(tenant_id)}, list[duckdb.Error](), [tenant_id]
     thin = coarse.known(lake, waiting)
     while waiting:
@@ -278,7 +287,7 @@ def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
     return table.drop_columns("uri").append_column("entity_id", ids.take(named.indices))
 
 
-def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], list[pa.Table]]) -> int:
+def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], list[pa.Table]], attributes: set[str]) -> int:
     """Load what is given in one lake commit, unless that part of the run is in the lake already."""
     zone = catalogue.zone_of(tenant_id)
     with catalogue.writing() as lake:
@@ -287,7 +296,8 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
         known = "SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ? AND coalesce(part, 0) = ?"
         if lake.execute(known, [tenant_id, run_id, part]).fetchone():
             return 0
-        _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
+        if tail.waits(tenant_id, attributes):
+            _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
 
         def write() -> int:
             tables, seq = [table for table in given(lake) if table.num_rows], _next_seq()
@@ -306,24 +316,26 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
 def _write(lake: Connection, tenant_id: int, zone: ZoneInfo, tables: list[pa.Table]) -> int:
     """Write what was given, in order of time. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
     schema, thin = engines.tenant_schema(tenant_id), coarse.of_tenant(lake, tenant_id)
+    held = catalogue.held([schema])[schema]
     spans = [rows_of.ends(table, "observed_at") for table in tables]
     first, last = min(span[0] for span in spans), max(span[1] for span in spans)
-    later = not compaction.overlaps(lake, schema, "bulk_series", first)
-    before = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) if catalogue.held([schema])[schema].rows else None
-    if not later and compaction.overlaps(lake, schema, "bulk_series", first, last):
+    later = not compaction.overlaps(lake, schema, held, "bulk_series", first)
+    before = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) if held.rows else None
+    if not later and compaction.overlaps(lake, schema, held, "bulk_series", first, last):
         return sum(_replace(lake, schema, zone, table, thin) for table in tables)
-    rows, arriving = 0, Arriving(lake, schema, zone, before, thin)
+    rows, arriving = 0, Arriving(lake, schema, zone, before, thin, held.rows)
     while tables:
         for share in _shares(tables.pop(0)):
             ordered = ordering.sort(share)
             if not ordering.is_unique(ordered):
-                arriving.end()
+                arriving.end(others_write=True)
                 rows += _replace(lake, schema, zone, ordered, arriving.coarse)
                 continue
             compaction.put(lake, schema, ordered)
             rows, ordered = rows + ordered.num_rows, rollups.summed(ordered)
             if later:
-                arriving.add(ordered)
+                for _, month in ordering.by_month(ordered):  # each is in order of series and time
+                    arriving.add(month)
             else:
                 rollups.add_hours(lake, schema, ordered, thin)
     arriving.end()
@@ -348,9 +360,16 @@ def _series(tables: list[pa.Table]) -> pa.Table:
 
 def _series_of(table: pa.Table) -> pa.Table:
     attribute = ordering.coded(table.select(["attribute"])).column("attribute").combine_chunks()
-    ids, low = ordering.numbers(table, "entity_id"), int(pc.min(table.column("entity_id")).as_py())
-    both = np.unique(attribute.indices.to_numpy(zero_copy_only=False).astype(np.int64) << 40 | (ids - low))
-    return pa.table({"attribute": attribute.dictionary.take(pa.array(both >> 40)), "entity_id": pa.array((both & (1 << 40) - 1) + low)})
+    codes, ids = attribute.indices.to_numpy(zero_copy_only=False).astype(np.int64), ordering.numbers(table, "entity_id")
+    low, span = int(ids.min()), int(np.ptp(ids)) + 1
+    if len(attribute.dictionary) * span <= MOST_MARKED:  # marked in their places, in a tenth of the time of looking each up
+        seen = np.zeros(len(attribute.dictionary) * span, bool)
+        seen[codes * span + (ids - low)] = True
+        codes, ids = np.divmod(np.flatnonzero(seen), span)
+    else:
+        both = np.unique(codes << 40 | (ids - low))
+        codes, ids = both >> 40, both & (1 << 40) - 1
+    return pa.table({"attribute": attribute.dictionary.take(pa.array(codes)), "entity_id": pa.array(ids + low)})
 
 
 def _shares(table: pa.Table) -> Iterator[pa.Table]:

@@ -6,13 +6,15 @@ rows took it six seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
@@ -60,6 +62,13 @@ def read(lake: Connection, tenant_id: int, after: Watermark, limit: int) -> Tail
         return None
     rows = pa.concat_tables(parts, promote_options="permissive")
     return Tail(_named(lake, rows, tenant_id), Watermark(int(xid), int(seq)), bool(more))
+
+
+def waits(tenant_id: int, attributes: Iterable[str]) -> bool:
+    """Whether hot rows of any of these attributes may still wait for the lake."""
+    with database.connect(Role.COMPACTOR, autocommit=True) as hot:
+        row = hot.execute(_text("hot_waits"), {"tenant_id": tenant_id, "attributes": list(attributes)}).fetchone()
+    return bool(row and row[0])
 
 
 def _one(lake: Connection, name: str, given: Mapping[str, object]) -> tuple[str, int, int, bool] | None:

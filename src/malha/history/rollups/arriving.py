@@ -6,7 +6,7 @@ Hours go in as they come; days and months are put together here and written once
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -26,13 +26,16 @@ _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Arriving:
-    """The sums of one load inside one lake transaction. `newest` is the latest instant of the lake before it, None where it held nothing."""
+    """The sums of one load inside one lake transaction.
 
-    def __init__(self, lake: Connection, schema: str, zone: ZoneInfo, newest: datetime | None, coarse: Coarse) -> None:
-        self.lake, self.schema, self.zone, self.newest, self.coarse = lake, schema, zone, newest, coarse
+    `newest` is the latest instant of the lake before it, None where it held nothing; `summed` are the tables of sums that have rows.
+    """
+
+    def __init__(self, lake: Connection, schema: str, zone: ZoneInfo, newest: datetime | None, coarse: Coarse, summed: Collection[str]) -> None:
+        self.lake, self.schema, self.zone, self.newest, self.coarse, self.summed = lake, schema, zone, newest, coarse, set(summed)
         self._decided: dict[tuple[str, str, int], bool] = dict.fromkeys(coarse.months, True)
         self._days, self._months = list[pa.Table](), list[pa.Table]()
-        self._hourly: dict[int, set[tuple[str, str]]] = {}
+        self._hourly: set[tuple[str, str, int]] | None = None
 
     def add(self, values: pa.Table) -> None:
         """Sum some values (`service.summed`), in the order of the lake; those of later calls are of other series, or later."""
@@ -44,26 +47,33 @@ class Arriving:
             self._days.append(summing.of_values(sparse, _edges(rules.local_days, first, last, self.zone), sketches=False))
             self._months.append(summing.of_values(sparse, _edges(rules.local_months, first, last, self.zone)))
         if hourly.num_rows:
-            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, hourly, self.newest, self.coarse), self.zone)
+            newest = self.newest if "rollup_hour" in self.summed else None
+            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, hourly, newest, self.coarse), self.zone)
             self._days.append(days)
             self._months.append(service.in_local_months(days, self.zone))
 
-    def end(self) -> None:
-        """Write days and months, and which months are coarse; what is added after this comes after it."""
+    def end(self, *, others_write: bool = False) -> None:
+        """Write days and months, and which months are coarse; what is added after this comes after it, and after what others write now."""
+        self._write()
+        if others_write:
+            self.newest, self.summed = self.newest or _BEFORE_ALL, set(service.TABLES)
+
+    def _write(self) -> None:
         if not self._days:
             return
         coarse_months.mark(self.lake, int(self.schema[1:]), self.coarse.months)
         days, months = (summing.merged(pieces) if len(pieces) > 1 else pieces[0] for pieces in (self._days, self._months))
-        service.add_to(self.lake, self.schema, self.zone, "rollup_day", days, self.newest, self.coarse)
-        service.add_to(self.lake, self.schema, self.zone, "rollup_month", months, self.newest, self.coarse)
+        for table, sums in (("rollup_day", days), ("rollup_month", months)):
+            service.add_to(self.lake, self.schema, self.zone, table, sums, self.newest if table in self.summed else None, self.coarse)
         self.newest = self.newest or _BEFORE_ALL  # from now on there are days to add to, and still no hours
+        self.summed |= {"rollup_day", "rollup_month"}
         self._days, self._months = [], []
 
     def _split(self, values: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Values of coarse months, and the others."""
         for one, count, days in self._thickness(values):
             if one not in self._decided:
-                self._decided[one] = count >= LEAST_VALUES and count < THIN * days and one[2] < _this_month() and one[:2] not in self._with_hours(one[2])
+                self._decided[one] = count >= LEAST_VALUES and count < THIN * days and one[2] < _this_month() and one not in self._with_hours()
         self.coarse = Coarse(frozenset(one for one, few in self._decided.items() if few))
         mine = thin.in_months(values, "observed_at", self.coarse) if self.coarse else np.zeros(values.num_rows, bool)
         if mine.all() or not mine.any():
@@ -88,14 +98,13 @@ class Arriving:
             found[type_, attribute, month] = before[0] + count, before[1] + day_count
         return [(one, *both) for one, both in found.items()]
 
-    def _with_hours(self, month: int) -> set[tuple[str, str]]:
-        """The types and attributes of a month that have sums by the hour already: those stay as they are."""
-        if self.newest is None:
-            return set()
-        if month not in self._hourly:
-            rows = self.lake.execute(f"SELECT DISTINCT type, attribute FROM lake.{self.schema}.rollup_hour WHERE month = ?", [month]).fetchall()
-            self._hourly[month] = {(row[0], row[1]) for row in rows}
-        return self._hourly[month]
+    def _with_hours(self) -> set[tuple[str, str, int]]:
+        """The types, attributes and months that have sums by the hour already: those stay as they are."""
+        if self._hourly is None:
+            known = f"SELECT DISTINCT type, attribute, month FROM lake.{self.schema}.rollup_hour"
+            rows = self.lake.execute(known).fetchall() if "rollup_hour" in self.summed else []
+            self._hourly = {(row[0], row[1], row[2]) for row in rows}
+        return self._hourly
 
 
 def _edges(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 type Whole = npt.NDArray[np.int64]
-_KEY_BITS = 62
-#: most instants are whole seconds or milliseconds: said in those, key and place of a row fit one number
-_STEPS_US = (1_000_000, 1_000, 1)
+_KEY_BITS = 63
+#: so many instants say which step all of them may keep to: said in that, key and place of a row fit one number
+_LOOKED_AT = 1_000
 INSTANT = pa.timestamp("us", "UTC")
 
 
@@ -54,7 +56,6 @@ class _Packed:
         for at, key in enumerate(reversed(keys)):
             low, high = int(key.min()), int(key.max())
             step = _step(key) if at == 0 else 1
-            low -= low % step
             bits = ((high - low) // step).bit_length()
             if shift + bits > _KEY_BITS:
                 return None
@@ -82,7 +83,11 @@ class _Packed:
 
 
 def _step(times: Whole) -> int:
-    return next(step for step in _STEPS_US if step == 1 or (not (times[:1000] % step).any() and not (times % step).any()))
+    """The greatest step (µs) that takes from the first instant to every other; most are whole seconds, or so many of them apart."""
+    step = int(np.gcd.reduce(times[:_LOOKED_AT] - times[0]))
+    if step > 1 and ((times - times[0]) % step).any():
+        step = int(np.gcd.reduce(times - times[0]))
+    return max(1, step)
 
 
 def same(value: int | str, kind: pa.DataType, count: int) -> pa.DictionaryArray:
@@ -95,21 +100,34 @@ def coded(rows: pa.Table) -> pa.Table:
     for at, name in enumerate(rows.column_names):
         column = rows.column(name)
         if pa.types.is_string(column.type) and column.null_count < len(column):
-            rows = rows.set_column(at, name, column.combine_chunks().dictionary_encode())
+            rows = rows.set_column(at, name, encoded(column.combine_chunks()))
     return rows
+
+
+def encoded(texts: pa.StringArray) -> pa.DictionaryArray:
+    """Texts as a dictionary; one text in every row, as types and units mostly are, is seen without looking each up."""
+    if len(texts) and not texts.null_count:
+        _, places, data = texts.buffers()
+        ends = np.frombuffer(places, np.int32, len(texts) + 1, texts.offset * 4)
+        size = int(ends[1] - ends[0])
+        if size and int(ends[-1] - ends[0]) == size * len(texts) and bool(np.all(ends[1:] - ends[:-1] == size)):
+            said = np.frombuffer(data, np.uint8, size * len(texts), int(ends[0]))
+            if bool(np.array_equal(said[:size], said[-size:])) and bool(np.array_equal(said[size:], said[:-size])):
+                return same(texts[0].as_py(), pa.string(), len(texts))
+    return texts.dictionary_encode()
 
 
 def take(rows: pa.Table, order: Whole) -> pa.Table:
     """The rows of these places; a column that says the same everywhere is only cut."""
     places = pa.array(order)
     columns = [
-        column.slice(0, len(order)) if len(order) <= len(column) and _says_one_thing(column) else column.combine_chunks().take(places)
-        for column in rows.columns
+        column.slice(0, len(order)) if len(order) <= len(column) and says_one_thing(column) else column.combine_chunks().take(places) for column in rows.columns
     ]
     return pa.table(columns, rows.column_names)
 
 
-def _says_one_thing(column: pa.ChunkedArray) -> bool:
+def says_one_thing(column: pa.ChunkedArray) -> bool:
+    """Whether a column surely says the same in every row."""
     if column.null_count:
         return bool(column.null_count == len(column))
     if pa.types.is_dictionary(column.type):
@@ -128,6 +146,16 @@ def months(instants: Whole) -> Whole:
     starts = np.arange(ends[0], ends[1] + 1).astype("datetime64[M]").astype("datetime64[us]").astype(np.int64)
     found: Whole = np.searchsorted(starts, instants, "right") - 1 + ends[0]  # a few borders are sooner looked up than a calendar is asked
     return found
+
+
+def by_month(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each month (UTC, as 202611), where they come in the order of the lake."""
+    found = months(numbers(rows, "observed_at"))
+    ends = [0, *(np.flatnonzero(found[1:] != found[:-1]) + 1).tolist(), len(found)]
+    for begin, end in pairwise(ends):
+        if end > begin:
+            month = int(found[begin])
+            yield (1970 + month // 12) * 100 + month % 12 + 1, rows.slice(begin, end - begin)
 
 
 def is_unique(rows: pa.Table) -> bool:
@@ -157,8 +185,10 @@ def ranks(rows: pa.Table, name: str) -> Whole:
     """The place of each row's text among the texts of the column; -1 where it has none."""
     column = rows.column(name).combine_chunks()
     if pa.types.is_string(column.type):
-        column = column.dictionary_encode()
+        column = encoded(column)
     texts = column.dictionary.to_pylist()
+    if len(texts) == 1 and not column.null_count:
+        return np.zeros(len(column), np.int64)
     rank = {text: at for at, text in enumerate(sorted(texts))}
     places = np.array([*(rank[text] for text in texts), -1], np.int64)
     found: Whole = places[column.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)]

@@ -41,8 +41,12 @@ class _Sorted:
 
     order: Whole
     begins: Whole
-    groups: Whole  # the number of the group of each row
     moved: bool  # whether the order is another than the rows came in
+
+    @property
+    def groups(self) -> Whole:
+        """The number of the group of each row, in that order."""
+        return np.repeat(np.arange(len(self.begins)), np.diff(np.append(self.begins, len(self.order))))
 
     def arrange[T: np.generic](self, given: npt.NDArray[T]) -> npt.NDArray[T]:
         """What is given of each row, in that order."""
@@ -66,7 +70,7 @@ def of_values(table: pa.Table, width: int | Whole, *, least: tuple[int, int] = (
     counts = _counts(found)
     if not sketches:
         return _table(table, found, buckets, counts, (values,) * 5, pa.nulls(len(counts), SKETCH))
-    many = found.order[counts[found.groups] > sketch.PLAIN]  # the rest keeps no sketch
+    many = found.order if (counts > sketch.PLAIN).all() else found.order[counts[found.groups] > sketch.PLAIN]  # the rest keeps no sketch
     return _table(table, found, buckets, counts, (values,) * 5, _of_keys(found, counts, sketch.keys_of(values[many]), None, many))
 
 
@@ -116,11 +120,15 @@ def _series(table: pa.Table) -> Whole:
     """A number for the series of each row, in the order in which the lake keeps them."""
     number = np.zeros(table.num_rows, np.int64)
     for key in (
-        ordering.ranks(table, "type"),
-        ordering.ranks(table, "attribute"),
-        ordering.numbers(table, "entity_id"),
-        ordering.numbers(table, "dataset_id"),
-        ordering.ranks(table, "unit"),
+        read(table, name)
+        for name, read in (
+            ("type", ordering.ranks),
+            ("attribute", ordering.ranks),
+            ("entity_id", ordering.numbers),
+            ("dataset_id", ordering.numbers),
+            ("unit", ordering.ranks),
+        )
+        if not ordering.says_one_thing(table.column(name))
     ):
         if not len(key) or key.max() == key.min():
             continue
@@ -132,12 +140,17 @@ def _series(table: pa.Table) -> Whole:
 
 def _sorted(series: Whole, times: Whole, buckets: Whole) -> _Sorted:
     if not len(times):
-        return _Sorted(times, times, times, moved=False)
-    given = ordering.order_of([series, times])
+        return _Sorted(times, times, moved=False)
+    given = None if _in_order(series, times) else ordering.order_of([series, times])
     order = np.arange(len(times)) if given is None else given
     of, at = (series, buckets) if given is None else (series[order], buckets[order])
     fresh = np.concatenate(([True], (of[1:] != of[:-1]) | (at[1:] != at[:-1])))
-    return _Sorted(order, np.flatnonzero(fresh), np.cumsum(fresh) - 1, moved=given is not None)
+    return _Sorted(order, np.flatnonzero(fresh), moved=given is not None)
+
+
+def _in_order(series: Whole, times: Whole) -> bool:
+    """Whether rows come as the lake keeps them, which most do."""
+    return bool(np.all((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (times[1:] >= times[:-1]))))
 
 
 def _counts(found: _Sorted) -> Whole:
@@ -169,12 +182,26 @@ def _of_keys(found: _Sorted, total: Whole, keys: Whole, weights: Whole | None, r
     kept = total > sketch.PLAIN if whole is None else whole & (total > sketch.PLAIN)
     if not kept.any():
         return pa.nulls(len(total), SKETCH)
-    group_of = np.empty(len(found.order), np.int64)
-    group_of[found.order] = found.groups
+    group_of = found.groups
+    if found.moved:
+        group_of[found.order] = group_of.copy()
     groups = group_of[rows]
     if not kept.all():
         mine = kept[groups]
         groups, keys, weights = groups[mine], keys[mine], None if weights is None else weights[mine]
+    of, said, many = _counted(groups, keys, weights, len(total))
+    ends = np.concatenate(([0], np.cumsum(np.bincount(of, minlength=len(total)))))
+    offsets = pa.array(ends.astype(np.int32), mask=np.append(~kept, False))
+    return pa.MapArray.from_arrays(offsets, pa.array(said.astype(np.int16)), pa.array(many.astype(np.int32)), type=SKETCH)
+
+
+def _counted(groups: Whole, keys: Whole, weights: Whole | None, count: int) -> tuple[Whole, Whole, Whole]:
+    """(group, key, how often) of each key that a group has, in order."""
+    low, span = int(keys.min()), int(np.ptp(keys)) + 1
+    if weights is None and count * span <= 2 * len(keys):  # few keys: counted in their places, without sorting
+        often = np.bincount(groups * span + (keys - low), minlength=count * span)
+        there = np.flatnonzero(often)
+        return there // span, there % span + low, often[there]
     both = (groups << 16) | (keys + 32768)
     if weights is None:  # numbers alone are sorted in a quarter of the time
         both.sort()
@@ -183,10 +210,7 @@ def _of_keys(found: _Sorted, total: Whole, keys: Whole, weights: Whole | None, r
         both, weights = both[order], weights[order]
     fresh = np.flatnonzero(np.concatenate(([True], both[1:] != both[:-1])))
     many = np.diff(np.append(fresh, len(both))) if weights is None else np.add.reduceat(weights, fresh)
-    sizes = np.bincount(both[fresh] >> 16, minlength=len(total))
-    ends = np.concatenate(([0], np.cumsum(sizes)))
-    offsets = pa.array(ends.astype(np.int32), mask=np.append(~kept, False))
-    return pa.MapArray.from_arrays(offsets, pa.array(((both[fresh] & 0xFFFF) - 32768).astype(np.int16)), pa.array(many.astype(np.int32)), type=SKETCH)
+    return both[fresh] >> 16, (both[fresh] & 0xFFFF) - 32768, many
 
 
 def _opened(sketches: pa.Array, counts: Whole, minima: Real, maxima: Real) -> tuple[Whole, Whole, Whole]:
