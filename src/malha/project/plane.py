@@ -28,6 +28,7 @@ from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
 from malha.ingest.devices import plane as devices
+from malha.ingest.runs import queries as loads
 from malha.project import openapi, operating
 from malha.share.datahub import plane as datahub
 from malha.share.sensorthings import plane as sensorthings
@@ -56,7 +57,7 @@ def routes() -> list[BaseRoute]:
     """The routes of every room that has a `plane.py`."""
     every: list[BaseRoute] = [
         Route("/health", health),
-        *temporal.routes(),
+        *temporal.routes(loads.told),
         *subscriptions.routes(),
         *federation.routes(),
         *snapshots.routes(),

@@ -1,6 +1,6 @@
 // <malha-chart src="spec.json">: a drawing with its table twin; ECharts, only the parts we use.
 import { BarChart, LineChart } from "echarts/charts";
-import { AriaComponent, DataZoomComponent, GridComponent, LegendComponent, MarkAreaComponent, TooltipComponent } from "echarts/components";
+import { AriaComponent, DataZoomComponent, GridComponent, LegendComponent, MarkAreaComponent, MarkPointComponent, TooltipComponent } from "echarts/components";
 import { type ECharts, init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import "../../styles/insight.css";
@@ -9,7 +9,7 @@ import { clock, day, instant, number, quantity } from "../insight/numbers.ts";
 import type { ChartSpec } from "../insight/spec.ts";
 import { colour } from "../insight/tokens.ts";
 
-use([LineChart, BarChart, GridComponent, TooltipComponent, LegendComponent, MarkAreaComponent, DataZoomComponent, AriaComponent, CanvasRenderer]);
+use([LineChart, BarChart, GridComponent, TooltipComponent, LegendComponent, MarkAreaComponent, MarkPointComponent, DataZoomComponent, AriaComponent, CanvasRenderer]);
 
 const TABLE_ROWS = 500;
 const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3]] as const;
@@ -135,7 +135,11 @@ class MalhaChart extends HTMLElement {
           renderMode: "richText", // drawn on the canvas: no inline style for the content security policy to refuse
           confine: true,
           formatter: (items: { value: [number, number | null]; seriesName: string }[]) =>
-            [instant(items[0]!.value[0], zone), ...items.map((item) => `${item.seriesName}: ${quantity(item.value[1], spec.unit, spec.decimals)}`)].join("\n"),
+            [
+              instant(items[0]!.value[0], zone),
+              ...items.map((item) => `${item.seriesName}: ${quantity(item.value[1], spec.unit, spec.decimals)}`),
+              ...(spec.marks ?? []).filter((mark) => mark.at === items[0]!.value[0]).map((mark) => mark.text),
+            ].join("\n"),
         },
         xAxis: {
           type: "time",
@@ -161,6 +165,7 @@ class MalhaChart extends HTMLElement {
           areaStyle: spec.kind === "area" ? { opacity: 0.18 } : undefined,
           lineStyle: { width: 2, type: DASHES[index % DASHES.length] },
           sampling: "lttb",
+          markPoint: this.corrected(spec, index, text),
           markArea: index === 0 ? this.bands(spec, quiet, Math.max(...values)) : undefined,
         })),
       },
@@ -187,6 +192,20 @@ class MalhaChart extends HTMLElement {
     };
   }
 
+  // A corrected value is drawn apart: a hollow diamond around the point, whose words stand in the tooltip and in the table.
+  private corrected(spec: ChartSpec, index: number, ink: string): object | undefined {
+    const marks = (spec.marks ?? []).filter((mark) => mark.series === index);
+    if (!marks.length) return undefined;
+    return {
+      symbol: "diamond",
+      symbolSize: 14,
+      silent: true,
+      label: { show: false },
+      itemStyle: { color: "transparent", borderColor: ink, borderWidth: 2 },
+      data: marks.map((mark) => ({ coord: [mark.at, mark.value] })),
+    };
+  }
+
   private summary(spec: ChartSpec): string {
     const zone = spec.x.zone;
     const sentences = spec.series.map((one) => {
@@ -196,7 +215,8 @@ class MalhaChart extends HTMLElement {
       const numbers = known.map((point) => point[1]);
       return `${one.name}: ${quantity(last[1], spec.unit, spec.decimals)} (${instant(last[0], zone)}); ${quantity(Math.min(...numbers), spec.unit, spec.decimals)} – ${quantity(Math.max(...numbers), spec.unit, spec.decimals)}`;
     });
-    return `${spec.title}. ${sentences.join(". ")}`;
+    const marks = spec.marks?.length ? ` ${spec.words["corrected"] ?? ""}: ${spec.marks.length}.` : "";
+    return `${spec.title}. ${sentences.join(". ")}${marks}`;
   }
 
   private table(spec: ChartSpec): void {
@@ -223,6 +243,13 @@ class MalhaChart extends HTMLElement {
       if (index) cell.className = "numeric";
       head.append(cell);
     }
+    const marks = new Map((spec.marks ?? []).map((mark) => [mark.at, mark.text]));
+    if (marks.size) {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = spec.words["corrected"] ?? "";
+      head.append(cell);
+    }
     const body = table.createTBody();
     for (const [at, row] of [...rows.entries()].sort((a, b) => b[0] - a[0]).slice(0, TABLE_ROWS)) {
       const line = body.insertRow();
@@ -235,6 +262,7 @@ class MalhaChart extends HTMLElement {
         cell.className = "numeric";
         cell.textContent = number(value, spec.decimals);
       }
+      if (marks.size) line.insertCell().textContent = marks.get(at) ?? "";
     }
     place.replaceChildren(table);
   }

@@ -61,5 +61,6 @@ export interface ChartSpec {
   source?: string;
   updated?: string;
   bands?: { from: number | null; to: number | null; label: string; severity: string }[];
+  marks?: { series: number; at: number; value: number; text: string }[]; // values that were corrected
   words: Record<string, string>;
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+import psycopg
 
 from malha.kernel.errors import BadInput, MalhaError
 from malha.vocabulary.models.contracts import Aggregation
@@ -154,6 +158,16 @@ class Correction:
     unit: str
     replaced_at: datetime
     by_run: int | None
+    uri: str = ""
+
+    @property
+    def value(self) -> float | str | None:
+        """The value that was replaced, as series have it."""
+        return self.number if self.number is not None else self.text
+
+
+#: who brought what runs brought, and why (the title of the load), by the number of the run, of a tenant
+type Teller = Callable[[psycopg.Connection[Any], int, Sequence[int]], Mapping[int, tuple[str, str]]]
 
 
 class HistoryError(MalhaError):

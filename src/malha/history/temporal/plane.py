@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,15 +18,17 @@ from malha.context.federation import past
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
 from malha.history.temporal import asking, consumption, provision, rendering, service, tracks, values
+from malha.history.temporal.contracts import Teller
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
 ROOT = "/ngsi-ld/v1/temporal"
 
 
-def routes() -> list[BaseRoute]:
-    """Each guarded as the broker's own."""
+def routes(loads: Teller) -> list[BaseRoute]:
+    """Each guarded as the broker's own. `loads` says who brought what a load brought, and why: loads lie further down the road."""
     table: list[tuple[str, str, door.Handler]] = [
         ("PATCH", "/entities/{id:path}/attrs/{attr}/{instance}", provision.change_instance),
         ("DELETE", "/entities/{id:path}/attrs/{attr}/{instance}", provision.delete_instance),
@@ -49,7 +52,12 @@ def routes() -> list[BaseRoute]:
         )
         for method, path, handler in table
     ]
-    people = [("/history/series", series), ("/history/values", history_values)]
+
+    async def of_people(request: Request) -> Response:
+        return await history_values(loads, request)
+
+    of_people.__doc__ = history_values.__doc__
+    people = [("/history/series", series), ("/history/values", of_people)]
     return [
         *ngsild,
         Route("/history/track", door.guarded(track, limited=True), methods=["GET"]),
@@ -77,12 +85,14 @@ async def series(request: Request) -> Response:
         title = prop.label.in_language(who.language) if prop else query.attribute
         source = model.label.in_language(who.language) if model else query.type
         found = service.series(who.tenant_id, query)
-        return rendering.chart(query, found, names, title=title, unit=prop.unit if prop else "", zone=zone, source=source)
+        drawn = rendering.chart(query, found, names, title=title, unit=prop.unit if prop else "", zone=zone, source=source)
+        corrected = service.corrected(who.tenant_id, query)
+        return drawn | {"corrected": rendering.marks(found, corrected)} if corrected else drawn
 
     return entities.plain(await pool.run(answer), headers={"Cache-Control": "private, max-age=30"})
 
 
-async def history_values(request: Request) -> Response:
+async def history_values(loads: Teller, request: Request) -> Response:
     """GET /history/values: a page of one attribute's history as JSON, CSV, Arrow or Parquet."""
     query = values.read(request.query_params)
     values.form(request)  # a form that is not there is said before anything is read
@@ -98,7 +108,14 @@ async def history_values(request: Request) -> Response:
     def answer() -> Response:
         model = models.find(query.type, who.tenant_id)
         prop = model.find(query.attribute) if model else None
-        return values.respond(request, query, service.series(who.tenant_id, query), unit=prop.unit if prop else "", zone=zone)
+        found = service.series(who.tenant_id, query)
+        corrected = service.corrected(who.tenant_id, query)
+        runs = {one.by_run for one in corrected.values() if one.by_run is not None}
+        told: Mapping[int, tuple[str, str]] = {}
+        if runs:
+            with pool.connection() as conn, database.tenant_transaction(conn, [who.tenant_id]):
+                told = loads(conn, who.tenant_id, sorted(runs))
+        return values.respond(request, query, found, values.Corrected(corrected, told), unit=prop.unit if prop else "", zone=zone)
 
     return await pool.run(answer)
 

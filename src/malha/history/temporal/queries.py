@@ -49,7 +49,7 @@ _DAYS = "(SELECT unnest($day_starts::TIMESTAMPTZ[]) AS starts, unnest($day_ends:
 _BUCKETS = "(SELECT unnest($bucket_starts::TIMESTAMPTZ[]) AS starts, unnest($bucket_ends::TIMESTAMPTZ[]) AS ends)"
 
 
-_OF_ENTITY = "x.entity_id = $id AND list_contains($attributes, x.attribute) AND x.observed_at >= $start AND x.observed_at < $end"
+OF_ENTITY = "x.entity_id = $id AND list_contains($attributes, x.attribute) AND x.observed_at >= $start AND x.observed_at < $end"
 
 
 _OF_NEWEST = "        SELECT entity_id, dataset_id, observed_at, num, txt, unit FROM newest WHERE op = 0"
@@ -202,22 +202,23 @@ def last(schema: str, entities: str) -> str:
         FROM observed GROUP BY entity_id ORDER BY entity_id"""
 
 
-def corrections(schema: str) -> str:
-    """Values of some attributes of one entity that later ones replaced: in the lake, hot, or in the lake by a hot one."""
-    window = "PARTITION BY attribute, dataset_id, observed_at ORDER BY seq DESC"
+def corrections(schema: str, whose: str) -> str:
+    """Values that later ones replaced, of the series that `whose` (a condition on `x`) names: in the lake, hot, or in the lake by a hot one."""
+    window = "PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC"
     differ = "num IS DISTINCT FROM new_num OR txt IS DISTINCT FROM new_txt"
     lake = (
         table(schema, "superseded")
         if schema
         else NO_ROWS.replace("NULL::BIGINT AS seq,", "NULL::BIGINT AS seq, NULL::BIGINT AS by_run, NULL::TIMESTAMPTZ AS replaced_at,")
     )
-    stands = f"""SELECT attribute, dataset_id, observed_at, kind, num, txt, unit, seq, received_at, run_id FROM hot AS h WHERE op = 0
-        UNION ALL SELECT x.attribute, x.dataset_id, x.observed_at, x.kind, x.num, x.txt, x.unit, x.seq, x.received_at, x.run_id FROM {table(schema, "observation")} AS x
-        WHERE {_OF_ENTITY} AND EXISTS (SELECT 1 FROM hot AS h WHERE h.attribute = x.attribute AND h.dataset_id = x.dataset_id AND h.observed_at = x.observed_at)"""
+    key = "h.entity_id = x.entity_id AND h.attribute = x.attribute AND h.dataset_id = x.dataset_id AND h.observed_at = x.observed_at"
+    stands = f"""SELECT entity_id, attribute, dataset_id, observed_at, kind, num, txt, unit, seq, received_at, run_id FROM hot AS h WHERE op = 0
+        UNION ALL SELECT x.entity_id, x.attribute, x.dataset_id, x.observed_at, x.kind, x.num, x.txt, x.unit, x.seq, x.received_at, x.run_id
+        FROM {table(schema, "observation")} AS x WHERE {whose} AND EXISTS (SELECT 1 FROM hot AS h WHERE {key})"""
     stands = stands if schema else stands.split("UNION ALL", maxsplit=1)[0]
-    return f"""SELECT attribute, observed_at, kind, num, txt, unit, replaced_at, by_run FROM (
-        SELECT x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.replaced_at, x.by_run FROM {lake} AS x WHERE {_OF_ENTITY} AND x.replaced_at IS NOT NULL
-        UNION ALL SELECT attribute, observed_at, kind, num, txt, unit, replaced_at, by_run FROM (
+    return f"""SELECT attribute, observed_at, kind, num, txt, unit, replaced_at, by_run, entity_id FROM (
+        SELECT x.entity_id, x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.replaced_at, x.by_run FROM {lake} AS x WHERE {whose} AND x.replaced_at IS NOT NULL
+        UNION ALL SELECT entity_id, attribute, observed_at, kind, num, txt, unit, replaced_at, by_run FROM (
             SELECT *, lag(num) OVER w AS new_num, lag(txt) OVER w AS new_txt, lag(received_at) OVER w AS replaced_at, lag(run_id) OVER w AS by_run
             FROM ({stands}) WINDOW w AS ({window})) WHERE replaced_at IS NOT NULL AND ({differ})
     ) ORDER BY replaced_at DESC, observed_at DESC LIMIT $limit"""

@@ -14,7 +14,7 @@ import msgspec
 from malha.context.broker.reading import rename_attribute
 from malha.context.broker.rendering import in_language
 from malha.context.store.contracts import ObservationKind, Operation
-from malha.history.temporal.contracts import Bucket, Instance, Series, SeriesQuery, TimeProperty
+from malha.history.temporal.contracts import Bucket, Correction, Instance, Series, SeriesQuery, TimeProperty
 from malha.kernel import units
 from malha.kernel.time import format_instant
 from malha.vocabulary.contexts.service import Context
@@ -145,6 +145,16 @@ def aggregated(found: Mapping[str, Sequence[Bucket]], methods: Sequence[str], co
                 shown[method] = triples
         out[context.compact(attribute)] = shown
     return out
+
+
+def marks(found: Sequence[Series], corrected: Mapping[tuple[str, datetime], Correction]) -> list[dict[str, Any]]:
+    """Where the points of a chart are corrected values: the series, the instant, what it was, and when it was corrected."""
+    return [
+        {"series": index, "at": micros(at) // 1000, "value": value, "from": one.value, "when": micros(one.replaced_at) // 1000}
+        for index, line in enumerate(found)
+        for at, value, _ in line.points
+        if not isinstance(value, str) and (one := corrected.get((line.uri, at))) is not None
+    ]  # fmt: skip
 
 
 def chart(query: SeriesQuery, found: Sequence[Series], names: Mapping[str, str], *, title: str, unit: str, zone: ZoneInfo, source: str) -> dict[str, Any]:

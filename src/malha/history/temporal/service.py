@@ -172,8 +172,35 @@ def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: date
         frame = _frame(connection, tenant_id, "", query.uris)
         if not frame.ids:
             return []
-        rows = _ask(connection, tenant_id, query, frame, lambda schema, *_: queries.corrections(schema), attributes)
-    return [Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7]) for row in rows]
+        rows = _ask(connection, tenant_id, query, frame, lambda schema, *_: queries.corrections(schema, queries.OF_ENTITY), attributes)
+    return [_correction(row, uri) for row in rows]
+
+
+def corrected(tenant_id: int, query: SeriesQuery) -> dict[tuple[str, datetime], Correction]:
+    """Of the values that `series` answers, each by itself (`Grain.RAW`), those that took the place of another: the last one that each replaced.
+
+    By the thing and the instant. With `known_at`, corrections that had been made by then. Nothing for sums.
+    """
+    if query.grain is not Grain.RAW:
+        return {}
+    with _pool().connection() as connection:
+        query = reaching.within(connection, tenant_id, query)
+        frame = _frame(connection, tenant_id, query.type, query.uris)
+        if frame.ids == []:
+            return {}
+        whose = queries.wanted("observed_at", frame.entities)
+        asked = replace(query, known_at=None)  # what was replaced since is told by when it was
+        rows = _ask(connection, tenant_id, asked, frame, lambda schema, *_: queries.corrections(schema, whose), [query.attribute])
+        names = _names(connection, tenant_id, frame, {row[8] for row in rows})
+    found: dict[tuple[str, datetime], Correction] = {}
+    for row in rows:  # the latest replaced first
+        if row[8] in names and (query.known_at is None or row[6] <= query.known_at):
+            found.setdefault((names[row[8]], row[1]), _correction(row, names[row[8]]))
+    return found
+
+
+def _correction(row: Sequence[Any], uri: str) -> Correction:
+    return Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7], uri)
 
 
 def _last_of(entities: str, schema: str, *_: object) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from malha.context.broker.contracts import InvalidRequest
 from malha.history.temporal import asking
-from malha.history.temporal.contracts import Series, SeriesQuery
-from malha.kernel.text import msg
+from malha.history.temporal.contracts import Correction, Grain, Series, SeriesQuery
+from malha.kernel.text import msg, worded
 from malha.kernel.time import format_instant
 
 MOST, DEFAULT = 100_000, 10_000
@@ -72,8 +72,24 @@ def page(found: Sequence[Series], query: SeriesQuery) -> tuple[list[tuple[Any, .
     return kept, oldest + _STEP
 
 
-def respond(request: Request, query: SeriesQuery, found: Sequence[Series], *, unit: str, zone: ZoneInfo) -> Response:
-    """The page in its form; the next page is in the header Link, and in JSON also in `next`."""
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """Values that took the place of others, by thing and instant; and of the loads that did so, who asked for them and what they were called."""
+
+    found: Mapping[tuple[str, datetime], Correction]
+    loads: Mapping[int, tuple[str, str]]
+
+    def of(self, uri: str, at: datetime) -> dict[str, Any] | None:
+        """What was corrected in one value: what it was, when, by whom and why (None: by a program that said neither)."""
+        one = self.found.get((uri, at))
+        if one is None:
+            return None
+        who, why = self.loads.get(one.by_run or 0, ("", ""))
+        return {"from": one.value, "at": format_instant(one.replaced_at), "by": who or None, "why": worded(why, lambda text: text) or None}
+
+
+def respond(request: Request, query: SeriesQuery, found: Sequence[Series], corrected: Corrected, *, unit: str, zone: ZoneInfo) -> Response:
+    """The page in its form; the next page is in the header Link, and in JSON also in `next`. Values one by one say what was corrected."""
     rows, end = page(found, query)
     name = form(request)
     following = f"{request.url.path}?{urlencode({**request.query_params, 'to': format_instant(end)})}" if end else None
@@ -81,13 +97,19 @@ def respond(request: Request, query: SeriesQuery, found: Sequence[Series], *, un
     if name == "json":
         shown = {
             "type": query.type, "attribute": query.attribute, "unit": unit, "timeZone": str(zone), "grain": query.grain.value,
-            "values": [{"entity": uri, "at": format_instant(at), "local": at.astimezone(zone).isoformat(), "value": value, "count": count} for uri, at, value, count in rows],
+            "values": [
+                {"entity": uri, "at": format_instant(at), "local": at.astimezone(zone).isoformat(), "value": value, "count": count}
+                | ({"corrected": was} if (was := corrected.of(uri, at)) else {}) for uri, at, value, count in rows
+            ],
             "next": following,
         }  # fmt: skip
         return Response(msgspec.json.encode(shown), media_type=FORMS[name], headers=headers)
     if name != "csv":
         headers["Content-Disposition"] = f'attachment; filename="historico.{"arrows" if name == "arrow" else name}"'
-    return Response(_bytes(_table(rows, unit, zone, local=name == "csv"), name), media_type=FORMS[name], headers=headers)
+    table = _table(rows, unit, zone, local=name == "csv")
+    if query.grain is Grain.RAW:
+        table = _with_corrections(table, rows, corrected, guard=name == "csv")
+    return Response(_bytes(table, name), media_type=FORMS[name], headers=headers)
 
 
 def _table(rows: Sequence[tuple[Any, ...]], unit: str, zone: ZoneInfo, *, local: bool) -> pa.Table:
@@ -102,6 +124,15 @@ def _table(rows: Sequence[tuple[Any, ...]], unit: str, zone: ZoneInfo, *, local:
     columns["value"] = pa.array(values, pa.string() if texts else pa.float64())
     columns |= {"unit": pa.array([unit] * len(rows), pa.string()), "count": pa.array([row[3] for row in rows], pa.int64())}
     return pa.table(columns).replace_schema_metadata({"timeZone": str(zone)})
+
+
+def _with_corrections(table: pa.Table, rows: Sequence[tuple[Any, ...]], corrected: Corrected, *, guard: bool) -> pa.Table:
+    """The table with what each corrected value was, when it was corrected, by whom and why; empty for the others."""
+    told = [corrected.of(row[0], row[1]) or {} for row in rows]
+    for name in ("from", "at", "by", "why"):
+        texts = [_text(one.get(name), guard=guard) for one in told]
+        table = table.append_column(f"corrected_{name}", pa.array(texts, pa.string()))
+    return table
 
 
 def _text(value: object, *, guard: bool) -> str | None:

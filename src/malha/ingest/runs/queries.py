@@ -46,6 +46,12 @@ def get(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run:
     return _run(row)
 
 
+def told(conn: psycopg.Connection[Any], tenant_id: int, run_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Who asked for these loads, and what they were called; those that are not there any more are left out."""
+    found = conn.execute("SELECT id, actor, title FROM ingest_run WHERE tenant_id = %s AND id = ANY(%s)", [tenant_id, list(run_ids)]).fetchall()
+    return {row[0]: (row[1], row[2]) for row in found}
+
+
 def latest(conn: psycopg.Connection[Any], tenant_id: int, limit: int, offset: int, sha256: str = "", kinds: Sequence[str] = ()) -> list[Run]:
     """Loads, newest first; of one file when `sha256` is given."""
     with conn.cursor(row_factory=dict_row) as cursor:

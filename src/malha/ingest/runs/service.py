@@ -201,6 +201,9 @@ def progress(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run:
     return queries.get(conn, tenant_id, run_id)
 
 
+told = queries.told
+
+
 def latest(conn: psycopg.Connection[Any], tenant_id: int, limit: int = 50, offset: int = 0, sha256: str = "") -> list[Run]:
     """Loads, newest first."""
     return queries.latest(conn, tenant_id, limit, offset, sha256)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from malha.foundation.access import reach
+from malha.foundation.administration import words
+from malha.foundation.database import service as database
 from malha.foundation.language import service as language
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
-from malha.history.temporal.contracts import Grain, Point, SeriesQuery
+from malha.history.temporal.contracts import Correction, Grain, Point, SeriesQuery
+from malha.ingest.runs import service as runs
 from malha.insight.exports.contracts import CellType, Export, ExportColumn, ExportFormat, Row, Statement, UnknownFormat
 from malha.kernel import formats, time
-from malha.kernel.text import msg
+from malha.kernel.text import msg, worded
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Aggregation, ModelProperty, ValueType
 
@@ -44,15 +48,19 @@ class SeriesExport:
 def export(tenant: Tenant, wanted: SeriesExport, *, chart: bool = False) -> Export:
     """An export of the values as they were observed, oldest first; with `chart`, the line that a PDF draws.
 
-    Columns: `id`, `observedAt` and the attribute, in the unit of its model. Raises the errors of history.
+    Columns: `id`, `observedAt` and the attribute, in the unit of its model; where a value of the period was corrected also what it
+    was, when it was corrected, by whom and why (empty: by a program). Raises the errors of history.
     """
     known = property_of(tenant, wanted)
     label = (known.label.in_language(wanted.language) if known else "") or wanted.attribute
     unit = formats.unit(known.unit) if known else ""
+    value = CellType.TEXT if known and known.type in _TEXTS else CellType.NUMBER
+    corrected = bool(temporal.corrected(tenant.id, replace(_query(wanted, Grain.RAW, by_thing=True), limit=1)))
     columns = (
         ExportColumn("id", language.translate(msg("Identificador"), wanted.language)),
         ExportColumn("observedAt", language.translate(msg("Observado"), wanted.language), CellType.INSTANT),
-        ExportColumn(wanted.attribute, label, CellType.TEXT if known and known.type in _TEXTS else CellType.NUMBER, unit),
+        ExportColumn(wanted.attribute, label, value, unit),
+        *(_correction_columns(wanted.language, value, unit) if corrected else ()),
     )
     statement = Statement(
         title=wanted.title or " — ".join(part for part in (label, wanted.name or wanted.uri or wanted.type) if part),
@@ -64,8 +72,18 @@ def export(tenant: Tenant, wanted: SeriesExport, *, chart: bool = False) -> Expo
         language=wanted.language,
     )
     drawn = _chart(tenant, wanted, known, f"{label} ({unit})" if unit else label) if chart else ()
+    who = partial(_who, tenant, wanted.language)
     within = reach.current()  # batches are walked after the page was answered
-    return Export(columns, statement, lambda: _batches(tenant.id, wanted, within), chart=drawn, whole_url=wanted.whole_url)
+    return Export(columns, statement, lambda: _batches(tenant.id, wanted, within, who if corrected else None), chart=drawn, whole_url=wanted.whole_url)
+
+
+def _correction_columns(tongue: str, value: CellType, unit: str) -> tuple[ExportColumn, ...]:
+    return (
+        ExportColumn("correctedFrom", language.translate(msg("Valor antes de corrigido"), tongue), value, unit),
+        ExportColumn("correctedAt", language.translate(msg("Corrigido em"), tongue), CellType.INSTANT),
+        ExportColumn("correctedBy", language.translate(msg("Corrigido por"), tongue)),
+        ExportColumn("correctedWhy", language.translate(msg("Porque se corrigiu"), tongue)),
+    )
 
 
 def property_of(tenant: Tenant, wanted: SeriesExport) -> ModelProperty | None:
@@ -114,14 +132,36 @@ def _stretches(tenant_id: int, wanted: SeriesExport) -> Iterator[tuple[datetime,
     yield begin, wanted.end
 
 
-def _batches(tenant_id: int, wanted: SeriesExport, within: reach.Parts | None) -> Iterator[list[Row]]:
+#: who, and why, by the number of the load
+type _Who = Callable[[Sequence[int]], Mapping[int, tuple[str, str]]]
+
+
+def _who(tenant: Tenant, tongue: str, run_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Who asked for loads, in words, and what these were called."""
+    with database.connect() as connection, database.tenant_transaction(connection, [tenant.id]):
+        found = runs.told(connection, tenant.id, run_ids)
+    return {
+        number: (words.actor(actor) if actor else "", worded(title, lambda text: language.translate(text, tongue))) for number, (actor, title) in found.items()
+    }
+
+
+def _batches(tenant_id: int, wanted: SeriesExport, within: reach.Parts | None, who: _Who | None) -> Iterator[list[Row]]:
     with reach.limited(within):
         stretches = list(_stretches(tenant_id, wanted))
     for start, end in stretches:
         with reach.limited(within):
-            found = temporal.series(tenant_id, replace(_query(wanted, Grain.RAW, by_thing=True), start=start, end=end))
+            query = replace(_query(wanted, Grain.RAW, by_thing=True), start=start, end=end)
+            found = temporal.series(tenant_id, query)
+            corrected = temporal.corrected(tenant_id, query) if who else {}
         rows: list[Row] = [(one.uri, at, value) for one in found for at, value, _ in one.points]
+        if who:
+            told = who(sorted({one.by_run for one in corrected.values() if one.by_run is not None}))
+            rows = [(*row, *_corrected(corrected.get((row[0], row[1])), told)) for row in rows]
         yield sorted(rows, key=lambda row: (row[1], row[0]))
+
+
+def _corrected(one: Correction | None, told: Mapping[int, tuple[str, str]]) -> tuple[object, ...]:
+    return (one.value, one.replaced_at, *told.get(one.by_run or 0, ("", ""))) if one else (None, None, None, None)
 
 
 def _chart(tenant: Tenant, wanted: SeriesExport, known: ModelProperty | None, label: str) -> tuple[tuple[str, list[tuple[datetime, float]]], ...]:

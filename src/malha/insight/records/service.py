@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from malha.context.federation import sifting
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
+from malha.foundation.administration import words
 from malha.foundation.tenancy.contracts import Tenant
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, Instance, SeriesQuery
@@ -22,6 +25,7 @@ from malha.insight.past import service as past
 from malha.insight.past.contracts import Moment
 from malha.insight.records import rules
 from malha.kernel import formats
+from malha.kernel.text import worded
 from malha.vocabulary.models.contracts import Aggregation, ModelProperty
 
 POINTS = 5000
@@ -55,16 +59,36 @@ def listed_then(conn: psycopg.Connection[Any], tenant: Tenant, question: EntityQ
     return Listed(kept[question.offset : question.offset + question.limit], len(kept), moment, exact=True)
 
 
-def series(
-    tenant: Tenant, entity_type: str, uri: str, attribute: str, days: int, now: datetime, aggregation: Aggregation, known_at: datetime | None = None
-) -> list[tuple[datetime, float | None]]:
-    """The values of one measure of one record over the `days` before `now`: each value up to 7 days, else by hour or day."""
+def marks(conn: psycopg.Connection[Any], tenant: Tenant, asked: SeriesQuery, found: ModelProperty | None, language: str) -> dict[datetime, str]:
+    """Of the values of one thing that `asked` names, those that were corrected: what each was, when it was corrected, by whom and why, in words."""
+    corrected = temporal.corrected(tenant.id, asked)
+    told = runs.told(conn, tenant.id, sorted({one.by_run for one in corrected.values() if one.by_run is not None}))
+    said = {}
+    for (_uri, at), one in corrected.items():
+        who, why = told.get(one.by_run or 0, ("", ""))
+        text = _("era %(old)s; corrigido em %(when)s") % {
+            "old": formats.quantity(one.number, found.unit if found else one.unit, None, language) if one.number is not None else one.text,
+            "when": formats.instant(one.replaced_at, tenant.zone, language),
+        }  # fmt: skip
+        how = _("pela carga “%(reason)s”") % {"reason": worded(why, gettext)} if why else _("por um programa")
+        said[at] = f"{text} {how}{f' ({words.actor(who)})' if who else ''}"
+    return said
+
+
+def series_query(
+    entity_type: str, uri: str, attribute: str, days: int, now: datetime, aggregation: Aggregation, known_at: datetime | None = None
+) -> SeriesQuery:
+    """One measure of one record over the `days` before `now`: each value up to 7 days, else by hour or day."""
     grain = Grain.RAW if days <= 7 else Grain.HOUR if days <= 60 else Grain.DAY
-    query = SeriesQuery(
+    return SeriesQuery(
         entity_type, attribute, now - timedelta(days=days), now + timedelta(seconds=1), (uri,), grain, aggregation, group_by_entity=True, limit=POINTS,
         known_at=known_at,
     )  # fmt: skip
-    return [(at, value) for one in temporal.series(tenant.id, query) for at, value, _ in one.points if isinstance(value, (int, float))]
+
+
+def series(tenant: Tenant, asked: SeriesQuery) -> list[tuple[datetime, float | None]]:
+    """The numbers of one measure of one record over time."""
+    return [(at, value) for one in temporal.series(tenant.id, asked) for at, value, _ in one.points if isinstance(value, (int, float))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +131,15 @@ def _load(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run | N
 
 
 def chart(
-    tenant: Tenant, title: str, found: ModelProperty | None, points: Sequence[tuple[datetime, float | None]], words: dict[str, str], language: str
-) -> dict[str, Any]:
-    """The specification that `<malha-chart>` draws."""
+    tenant: Tenant, title: str, found: ModelProperty | None, points: Sequence[tuple[datetime, float | None]], marked: Mapping[datetime, str],
+    said: dict[str, str], language: str,
+) -> dict[str, Any]:  # fmt: skip
+    """The specification that `<malha-chart>` draws; `marked` values are drawn apart, with what is said of them."""
     label = found.label.in_language(language) if found else title
     updated = max((at for at, _ in points), default=None)
     return {
         "kind": "line", "title": title, "unit": formats.unit(found.unit) if found else "", "x": {"type": "time", "zone": tenant.zone.key},
         "series": [{"name": label, "points": [[int(at.timestamp() * 1000), value] for at, value in points]}],
-        "updated": updated.isoformat() if updated else "", "words": words,
+        "updated": updated.isoformat() if updated else "", "words": said,
+        "marks": [{"series": 0, "at": int(at.timestamp() * 1000), "value": value, "text": marked[at]} for at, value in points if at in marked],
     }  # fmt: skip

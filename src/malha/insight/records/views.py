@@ -190,10 +190,11 @@ def chart(request: HttpRequest, entity_type: str) -> JsonResponse:
     aggregation = found.aggregation if found and found.aggregation else Aggregation.AVERAGE
     moment = past_views.seen(request, tenant, entity_type=entity_type).moment
     end = moment.at if moment else metrics.moment(tenant)
-    points = service.series(tenant, entity_type, entity.uri, attribute, days, end, aggregation, moment.known_at if moment else None)
-    said = {"when": _("Quando"), "range": _("Escala:"), "none": _("sem valores")}
+    asked = service.series_query(entity_type, entity.uri, attribute, days, end, aggregation, moment.known_at if moment else None)
+    points, marked = service.series(tenant, asked), service.marks(database.current(), tenant, asked, found, language)
+    said = {"when": _("Quando"), "range": _("Escala:"), "none": _("sem valores"), "corrected": _("Corrigido")}
     title = f"{found.label.in_language(language) if found else attribute} — {rules.name_of(entity)}"
-    return JsonResponse(service.chart(tenant, title, found, points, said, language))
+    return JsonResponse(service.chart(tenant, title, found, points, marked, said, language))
 
 
 def _moves(entity: StoredEntity) -> bool:
