@@ -45,7 +45,7 @@ def federation(bench: Bench) -> tuple[dict[str, Any], bool]:
             _register(centre, node)
         right = _whole(centre, equal)
         together, bare = _asked(centre, rounds), _at_once(equal, rounds)
-        slowly = min(rounds, 12) if bench.quick else rounds
+        slowly = min(rounds, 6) if bench.quick else rounds
         _register(centre, slow)
         right = right and _whole(centre, [*equal, slow])
         with_slow, slow_alone = _asked(centre, slowly), _asked(slow, slowly)

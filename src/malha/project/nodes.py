@@ -156,6 +156,8 @@ def _serve(spec: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _fork(one: Mapping[str, Any]) -> int:
+    from uvicorn.loops.auto import auto_loop_factory
+
     pid = os.fork()
     if pid:
         return pid
@@ -163,7 +165,7 @@ def _fork(one: Mapping[str, Any]) -> int:
     settings.current.cache_clear()
     database.endpoint.cache_clear()
     try:
-        asyncio.run(_node(str(one["name"]), float(one["delay"]), working=bool(one["working"])))
+        asyncio.run(_node(str(one["name"]), float(one["delay"]), working=bool(one["working"])), loop_factory=auto_loop_factory())
     finally:
         os._exit(0)
 
@@ -180,7 +182,8 @@ def _work() -> None:
 async def _node(name: str, delay: float, *, working: bool) -> None:
     import uvicorn
 
-    place = socket.create_server(("127.0.0.1", 0))
+    place = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # where no protocol is named, loops leave answers to wait for more (Nagle)
+    place.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{place.getsockname()[1]}"
     os.environ["MALHA_PUBLIC_URL"] = url  # sources tell it what changes there
     settings.current.cache_clear()
