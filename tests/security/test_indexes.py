@@ -6,7 +6,9 @@ import pytest
 
 from malha.foundation.audit import queries as audit
 from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
 from malha.foundation.events import queries as events
+from malha.history.lake.catalogue import SQL
 
 HOT = {
     "events of a tenant since a position": (
@@ -34,6 +36,20 @@ HOT = {
         ["delegate_id"],
     ),
 }
+
+
+@pytest.mark.parametrize("name", ["hot_single", "hot_horizon"])
+def test_hot_rows_are_read_in_order_of_commit_from_an_index(name):
+    given = {"tenant_id": 1, "xid": 9, "seq": 9, "limit": 1000, "packed": 8, "bound": "xid < '1000'::xid8"}
+    statement = (SQL / f"{name}.sql").read_text(encoding="utf-8").format(**given)
+    with database.connect(Role.COMPACTOR) as connection:
+        connection.execute(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off"
+        )
+        plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {statement}"))
+    assert "tenant_id_xid_seq_idx" in plan, plan
+    ordered = plan.split("Merge Append")[-1]  # what lies below is read in order; nothing is sorted by a text
+    assert "::text" not in next(line for line in ordered.splitlines() if "Sort Key" in line), plan
 
 
 @pytest.mark.parametrize("name", HOT)

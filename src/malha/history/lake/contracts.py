@@ -39,7 +39,7 @@ class Compacted:
         return Compacted(self.rows + other.rows, self.corrected + other.corrected, self.commits + other.commits, self.seconds + other.seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Watermark:
     """Everything of a tenant up to here, in order of commit, is in the lake."""
 

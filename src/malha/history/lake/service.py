@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -64,11 +64,10 @@ def compact_many(tenant_ids: Sequence[int]) -> Compacted:
             lake.execute("SET threads = 1")  # many small steps: a second thread waits more than it helps, and others have the core
             lake.execute("SET partitioned_write_flush_threshold = 122880")  # memory, for files that the night puts together
             catalogue.ensure_tenants(lake, waiting)
-            zones, until = catalogue.zones_of(waiting), time.monotonic() + HOLD_SECONDS
-            thin = coarse.known(lake, waiting)  # nobody else changes them while the lake is held
+            turn, until = _Turn.of(lake, waiting, failed), time.monotonic() + HOLD_SECONDS
             while waiting and (time.monotonic() < until or len(waiting) == 1):
                 some, waiting = waiting[:TENANTS_A_COMMIT], waiting[TENANTS_A_COMMIT:]
-                done, again = _compact_some(lake, some, zones, thin, failed)
+                done, again = _compact_some(turn, some)
                 moved, waiting = moved + done, again + waiting
                 _remove_undone(lake, [tenant for tenant in some if tenant not in again])
                 engines.give_back()
@@ -168,24 +167,37 @@ def drop_tenant(tenant_id: int) -> None:
 
 def _compact(lake: Connection, tenant_id: int) -> None:
     """All hot rows of one tenant, within a writing that somebody else began and in which its tables are there."""
-    zones, failed, waiting = {tenant_id: catalogue.zone_of(tenant_id)}, list[duckdb.Error](), [tenant_id]
-    thin = coarse.known(lake, waiting)
+    turn, waiting = _Turn.of(lake, [tenant_id], []), [tenant_id]
     while waiting:
-        _, waiting = _compact_some(lake, waiting, zones, thin, failed)
-    if failed:
-        raise failed[0]
+        _, waiting = _compact_some(turn, waiting)
+    if turn.failed:
+        raise turn.failed[0]
 
 
-def _compact_some(
-    lake: Connection, tenants: Sequence[int], zones: Mapping[int, ZoneInfo], thin: Mapping[int, Coarse], failed: list[duckdb.Error]
-) -> tuple[Compacted, list[int]]:
+@dataclass(slots=True)
+class _Turn:
+    """What is known while the lake is held, and what went wrong."""
+
+    lake: Connection
+    zones: Mapping[int, ZoneInfo]
+    thin: Mapping[int, Coarse]  # nobody else changes them meanwhile
+    failed: list[duckdb.Error]
+    names: tail.Names = field(default_factory=tail.Names)
+
+    @classmethod
+    def of(cls, lake: Connection, tenants: Sequence[int], failed: list[duckdb.Error]) -> _Turn:
+        return cls(lake, catalogue.zones_of(tenants), coarse.known(lake, tenants), failed)
+
+
+def _compact_some(turn: _Turn, tenants: Sequence[int]) -> tuple[Compacted, list[int]]:
     """One lake commit of these tenants, up to `BATCH_ROWS`. Returns what moved, and who has more; where it fails each is tried alone."""
+    lake = turn.lake
 
     def write() -> tuple[Compacted, list[int]]:
         moved, reached, again = Compacted(), dict[int, tuple[Watermark, int]](), list[int]()
         marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
         for at, tenant in enumerate(tenants):
-            one, mark, more = _move(lake, tenant, zones[tenant], marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)], thin.get(tenant, NONE))
+            one, mark, more = _move(turn, tenant, marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)])
             moved += one
             if one.rows:
                 reached[tenant] = (mark, one.rows)
@@ -202,24 +214,24 @@ def _compact_some(
         moved, again = commit(lake, [engines.tenant_schema(tenant) for tenant in tenants], write)
     except duckdb.Error as reason:
         if len(tenants) == 1:
-            failed.append(reason)
+            turn.failed.append(reason)
             return Compacted(), []
         moved, again = Compacted(), []
         for tenant in tenants:
-            one, more = _compact_some(lake, [tenant], zones, thin, failed)
+            one, more = _compact_some(turn, [tenant])
             moved, again = moved + one, again + more
         return moved, again
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(lake: Connection, tenant_id: int, zone: ZoneInfo, after: Watermark, held: Held, thin: Coarse) -> tuple[Compacted, Watermark, bool]:
+def _move(turn: _Turn, tenant_id: int, after: Watermark, held: Held) -> tuple[Compacted, Watermark, bool]:
     """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, how far that is, and whether there are more."""
-    schema = engines.tenant_schema(tenant_id)
-    found = tail.read(lake, tenant_id, after, BATCH_ROWS)
+    lake, schema = turn.lake, engines.tenant_schema(tenant_id)
+    found = tail.read(lake, tenant_id, after, BATCH_ROWS, turn.names)
     if found is None:
         return Compacted(), after, False
     count, spoken = found.rows.num_rows, pa.table({"entity_id": pc.unique(found.rows.column("entity_id"))})
-    changed = compaction.add(lake, schema, zone, found, held, thin)
+    changed = compaction.add(lake, schema, turn.zones[tenant_id], found, held, turn.thin.get(tenant_id, NONE))
     lake.register("spoken", spoken)
     compaction.name_entities(lake, schema, tenant_id, "spoken")
     lake.unregister("spoken")

@@ -6,8 +6,8 @@ rows took it six seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -21,6 +21,8 @@ from malha.history.lake.contracts import Watermark
 
 #: rows that came in arrays are at least so many values each, or the commit becomes smaller
 PACKED = 8
+#: of a commit that arrays would fill, such a part is left to rows that came one by one
+LEAST_SHARE = 4
 _SINGLE = "SELECT * FROM postgres_query('hot', ?)"
 _UNPACKED = """SELECT type_id, attr_id, entity_id, 0::INTEGER AS dataset_id, observed_at, kind, num, txt, unit_id, NULL::SMALLINT AS quality,
     0::SMALLINT AS op, received_at, run_id, row_no, seq FROM (
@@ -45,23 +47,33 @@ class Tail:
         return rows
 
 
-def read(lake: Connection, tenant_id: int, after: Watermark, limit: int) -> Tail | None:
-    """Up to about `limit` rows, whole transactions where they are not larger than that. None where there is nothing.
+def read(lake: Connection, tenant_id: int, after: Watermark, limit: int, names: Names) -> Tail | None:
+    """About `limit` rows in order of commit, rows of arrays whole. None where there is nothing.
 
-    In order of neither time nor number. Rows of transactions still open, and all that began after them, wait.
+    Rows of transactions still open, and all that began after them, wait.
     """
     given: dict[str, object] = {"tenant_id": int(tenant_id), "xid": after.xid, "seq": after.seq, "limit": limit, "packed": PACKED}
-    cut = _one(lake, "hot_cut", given) or _one(lake, "hot_split", given)
-    if cut is None:
+    horizon, xid, last, values, more = lake.execute(_SINGLE, [_sql("hot_horizon", given)]).fetchone() or ("0", None, 0, 0, False)
+    arrays = Watermark(int(xid), int(last)) if xid else None
+    most = max(limit - values, limit // LEAST_SHARE, 1)
+    bound = f"(xid, seq) <= ('{xid}'::xid8, {last})" if more else f"xid < '{horizon}'::xid8"
+    single = lake.execute(_SINGLE, [_sql("hot_single", given | {"bound": bound, "limit": most})]).to_arrow_table()
+    reached = arrays
+    if single.num_rows:
+        end = Watermark(*(int(single.column(name)[-1].as_py()) for name in ("xid", "seq")))
+        cut = single.num_rows >= most
+        reached = end if cut or arrays is None or (not more and end > arrays) else arrays
+        more = more or cut
+    if reached is None:
         return None
-    xid, seq, _, more = cut
-    given |= {"until": xid, "last": seq}
-    parts = [lake.execute(sql, [_sql(name, given)]).to_arrow_table() for sql, name in ((_SINGLE, "hot_single"), (_UNPACKED, "hot_packed"))]
+    parts = [single.drop_columns("xid")]
+    if arrays is not None:
+        parts.append(lake.execute(_UNPACKED, [_sql("hot_packed", given | {"until": reached.xid, "last": reached.seq})]).to_arrow_table())
     parts = [part for part in parts if part.num_rows]
-    if not parts:  # taken out since the cut was made
+    if not parts:  # taken out since
         return None
     rows = pa.concat_tables(parts, promote_options="permissive")
-    return Tail(_named(lake, rows, tenant_id), Watermark(int(xid), int(seq)), bool(more))
+    return Tail(_named(lake, rows, tenant_id, names), reached, bool(more))
 
 
 def waits(tenant_id: int, attributes: Iterable[str]) -> bool:
@@ -71,24 +83,28 @@ def waits(tenant_id: int, attributes: Iterable[str]) -> bool:
     return bool(row and row[0])
 
 
-def _one(lake: Connection, name: str, given: Mapping[str, object]) -> tuple[str, int, int, bool] | None:
-    return lake.execute("SELECT * FROM postgres_query('hot', ?)", [_sql(name, given)]).fetchone()
+@dataclass(slots=True)
+class Names:
+    """What the numbers in hot rows stand for, by kind: asked for again where one is not known yet."""
+
+    known: dict[str, dict[int, str]] = field(default_factory=dict)
+
+    def of(self, lake: Connection, what: str, numbers: Sequence[int | None]) -> list[str | None]:
+        """The names of these numbers."""
+        if not self.known.get(what, {}).keys() >= {number for number in numbers if number is not None}:
+            self.known = {what: {} for _, what in _NAMED.values()}
+            for kind, number, name in lake.execute(_SINGLE, [_sql("hot_names", {})]).fetchall():
+                self.known[kind][number] = name
+        return [None if number is None else self.known[what][number] for number in numbers]
 
 
-def _named(lake: Connection, rows: pa.Table, tenant_id: int) -> pa.Table:
+def _named(lake: Connection, rows: pa.Table, tenant_id: int, names: Names) -> pa.Table:
     """The names in place of the numbers, and the tenant's own."""
-    names: dict[str, dict[int, str]] = {what: {} for _, what in _NAMED.values()}
-    for what, number, name in lake.execute(_SINGLE, [_sql("hot_names", {})]).fetchall():
-        names[what][number] = name
     for column, (shown, what) in _NAMED.items():
-        rows = rows.set_column(rows.column_names.index(column), shown, _dictionary(rows.column(column), names[what]))
+        coded = rows.column(column).combine_chunks().dictionary_encode()
+        there = pa.array(names.of(lake, what, coded.dictionary.to_pylist()), pa.string())
+        rows = rows.set_column(rows.column_names.index(column), shown, pa.DictionaryArray.from_arrays(coded.indices, there))
     return rows.append_column("tenant_id", pa.array(np.full(rows.num_rows, tenant_id, np.int64)))
-
-
-def _dictionary(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.Array:
-    coded = numbers.combine_chunks().dictionary_encode()
-    there = [names[number] for number in coded.dictionary.to_pylist()]
-    return pa.DictionaryArray.from_arrays(coded.indices, pa.array(there, pa.string()))
 
 
 @cache

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from malha.context.store import service as store
-from malha.context.store.contracts import ArrowTable, Column, WriteOptions
+from malha.context.store.contracts import ArrowTable, Column, EntityTable, WriteOptions
 from malha.foundation.database import service as database
 from malha.history.engines import service as engines
 from malha.history.lake import jobs
@@ -31,6 +31,12 @@ def load(tenant: int, begin: int = 0, shift: float = 0.0, run_id: int = 1) -> No
     with database.connect() as conn, database.tenant_transaction(conn, [tenant]):
         columns = [Column("nivel", values, unit="MTR"), Column("estado", texts)]
         store.upsert_arrow(conn, tenant, ArrowTable("Ensaio", uris, columns, when, np.arange(STEPS * 2)), WriteOptions(run_id=run_id, live=False))
+
+
+def write_single(tenant: int, minute: int) -> None:
+    table = EntityTable("Ensaio", ["urn:x:P:9"], [Column("chuva", [1.5])], [START + timedelta(days=2, minutes=minute)])
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant]):
+        store.upsert_table(conn, tenant, table, WriteOptions())
 
 
 def in_lake(tenant: int) -> list[Any]:
@@ -62,6 +68,28 @@ def test_it_works(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) 
     lake.compact(tenant)
     assert seen(tenant) == expected
     assert len(in_lake(tenant)) == (STEPS * 2 - 2) * 4
+
+
+@pytest.mark.parametrize("limit", [10, 100])
+def test_arrays_and_single_rows_go_in_turns(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """Of one transaction and of many, whatever fits a lake commit: no value is left behind and none goes twice."""
+    monkeypatch.setattr(lake, "BATCH_ROWS", limit)
+    tenant = new_tenant().id
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant]):
+        for hour in range(3):
+            moment = START + timedelta(hours=hour)
+            ids = [f"urn:x:P:{n}" for n in range(20)]
+            store.upsert_table(conn, tenant, EntityTable("Ensaio", ids, [Column("chuva", [float(n + hour) for n in range(20)])], [moment] * 20), WriteOptions())
+    for begin in (0, STEPS):
+        load(tenant, begin)
+        write_single(tenant, begin)
+    write_single(tenant, STEPS * 2)
+    moved = 0
+    while rows := lake.compact(tenant).rows:
+        moved += rows
+    assert moved == 3 * 20 + 2 * STEPS * 4 + 3
+    assert len(in_lake(tenant)) == moved
+    assert seen(tenant) == [float(n) for n in range(STEPS * 2)]
 
 
 def test_it_counts_as_waiting(new_tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
