@@ -63,9 +63,10 @@ def pages(
         assert only is not None
         text = f"""SELECT * FROM (SELECT r.*, row_number() OVER (PARTITION BY r."{only[0]}" ORDER BY {order}) AS place, count(*) OVER (PARTITION BY r."{only[0]}") AS every
             FROM wanted r{where}) WHERE place > {options.skip} AND place <= {options.skip + limit} ORDER BY place"""
-        return _apart(_ask(view, kind, source, asking, text), only, options, limit)
-    found = _ask(view, kind, source, asking, f"SELECT r.* FROM wanted r{where} ORDER BY {order} LIMIT {limit + 1} OFFSET {options.skip}")
-    total = _ask(view, kind, source, asking, f"SELECT count(*) AS every FROM wanted r{where}")[0]["every"] if options.count else None
+        return _apart(_ask(view, kind, source, asking, text)[0], only, options, limit)
+    page = f"SELECT r.* FROM wanted r{where} ORDER BY {order} LIMIT {limit + 1} OFFSET {options.skip}"
+    found, *counted = _ask(view, kind, source, asking, page, *([f"SELECT count(*) AS every FROM wanted r{where}"] if options.count else []))
+    total = (counted[0][0]["every"] if counted[0] else 0) if options.count else None
     return {None: Page(found[:limit], len(found) > limit, total)}
 
 
@@ -73,7 +74,7 @@ def keys(view: View, kind: EntitySet, column: str, node: Node, elsewhere: filter
     """The values of a column of the rows for which a condition holds."""
     asking = _asking(kind, elsewhere)
     source = _source(view, kind, filters.conjuncts(node), None, find, asking)
-    rows = _ask(view, kind, source, asking, f'SELECT DISTINCT r."{column}"::VARCHAR AS found FROM wanted r{_where(asking, source)}')
+    rows = _ask(view, kind, source, asking, f'SELECT DISTINCT r."{column}"::VARCHAR AS found FROM wanted r{_where(asking, source)}')[0]
     return [row["found"] for row in rows]
 
 
@@ -184,23 +185,25 @@ def _notes(view: View, things: Sequence[int]) -> list[tuple[object, ...]]:
     return found
 
 
-def _ask(view: View, kind: EntitySet, source: _Source, asking: filters.Asking, text: str) -> list[dict[str, Any]]:
-    """The rows of a statement over `wanted`."""
+def _ask(view: View, kind: EntitySet, source: _Source, asking: filters.Asking, *texts: str) -> list[list[dict[str, Any]]]:
+    """The rows of each statement over `wanted`, all of one reading of the history."""
     wanted = _PLACES if kind.name == "HistoricalLocations" else _OBSERVATIONS
-    counting = "count(*) AS every" in text and "place" not in text
     if not source.query.entity_ids:
-        return [{"every": 0}] if counting else []
+        return [[] for _ in texts]
 
-    def work(reader: Any, found: str, given: dict[str, object]) -> list[dict[str, Any]]:
+    def work(reader: Any, found: str, given: dict[str, object]) -> list[list[dict[str, Any]]]:
         if kind.name == "Observations":
             rows = [[row[name] for name in _SERIES] for row in source.series]
             reader.register("sta_series", _table(_SERIES, rows))
             reader.register("sta_note", _table(_NOTE, source.notes))
-        cursor = reader.execute(f"{found}, {wanted} {text}", {**given, **asking.given})
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return [_rows(reader.execute(f"{found}, {wanted} {text}", {**given, **asking.given})) for text in texts]
 
     return temporal.through(view.conn, view.tenant_id, source.query, work)
+
+
+def _rows(cursor: Any) -> list[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _table(kinds: dict[str, pa.DataType], rows: Sequence[Sequence[object]]) -> pa.Table:
