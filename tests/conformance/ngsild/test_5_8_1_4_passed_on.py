@@ -220,6 +220,19 @@ def test_each_source_gets_its_part(broker, forwarding_runs):
     assert not other.asked
 
 
+def test_only_sources_that_the_filter_means_are_told(broker, forwarding_runs):
+    rural, urban = forwarding_runs(), forwarding_runs()
+    take(rural)
+    take(urban)
+    assert broker.post("csourceRegistrations", json=registration(rural, zone="rural")).status_code == 201
+    kept = broker.post("csourceRegistrations", json=registration(urban, zone="urban")).headers["location"].rsplit("/", 1)[-1]
+    assert broker.post("subscriptions", json=subscription(csf='zone=="urban"')).status_code == 201
+    assert until(lambda: asked(urban, "POST"))
+    assert not asked(rural, "POST")
+    assert broker.patch(f"csourceRegistrations/{kept}", json={"zone": "rural"}).status_code == 204
+    assert until(lambda: asked(urban, "DELETE"))
+
+
 def test_what_a_source_tells_is_looked_at(broker, forwarding_runs):
     there = forwarding_runs()
     take(there)

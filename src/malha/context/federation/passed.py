@@ -12,11 +12,12 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
-from malha.context.federation import matching, passing, queries, sealing
+from malha.context.federation import discovering, matching, passing, queries, sealing
 from malha.context.federation.contracts import Registration
 from malha.context.federation.matching import Source
 from malha.context.subscriptions import queries as subscriptions
 from malha.kernel.time import now
+from malha.vocabulary.contexts import service as contexts
 
 _COLUMNS = "p.tenant_id, p.subscription_id, p.registration_id, p.uri, p.wanted, p.document, p.source, p.sealed, p.failures, p.created_at"
 _DUE = "(p.wanted IS DISTINCT FROM p.document OR p.wanted IS NULL) AND p.not_before <= now()"
@@ -78,8 +79,9 @@ def settle(conn: psycopg.Connection[Any], tenant_id: int, own: str) -> None:
     there = {(one.subscription_id, one.registration_id): one for one in _find(conn, "p.tenant_id = %s", [tenant_id])}
     kept: list[tuple[int, int]] = []
     for one in subscriptions.lasting(conn, tenant_id):
+        filter_ = [discovering.csf(one.document["csf"], contexts.of_tenant(tenant_id, one.context))] if one.document.get("csf") else []
         for source in sources:
-            told = passing.wanted(one, source, own)
+            told = passing.wanted(one, source, own) if discovering.holds(filter_, source.registration) else None
             key = (one.id, source.registration.id)
             if told is None or (not one.active and key not in there):
                 continue
