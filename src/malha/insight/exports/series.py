@@ -156,7 +156,7 @@ def _batches(tenant_id: int, wanted: SeriesExport, within: reach.Parts | None, w
         rows: list[Row] = [(one.uri, at, value) for one in found for at, value, _ in one.points]
         if who:
             told = who(sorted({one.by_run for one in corrected.values() if one.by_run is not None}))
-            rows = [(*row, *_corrected(corrected.get((row[0], row[1])), told)) for row in rows]
+            rows = [(one.uri, at, value, *_corrected(corrected.get((one.uri, at)), told)) for one in found for at, value, _ in one.points]
         yield sorted(rows, key=lambda row: (row[1], row[0]))
 
 
