@@ -24,7 +24,12 @@ from malha.kernel.time import now
 from malha.share.datahub import keys, recipes, sqlrole, tables
 from malha.share.datahub.contracts import Key, Reader, TableKind
 from malha.share.datahub.recipes import Tool
+from malha.share.questions.contracts import FieldType
 from malha.vocabulary.models import service as models
+
+#: what most towns have and everybody understands, for the examples of recipes
+_USUAL = {"AirQualityObserved": "pm10", "WeatherObserved": "temperature"}
+PLACE = ("longitude", "latitude")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,25 @@ def _base(request: HttpRequest) -> str:
     return request.build_absolute_uri(reverse("home")).rstrip("/")
 
 
+def _example(request: HttpRequest) -> tuple[str, str]:
+    """A table that the reader has, and a number in it, for what is to be copied: of several, one that is measured."""
+    now = [one for one in tables.known(database.current(), _reader(request)) if one.kind is TableKind.CURRENT]
+    numbers = {
+        one.name: next((field.name for field in one.fields if field.type is FieldType.NUMBER and field.unit and field.name not in PLACE), "") for one in now
+    }
+    measured = {name: measure for name, measure in numbers.items() if measure}
+    for known, measure in _USUAL.items():
+        if known in measured and any(field.name == measure for one in now if one.name == known for field in one.fields):
+            return known, measure
+    return next(iter(measured.items()), (now[0].name if now else "AirQualityObserved", "longitude" if now else "pm10"))
+
+
 def _places(request: HttpRequest, key: str = "") -> dict[str, str]:
-    base = _base(request)
+    base, (table, measure) = _base(request), _example(request)
     return {
-        "odata": f"{base}/odata", "ogc": f"{base}/ogc", "tiles": f"{base}/ogc/collections/AirQualityObserved/tiles/WebMercatorQuad/{{z}}/{{y}}/{{x}}", "hub": f"{base}/hub",
-        "sharing": f"{base}/delta-sharing", "slug": _tenant(request).slug, "key": key or "mlh_…",
+        "table": table, "measure": measure,
+        "odata": f"{base}/odata", "ogc": f"{base}/ogc", "tiles": f"{base}/ogc/collections/{table}/tiles/WebMercatorQuad/{{z}}/{{y}}/{{x}}", "hub": f"{base}/hub",
+        "sharing": f"{base}/delta-sharing", "slug": _tenant(request).slug, "role": sqlrole.role_of(_tenant(request).slug), "key": key or "mlh_…",
     }  # fmt: skip
 
 
@@ -71,12 +90,12 @@ def _filled(text: str, places: dict[str, str]) -> str:
 def _steps(tool: Tool, places: dict[str, str]) -> list[dict[str, object]]:
     steps: list[dict[str, object]] = []
     for step in tool.steps:
-        rows = [{"label": label, "value": _filled(value, places), "y": 52 + 26 * n, "text_y": 64 + 26 * n} for n, (label, value) in enumerate(step.rows)]
+        rows = [{"label": _(label), "value": _filled(value, places), "y": 52 + 26 * n, "text_y": 64 + 26 * n} for n, (label, value) in enumerate(step.rows)]
         steps.append(
             {
-                "text": _(step.text), "window": step.window, "rows": rows, "button": _(step.button) if step.button else "", "height": 70 + 26 * len(rows) + (30 if step.button else 0),
+                "text": _(step.text), "window": _(_filled(step.window, places)) if step.window else "", "rows": rows, "button": _(step.button) if step.button else "", "height": 70 + 26 * len(rows) + (30 if step.button else 0),
                 "button_y": 56 + 26 * len(rows), "button_text_y": 72 + 26 * len(rows), "code": _filled(step.code, places),
-                "says": "; ".join(f"{row['label']}: {row['value']}" for row in rows),
+                "says": "; ".join(f"{row['label']}: {row['value']}" for row in rows), "copies": [row for row in rows if str(row["value"]).startswith("http")],
             }
         )  # fmt: skip
     return steps
@@ -139,7 +158,7 @@ def tool(request: HttpRequest, code: str) -> HttpResponse:
     own = next((key for key in keys.of_person(database.current(), tenant.id, principal.person_id) if key.tool == code), None)
     context = {
         "tool": found, "steps": _steps(found, places), "limits": [_(text) for text in found.limits], "tried": _tried(found), "secret": text, "key": own, "old": _is_old(own),
-        "may_personal": may_personal, "seen": _seen(request), "address": places["odata"], "why_no_sql": sqlrole.why_not() if code == "sql" else "",
+        "may_personal": may_personal, "seen": _seen(request), "address": _filled(found.address, places), "why_no_sql": sqlrole.why_not() if code == "sql" else "",
     }  # fmt: skip
     return render(request, "datahub/tool.html", context)
 

@@ -44,6 +44,19 @@ def test_every_recipe_opens_and_says_how_far_it_was_tried(browser, town):
     assert "base de dados embutida" in browser.get(at(town, "sql/")).content.decode()
 
 
+def test_a_recipe_names_what_the_reader_has_and_where_the_tool_finds_it(browser, town, new_tenant):
+    """The address is that of the tool, whole and to be copied; the example is a table of this town, and where it has none a usual one."""
+    qgis = browser.get(at(town, "qgis/")).content.decode()
+    assert f'data-copy="http://localhost/{town.slug}/ogc"' in qgis
+    assert "/ogc/collections/AirQualityObserved/tiles/WebMercatorQuad/{z}/{y}/{x}" in qgis
+    assert f'data-copy="http://localhost/{town.slug}/delta-sharing"' in browser.get(at(town, "sharing/")).content.decode()
+    assert f"&#x27;{town.slug}.share#{town.slug}.agora.AirQualityObserved&#x27;" in browser.get(at(town, "sharing/")).content.decode()
+    assert f"user=hub_{town.slug.replace('-', '_')} " in browser.get(at(town, "sql/")).content.decode()
+    profile = browser.post(at(town, "sharing/"), {"action": "profile"})
+    assert f'filename="{town.slug}.share"' in profile["Content-Disposition"]
+    assert qgis.index('id="vistos"') < qgis.index('id="sua-chave"') < qgis.index('id="passos"')
+
+
 def test_a_key_is_shown_once_used_renewed_and_ended(browser, client, town):
     made = browser.post(at(town, "powerbi/"), {"action": "create"}).content.decode()
     text = made.partition('id="chave">')[2].partition("<")[0]
