@@ -82,11 +82,10 @@ def few(conn: psycopg.Connection[Any], found: Kept, first: int = 0) -> list[int]
     asked: list[object] = []
     holds = _holds(term, asked)
     where, keys = _of("v", found, number)
-    some = f"ORDER BY entity_id LIMIT {first}" if first else f"LIMIT {FEW + 1}"
-    statement = (
-        f"SELECT CASE WHEN {ready} THEN ARRAY(SELECT v.entity_id FROM entity_values v WHERE {where} AND {holds} UNION ALL "
-        f"SELECT v.entity_id FROM entity_values v WHERE {where} AND v.value IS NULL {some}) END"
-    )
+    some = f" ORDER BY entity_id LIMIT {first}" if first else f" LIMIT {FEW + 1}"
+    each = "(SELECT v.entity_id FROM entity_values v WHERE {where} AND {holds}{some})"  # each part ends by itself: else all that are found are sorted for a few
+    both = " UNION ALL ".join(each.format(where=where, holds=one, some=some) for one in (holds, "v.value IS NULL"))
+    statement = f"SELECT CASE WHEN {ready} THEN ARRAY({both}{some}) END"
     row = state.execute(conn, statement, [*ready_params, *keys, *asked, *keys]).fetchone()
     return None if row is None or row[0] is None or len(row[0]) > FEW else list(row[0])
 
