@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from _broker import Bench
 
 SIZES = (10_000, 100_000, 1_000_000)
-#: what is asked, and the least of an answer that counts as right
-REQUESTS = 400
+#: requests of each kind and size, so many times
+REQUESTS, ROUNDS = 400, 3
 PLOT = _town.HERE.parent / "docs" / "broker-growth.svg"
 COLOURS = ("#0b6e4f", "#b5450b", "#1f4e9e", "#7a2a86", "#7a5c00", "#444444")
 WORDS = {
@@ -26,8 +26,8 @@ WORDS = {
 }  # fmt: skip
 
 
-def asked(town: Town, stored: int) -> dict[str, tuple[list[bytes], int]]:
-    """By name the requests of one size, each with a partner all over what is stored, and the status that is right."""
+def asked(town: Town, stored: int, turn: int = 0) -> dict[str, tuple[list[bytes], int]]:
+    """By name the requests of one size, each with a partner all over what is stored, and the status that is right. Each `turn` changes to other values."""
     from _broker import CODES, quoted, uri
 
     chance = random.Random(stored)
@@ -35,7 +35,7 @@ def asked(town: Town, stored: int) -> dict[str, tuple[list[bytes], int]]:
     near = "entities?type=Reading&georel=near;maxDistance==300&geometry=Point&coordinates=[{},{}]&limit=20"
     return {
         "retrieve": ([http(town, "GET", f"entities/{uri(n)}") for n in numbers], 200),
-        "update": ([http(town, "PATCH", f"entities/{uri(n)}/attrs/pm10", {"value": 1000 + at}) for at, n in enumerate(numbers)], 204),
+        "update": ([http(town, "PATCH", f"entities/{uri(n)}/attrs/pm10", {"value": 1000 * (turn + 1) + at}) for at, n in enumerate(numbers)], 204),
         "q": ([http(town, "GET", quoted(f'entities?type=Reading&q=name=="{quote(f"Estação {n}")}"&limit=20')) for n in numbers], 200),
         "q_many": ([http(town, "GET", quoted(f'entities?type=Reading&q=code=="C{n % CODES:03}"&limit=20')) for n in numbers], 200),
         "near": ([http(town, "GET", quoted(near.format(*_town.place(n)))) for n in numbers], 200),
@@ -45,12 +45,13 @@ def asked(town: Town, stored: int) -> dict[str, tuple[list[bytes], int]]:
 def growth(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, Any], bool]:
     """`growth_factor`: the 95th percentile over a million entities over that over ten thousand, the worst of five kinds of request.
 
-    One `q` finds one entity at every size; the other finds 20, 200 and 2,000, of which a page of 20 is wanted.
+    One `q` finds one entity at every size; the other finds 20, 200 and 2,000, of which a page of 20 is wanted. The plane is warm and every table
+    vacuumed before each size. A percentile of a moment tells of the machine too: each is the median of three rounds.
     """
     from _broker import declare, fill, owner
 
     town, before, right = make_town("crescente"), 0, True
-    found: dict[str, list[Measured]] = {name: [] for name in WORDS}
+    found: dict[str, list[float]] = {name: [] for name in WORDS}
     for size in SIZES:
         begun = time.perf_counter()
         fill(town.id, size - before, first=before)
@@ -59,17 +60,20 @@ def growth(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, An
         before = size
         with owner() as conn:
             conn.autocommit = True
-            conn.execute("VACUUM ANALYZE entity, entity_value")
+            conn.execute("VACUUM (ANALYZE, SKIP_LOCKED)")  # of all that the load wrote: else the server does it by itself while the last size is measured
         sys.stderr.write(f"{size} entities after {time.perf_counter() - begun:.0f} s\n")
-        for name, (requests, status) in asked(town, size).items():
-            load(bench.port, requests[:50], connections=1)
-            measured = load(bench.port, requests, connections=1, keep=[0])
-            right = right and measured.only(status) and (status == 204 or len(measured.body(0)) > 0)
-            found[name].append(measured)
-    ms = {name: [round(one.percentile(0.95), 2) for one in each] for name, each in found.items()}
+        rounds: dict[str, list[Measured]] = {name: [] for name in WORDS}
+        for turn in range(ROUNDS + 1):
+            for name, (requests, status) in asked(town, size, turn).items():
+                measured = load(bench.port, requests if turn else requests[:50], connections=1, keep=[0])
+                right = right and measured.only(status) and (status == 204 or len(measured.body(0)) > 0)
+                rounds[name] += [measured] if turn else []
+        for name, each in rounds.items():
+            found[name].append(_town.median([one.percentile(0.95) for one in each]))
+    ms = {name: [round(one, 2) for one in each] for name, each in found.items()}
     PLOT.write_text(plot(SIZES, ms), encoding="utf-8")
     factors = {f"{name}_factor": round(each[-1] / each[0], 2) for name, each in ms.items()}
-    figure = {"value": max(factors.values()), "unit": "x", "goal": "<= 1.5", **factors, "p95_ms": ms, "entities": list(SIZES), "requests": REQUESTS}
+    figure = {"value": max(factors.values()), "unit": "x", "goal": "<= 1.5", **factors, "p95_ms": ms, "entities": list(SIZES), "requests": [REQUESTS] * ROUNDS}
     return {"growth_factor": figure}, right
 
 
