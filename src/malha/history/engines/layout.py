@@ -35,7 +35,7 @@ WITH tables AS (
       AND to_regclass('ducklake_inlined_delete_' || t.table_id) IS NULL
 )
 SELECT t.table_name, t.place || f.path, e.min_value::bigint, e.max_value::bigint, i.min_value, i.max_value,
-    f.begin_snapshot >= t.newest AND f.path_is_relative AND f.mapping_id IS NULL AND f.encryption_key IS NULL
+    f.begin_snapshot >= t.newest AND f.path_is_relative AND (f.mapping_id IS NULL OR f.path LIKE '%%/{storage.OURS}%%') AND f.encryption_key IS NULL
     AND (d.path IS NULL OR d.path_is_relative AND d.format = 'parquet' AND d.encryption_key IS NULL) AS plain, t.place || d.path,
     (SELECT jsonb_object_agg(c.column_name, v.min_value) FROM ducklake_file_column_stats v JOIN ducklake_column c ON c.table_id = v.table_id AND c.column_id = v.column_id
         WHERE v.data_file_id = f.data_file_id AND v.table_id = t.table_id AND v.min_value = v.max_value AND v.null_count = 0 AND length(v.min_value) < 200

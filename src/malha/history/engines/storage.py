@@ -13,6 +13,8 @@ from malha.kernel.text import msg
 
 #: the region that stores without regions answer to
 ANY_REGION = "us-east-1"
+#: how the names of files begin that were written whole before the lake had them: they hold every column by its name
+OURS = "malha-"
 
 
 def folder() -> Path | None:

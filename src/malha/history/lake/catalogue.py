@@ -190,6 +190,11 @@ def _tables(schema: str) -> list[str]:
     return [statement for statement in _text("tables").format(schema=schema).split(";") if statement.strip()]
 
 
+def kinds_of(table: str) -> dict[str, str]:
+    """The columns of a tenant's table and their types, in this version."""
+    return {column: kind for name, column, kind in _wanted() if name == table}
+
+
 @cache
 def _wanted() -> list[tuple[str, str, str]]:
     """Every (table, column, type) that a tenant has in this version, read off the statements that make them."""

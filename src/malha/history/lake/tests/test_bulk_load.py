@@ -10,7 +10,9 @@ import pytest
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
+from malha.history.engines import layout, storage
 from malha.history.engines import service as engines
+from malha.history.lake import catalogue, compaction
 from malha.history.lake import service as lake
 from malha.history.lake.contracts import UnknownEntities
 
@@ -90,3 +92,39 @@ def test_a_load_over_hours_that_were_let_go_is_summed_once(new_tenant: Any) -> N
     assert {name: total(tenant, name, "count") for name in before} == before
     assert lake.bulk_load(tenant, table(2880 + 60).slice(2880), run_id=4) == 60  # an hour that nothing is known of
     assert total(tenant, "rollup_hour", "count") == (before["rollup_hour"][0] + 2, 2940)
+
+
+def test_months_written_whole_are_read_corrected_merged_and_undone(new_tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were written before the lake had them say the same as those that it wrote, and are read without asking it for each."""
+    monkeypatch.setattr(compaction, "MANY_ROWS", 1)
+    tenant = new_tenant().id
+    make_entities(tenant, ["urn:ensaio:0", "urn:ensaio:1"])
+    given = table(2880).append_column("unit", pa.array(["d'água"] * 2880)).append_column("row_no", pa.array(range(2880)))
+    assert lake.bulk_load(tenant, given, run_id=1) == 2880
+    schema = engines.tenant_schema(tenant)
+    known = layout.now(schema)
+    assert known is not None
+    assert [file.plain for file in known.files["observation"]] == [True, True]  # November and December
+    assert all(storage.OURS in file.place for file in known.files["observation"])
+    assert known.relation("observation").startswith("(SELECT * REPLACE")
+    assert lake.bulk_load(tenant, table(50, offset=1000), run_id=2) == 50
+    said = "SELECT count(*), sum(num), min(unit), max(row_no), min(month), max(month), min(txt) FROM lake.{}.observation"
+    assert engines.run([tenant], lambda reader: reader.execute(said.format(schema)).fetchone()) == (
+        2880,
+        sum(range(2880)) + 50_000,
+        "d'água",
+        2879,
+        202511,
+        202512,
+        None,
+    )
+    with catalogue.writing() as writer:
+        for call in (
+            "ducklake_rewrite_data_files('lake', 'observation', schema => ?, delete_threshold => 0)",
+            "ducklake_merge_adjacent_files('lake', 'observation', schema => ?)",
+        ):
+            writer.execute(f"CALL {call}", [schema])
+    assert total(tenant) == (2880, sum(range(2880)) + 50_000)
+    assert lake.remove_run(tenant, 2) == 50
+    assert total(tenant) == (2880, sum(range(2880)))
+    assert total(tenant, "rollup_hour", "sum") == (96, sum(range(2880)))
