@@ -18,7 +18,7 @@ from malha.history.engines.service import Connection
 from malha.history.lake import adding
 from malha.history.lake.contracts import Held
 from malha.history.lake.tail import Tail
-from malha.history.rollups import ordering
+from malha.history.rollups import kept, ordering
 from malha.history.rollups import service as rollups
 
 COLUMNS = "tenant_id, type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, quality, op, received_at, run_id, row_no, seq"
@@ -151,9 +151,10 @@ def _newest_of(lake: Connection, schema: str, rows: pa.Table) -> None:
 
 def write_batch(lake: Connection, schema: str, zone: ZoneInfo, coarse: Coarse) -> int:
     """Put `batch` into observations and sums, in place of what it corrects. Returns how many rows that were."""
+    kept.put_by(lake, schema, "batch")
     corrected = _replace_older(lake, schema)
     _insert(lake, schema)
-    rollups.refresh(lake, schema, zone, "batch", coarse)
+    rollups.refresh(lake, schema, zone, "batch", coarse, lambda: kept.add_back(lake, schema))
     return corrected
 
 
@@ -186,10 +187,11 @@ def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int, coars
     row = lake.execute("SELECT count(*), min(observed_at), max(observed_at) FROM gone").fetchone()
     count, first, last = row or (0, None, None)
     if count:
+        kept.put_by(lake, schema, "gone")
         lake.execute(f"DELETE FROM lake.{schema}.observation WHERE run_id = ? AND observed_at BETWEEN ? AND ?", [run_id, first, last])
         still_theirs = f"WHERE o.by_run = {int(run_id)} AND EXISTS (SELECT 1 FROM gone AS b WHERE {_KEY})"  # others have written some since
         _insert(lake, schema, f"lake.{schema}.superseded AS o", still_theirs)
-        rollups.refresh(lake, schema, zone, "gone", coarse)
+        rollups.refresh(lake, schema, zone, "gone", coarse, lambda: kept.add_back(lake, schema))
     lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE by_run = ? OR run_id = ?", [run_id, run_id])
     return int(count)
 

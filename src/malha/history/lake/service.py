@@ -24,7 +24,7 @@ from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction, files, tail
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, Held, UnknownEntities, Watermark
-from malha.history.rollups import ordering
+from malha.history.rollups import kept, ordering
 from malha.history.rollups import service as rollups
 from malha.history.rollups import thin as rows_of
 from malha.history.rollups.arriving import Arriving
@@ -151,7 +151,12 @@ def sum_again(lake: Connection, tenant_id: int, first: datetime, last: datetime)
     """Make the sums of all values of a period anew, where files of sums were lost. Hours whose values were let go keep what they have."""
     schema, zone = engines.tenant_schema(tenant_id), catalogue.zone_of(tenant_id)
     touched = f"(SELECT attribute, entity_id, dataset_id, observed_at FROM lake.{schema}.observation WHERE observed_at BETWEEN TIMESTAMPTZ '{first.isoformat()}' AND TIMESTAMPTZ '{last.isoformat()}') AS given"
-    commit(lake, [schema], lambda: rollups.refresh(lake, schema, zone, touched, coarse.of_tenant(lake, tenant_id)))
+
+    def write() -> None:
+        kept.put_by(lake, schema, touched)
+        rollups.refresh(lake, schema, zone, touched, coarse.of_tenant(lake, tenant_id), lambda: kept.add_back(lake, schema))
+
+    commit(lake, [schema], write)
 
 
 def drop_tenant(tenant_id: int) -> None:

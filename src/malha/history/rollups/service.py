@@ -7,7 +7,7 @@ hours of `DENSE` values or more: sparser ones are as quickly read from the obser
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -91,7 +91,7 @@ def keep_all(lake: Connection, schema: str, zone: ZoneInfo, coarse: Coarse) -> N
         found = lake.execute(f"SELECT {shown} FROM {days}", given).to_arrow_table()
         if found.num_rows:
             lake.execute(f"DELETE FROM {days}", given)
-            _keep(lake, schema, "rollup_day", _complete(lake, schema, zone, found))
+            keep(lake, schema, "rollup_day", _complete(lake, schema, zone, found))
 
 
 def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
@@ -112,10 +112,10 @@ def rebuild(lake: Connection, schema: str, zone: ZoneInfo) -> None:
         add_days(lake, schema, zone, span[0], span[1], "summed_series")
 
 
-def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, coarse: Coarse = NONE) -> None:
+def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, coarse: Coarse = NONE, add_back: Callable[[], None] = lambda: None) -> None:
     """Sum again every bucket that a row of the relation `touched` (attribute, entity_id, dataset_id, observed_at) lies in.
 
-    `coarse` are the tenant's months without sums by the hour, here and below.
+    `coarse` are the tenant's months without sums by the hour, here and below. `add_back` puts to the hours what their values do not say (`kept`).
     """
     for first, last in _months(lake, touched):
         lake.execute(
@@ -123,12 +123,13 @@ def refresh(lake: Connection, schema: str, zone: ZoneInfo, touched: str, coarse:
                 FROM {touched} WHERE observed_at BETWEEN $first AND $last""",
             {"first": first, "last": last},
         )
-        span = _Span(_hour(first), _hour(last) + HOUR)
+        span = _Span(hour_start(first), hour_start(last) + HOUR)
         for name, bucket in (("rollup_quarter", hour_of("x.bucket")), ("rollup_hour", "x.bucket")):
             _delete(lake, f"lake.{schema}.{name}", "touched_hours", span, bucket)
         _sum_values(
             lake, schema, f"lake.{schema}.observation AS x SEMI JOIN touched_hours AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket", span, coarse
         )
+        add_back()
         days = rules.local_days(span.start, span.end - timedelta(microseconds=1), zone)
         _sum_again(lake, schema, "rollup_hour", "rollup_day", days, _hours_of(days), zone, coarse)
         months = rules.local_months(span.start, span.end - timedelta(microseconds=1), zone)
@@ -159,13 +160,13 @@ def hours_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table,
     if kept.num_rows and newest is None:
         _keep_hours(lake, schema, kept, fine)
     elif kept.num_rows and newest is not None:
-        _join_hours(lake, schema, zone, kept, fine, _hour(newest))
+        _join_hours(lake, schema, zone, kept, fine, hour_start(newest))
     return sums
 
 
 def add_to(lake: Connection, schema: str, zone: ZoneInfo, table: str, sums: pa.Table, newest: datetime | None, coarse: Coarse) -> None:
     """Write days or months of values that are later than all of their series, put together with what the lake had of them."""
-    _keep(lake, schema, table, sums if newest is None else _with_known(lake, schema, zone, table, sums, coarse))
+    keep(lake, schema, table, sums if newest is None else _with_known(lake, schema, zone, table, sums, coarse))
 
 
 def in_local_days(sums: pa.Table, zone: ZoneInfo) -> pa.Table:
@@ -189,7 +190,7 @@ def _join_hours(lake: Connection, schema: str, zone: ZoneInfo, sums: pa.Table, v
     if not begun.num_rows:
         return
     hours = _with_known(lake, schema, zone, "rollup_hour", begun, NONE)
-    _keep(lake, schema, "rollup_hour", hours)
+    keep(lake, schema, "rollup_hour", hours)
     dense = hours.filter(pc.greater_equal(hours.column("count"), DENSE))
     if dense.num_rows:
         _touch(lake, dense)
@@ -197,7 +198,7 @@ def _join_hours(lake: Connection, schema: str, zone: ZoneInfo, sums: pa.Table, v
         _delete(lake, f"lake.{schema}.rollup_quarter", "touched_sums", span, hour_of("x.bucket"))
         source = f"lake.{schema}.observation AS x SEMI JOIN touched_sums AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket"
         again = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", {"first": span.start, "last": span.end}).to_arrow_table()
-        _keep(lake, schema, "rollup_quarter", summing.of_values(again, HOUR_US // 4, least=(HOUR_US, DENSE)))
+        keep(lake, schema, "rollup_quarter", summing.of_values(again, HOUR_US // 4, least=(HOUR_US, DENSE)))
 
 
 def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str, coarse: Coarse = NONE) -> None:
@@ -252,9 +253,9 @@ def _add(lake: Connection, schema: str, values: pa.Table, coarse: Coarse) -> Non
 
 def _keep_hours(lake: Connection, schema: str, hours: pa.Table, values: pa.Table) -> None:
     """Write the hours of values, and their quarters where they are dense."""
-    _keep(lake, schema, "rollup_hour", hours)
+    keep(lake, schema, "rollup_hour", hours)
     if (pc.max(hours.column("count")).as_py() or 0) >= DENSE:
-        _keep(lake, schema, "rollup_quarter", summing.of_values(values, HOUR_US // 4, least=(HOUR_US, DENSE)))
+        keep(lake, schema, "rollup_quarter", summing.of_values(values, HOUR_US // 4, least=(HOUR_US, DENSE)))
 
 
 def summed(rows: pa.Table) -> pa.Table:
@@ -263,7 +264,7 @@ def summed(rows: pa.Table) -> pa.Table:
     return values.filter(pc.is_valid(values.column("num"))) if values.column("num").null_count else values
 
 
-def _keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:
+def keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:
     """Write sums, which come in the table's order."""
     if sums.num_rows:
         plain = summing.SUMS.removesuffix(", sketch")
@@ -363,7 +364,7 @@ def _sum_buckets(
     shown = ", ".join(f"h.{name}" for name in summing.SUMS.split(", "))
     for mine in _slices(lake, fine, given, "h", SUMMED_SUMS[source]):
         found = lake.execute(f"SELECT {shown}, d.starts FROM {fine}{mine}", given).to_arrow_table()
-        _keep(lake, schema, table, summing.of_sums(_complete(lake, schema, zone, found) if source == "rollup_day" and coarse else found))
+        keep(lake, schema, table, summing.of_sums(_complete(lake, schema, zone, found) if source == "rollup_day" and coarse else found))
 
 
 def _delete(lake: Connection, table: str, touched: str, span: _Span, bucket: str = "x.bucket") -> None:
@@ -405,5 +406,6 @@ def _months(lake: Connection, touched: str) -> _Periods:
     return lake.execute(f"SELECT min(observed_at), max(observed_at) FROM {touched} GROUP BY {month_of('observed_at')} ORDER BY 1").fetchall()
 
 
-def _hour(instant: datetime) -> datetime:
+def hour_start(instant: datetime) -> datetime:
+    """The start of the hour (UTC) in which an instant lies."""
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
