@@ -122,10 +122,12 @@ class _Load:
         if not checked.good.num_rows:
             return
         at = checked.good.column("observed_at").to_numpy().astype("datetime64[M]").astype(np.int64)
-        for month in np.unique(at):
+        first = int(at.min())
+        there = np.flatnonzero(np.bincount(at - first)) + first  # counted in their places: looking each up takes ten times as long
+        for month in there:
             name = f"month-{1970 + month // 12}{month % 12 + 1:02d}"
             (self.folder / name).mkdir(exist_ok=True)
-            rows = checked.good if (at == month).all() else checked.good.filter(pa.array(at == month))
+            rows = checked.good if len(there) == 1 else checked.good.filter(pa.array(at == month))
             place = self.folder / name / f"{number:06d}-{rows.num_rows}.arrow"
             with place.open("wb") as file, pa.ipc.new_file(file, rows.schema) as writer:  # as it lies in memory: read once and then taken away
                 writer.write_table(rows)
