@@ -43,18 +43,50 @@ def test_it_works(broker, source, register):
     assert len(broker.post("entityOperations/query", json=body).json()) == 3
 
 
-def test_5_5_14_a_map_leaves_no_source_out_unsaid(broker, source, register):
+def test_5_5_14_a_map_has_the_entities_of_all_places_and_its_pages_stay(broker, source, register):
+    there = source()
+    there.serve(*(entity(n, nivel=level(n)) for n in (4, 5)))
+    registered = register(there)
+    for n in (1, 2, 3):
+        broker.post("entities?local=true", json=entity(n, nivel=level(n)))
+    asked = {"type": TYPE, "limit": 2, "count": "true", "entityMap": "true"}
+    first = broker.get("entities", params=asked)
+    assert (first.status_code, [one["id"][-1] for one in first.json()], first.headers["NGSILD-Results-Count"]) == (201, ["1", "2"], "5")
+    goes_on = {"NGSILD-EntityMap": first.headers["NGSILD-EntityMap"]}
+    name = goes_on["NGSILD-EntityMap"].rsplit("/", 1)[-1]
+    places = broker.get(f"entityMaps/{name}").json()["entityMap"]
+    assert list(places) == [f"urn:x:{TYPE}:{n}" for n in (1, 2, 3, 4, 5)]
+    assert places[f"urn:x:{TYPE}:1"] == ["@none"]
+    assert places[f"urn:x:{TYPE}:5"] == [registered]
+    broker.post("entities?local=true", json=entity(0, nivel=level(9)))
+    there.serve(*(entity(n, nivel=level(n)) for n in (4, 5, 6)))
+    before = len(there.asked)
+    second = broker.get("entities", params={**asked, "offset": 2}, headers=goes_on)
+    assert (second.status_code, [one["id"][-1] for one in second.json()]) == (200, ["3", "4"])
+    assert "next" in second.headers["Link"]
+    (only,) = there.asked[before:]
+    assert set(only.params["id"].split(",")) <= {f"urn:x:{TYPE}:3", f"urn:x:{TYPE}:4"}
+    broker.delete(f"entities/urn:x:{TYPE}:1?local=true")
+    again = broker.get("entities", params=asked, headers=goes_on)
+    assert [one["id"][-1] for one in again.json()] == ["2"]
+    body = {"type": "Query", "entities": [{"type": TYPE}]}
+    last = broker.post("entityOperations/query", json=body, params={"offset": 4, "limit": 2}, headers=goes_on)
+    assert (last.status_code, [one["id"][-1] for one in last.json()]) == (200, ["5"])
+
+
+def test_5_14_4_a_map_is_made_of_all_places(broker, source, register):
     there = source()
     there.serve(entity(1, nivel=level(5)))
     register(there)
     broker.post("entities?local=true", json={"id": "urn:x:Outro:1", "type": "Outro"})
-    refused = broker.get("entities", params={"type": TYPE, "entityMap": "true"})
-    assert refused.status_code == 422
-    assert refused.json()["type"].endswith("OperationNotSupported")
+    made = broker.get("entityMaps", params={"type": TYPE})
+    assert (made.status_code, list(made.json()["entityMap"])) == (201, [f"urn:x:{TYPE}:1"])
     for own in ({"type": "Outro"}, {"type": TYPE, "local": "true"}):
+        before = len(there.asked)
         answer = broker.get("entities", params={**own, "entityMap": "true"})
         assert answer.status_code == 201
         assert "NGSILD-EntityMap" in answer.headers
+        assert len(there.asked) == before
 
 
 def test_4_5_5_the_newest_instance_wins(broker, source, register):

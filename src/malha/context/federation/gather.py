@@ -10,8 +10,8 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entities, entity_maps, projection, query, questions, reading, rendering
-from malha.context.broker.contracts import Asked, BadRequestData, OperationNotSupported
+from malha.context.broker import door, entities, projection, query, questions, reading, rendering
+from malha.context.broker.contracts import Asked, BadRequestData
 from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
@@ -135,17 +135,11 @@ async def question(request: Request, found: Diverted, _handler: Handler) -> Resp
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan, EntityPage]:
         session = conversation.opened(request, conn, who)
-        plan = _plan(request, found, who, asking, session.alias)
+        plan = planned(request, found, who, asking, session.alias)
         return session, plan, _own(conn, who, plan)
 
     session, plan, own = await door.read(request, look, asking.source)
-    if entity_maps.meant(request):
-        if plan.shares:
-            raise OperationNotSupported(msg("Um mapa de entidades só abrange as desta plataforma; pergunte com local=true, ou sem mapa."))
-        return await query.by_map(request, asking)
-    speeches = await conversation.spoken(session, plan.shares)
-    told = await conversation.together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
-    page = assembled(session, plan, own, told)
+    page = assembled(session, plan, own, await _told(session, plan, asking))
     joined = await behind.join(session, found, page.entities, plan.want, asking.source)
     return session.warn(query.written(request, page, plan.question, plan.want, joined))
 
@@ -171,16 +165,16 @@ async def every(request: Request, asking: Asking) -> tuple[Question, EntityPage,
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan, EntityPage]:
         session = conversation.opened(request, conn, who)
-        plan = _plan(request, found, who, asking, session.alias)
+        plan = planned(request, found, who, asking, session.alias)
         return session, plan, _own(conn, who, plan)
 
     session, plan, own = await door.read(request, look, asking.source)
-    speeches = await conversation.spoken(session, plan.shares)
-    told = await conversation.together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
+    told = await _told(session, plan, asking)
     return plan.question, assembled(session, plan, own, told), any(each.more for each in told), session.warnings
 
 
-def _plan(request: Request, found: Diverted, who: Asked, asking: Asking, alias: str) -> Plan:
+def planned(request: Request, found: Diverted, who: Asked, asking: Asking, alias: str) -> Plan:
+    """How a question goes to this broker and its sources. Raises BadRequestData for what cannot be asked of several."""
     asked, want = query.understood(request, who, asking)
     if asked.query.order or asked.query.after_id:
         raise BadRequestData(msg("Entre várias fontes não se ordena; pergunte com local=true, ou a cada fonte."))
@@ -217,6 +211,17 @@ def _own(conn: psycopg.Connection[Any], who: Asked, plan: Plan) -> EntityPage:
         return EntityPage([], 0 if plan.question.count else None)
     questions.refuse_personal(conn, who, plan.question.query)
     return store.query(conn, [who.tenant_id], narrowed)
+
+
+async def said(session: Session, plan: Plan, asking: Asking) -> tuple[EntityPage, list[Told]]:
+    """What this broker and each source say to a question."""
+    own = await door.read(session.request, lambda conn, who: _own(conn, who, plan), asking.source)
+    return own, await _told(session, plan, asking)
+
+
+async def _told(session: Session, plan: Plan, asking: Asking) -> list[Told]:
+    speeches = await conversation.spoken(session, plan.shares)
+    return await conversation.together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
 
 
 async def _ask_question(session: Session, plan: Plan, share: Share, speech: Speech, asking: Asking) -> Told:

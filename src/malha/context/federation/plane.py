@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
-from malha.context.federation import batches, forwarding, gather, handshake, hearing, listing, operations, subscribing
+from malha.context.federation import batches, forwarding, gather, handshake, hearing, listing, mapped, operations, subscribing
 from malha.context.federation.distribute import Road, distributed
 from malha.context.federation.spread import Verb, purge, written
 from malha.context.subscriptions import operations as subscriptions
@@ -37,9 +37,10 @@ def routes() -> list[BaseRoute]:
 
 #: operations of the broker that other sources take part in
 _ROADS: dict[tuple[str, str], Road] = {
-    ("GET", "/entities"): gather.question,
+    ("GET", "/entities"): mapped.question,
     ("GET", "/entities/{id}"): gather.retrieve,
-    ("POST", "/entityOperations/query"): gather.question,
+    ("POST", "/entityOperations/query"): mapped.question,
+    ("GET", "/entityMaps"): mapped.create,
     ("GET", "/types"): listing.listed(listing.TYPES),
     ("GET", "/types/{type:path}"): listing.listed(listing.TYPE),
     ("GET", "/attributes"): listing.listed(listing.ATTRIBUTES),
