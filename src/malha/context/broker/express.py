@@ -21,6 +21,7 @@ from starlette.types import Scope
 from malha.context.broker import auth, door, pool
 from malha.context.broker.contracts import Asked, Busy
 from malha.context.broker.line import Line
+from malha.context.broker.remembered import Rows
 from malha.context.broker.turns import Turns
 from malha.context.store import express as store
 from malha.foundation.access import reach
@@ -68,6 +69,7 @@ class Lane:
     def __init__(self) -> None:
         self.idle: list[Line] = []
         self.turns = Turns(SIZE)
+        self.rows = Rows()
         self.dsn = database.dsn(Role.APP)
         self.memory: psycopg.Connection[Any] | None = None
         self.used = False

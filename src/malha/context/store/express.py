@@ -5,7 +5,8 @@ Everything else is worked out from memory: `conn` may stand for one where nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -24,9 +25,7 @@ MADE = (
     "SELECT entity_made(%(tenant)s, %(uri)s, %(types)s::int[], %(doc)s::jsonb, %(scopes)s::text[], %(box)s::box, decode(%(geom)s, 'hex'), %(name_key)s, "
     f"%(expires)s::timestamptz, %(next_expiry)s::timestamptz, {_HISTORY})"
 )
-EDITED = (
-    f"SELECT entity_edited(%(tenant)s, %(id)s, %(keys)s::text[], %(expected)s::jsonb, %(doc)s::jsonb, %(gone)s::text[], %(named)s, %(name_key)s, {_HISTORY})"
-)
+EDITED = f"SELECT entity_edited(%(tenant)s, %(id)s, %(seen)s::timestamptz, %(keys)s::text[], %(expected)s::jsonb, %(doc)s::jsonb, %(gone)s::text[], %(named)s, %(name_key)s, {_HISTORY})"
 
 type Row = tuple[Any, ...]
 
@@ -64,9 +63,17 @@ def edit(conn: psycopg.Connection[Any], tenant_id: int, row: Row, doc: EntityDoc
         return None
     keys = [*change.gone, *(name for name in doc.attributes if name not in change.gone)]
     return {
-        "tenant": tenant_id, "id": row[0], "keys": array_of_text(keys), "expected": canonical({name: before[name] for name in keys if name in before}),
-        "doc": change.doc, "gone": array_of_text(list(change.gone)), "named": change.named, "name_key": change.name_key, **_history(round_, doc),
+        "tenant": tenant_id, "id": row[0], "seen": None, "keys": array_of_text(keys), "expected": canonical({name: before[name] for name in keys if name in before}),
+        "doc": change.doc, "gone": array_of_text(list(change.gone)), "ended": change.gone, "named": change.named, "name_key": change.name_key, **_history(round_, doc),
     }  # fmt: skip
+
+
+def edited(row: Row, params: Mapping[str, Any], modified_at: datetime) -> Row:
+    """The row of an entity as EDITED with these parameters left it."""
+    doc = state.decode(row[4])
+    for name in params["ended"]:
+        doc.pop(name, None)
+    return (*row[:4], canonical(doc | state.decode(params["doc"])), *row[5:8], modified_at, *row[9:])
 
 
 def _history(round_: documents.Round, doc: EntityDocument) -> dict[str, Any]:

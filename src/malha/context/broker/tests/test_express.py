@@ -197,3 +197,40 @@ def test_without_a_token_nobody_passes(new_tenant, verb):
         return (await client.request(verb, f"{AT}/attrs/level" if verb == "PATCH" else AT, json={"value": 1}, headers={"Authorization": ""})).status_code
 
     assert run(new_tenant(), work) == 401
+
+
+def test_what_is_changed_again_is_not_read_first(new_tenant, monkeypatch):
+    tenant = new_tenant()
+    read: list[str] = []
+    named = express.named
+
+    async def noted(here, who, uri):
+        read.append(uri)
+        return await named(here, who, uri)
+
+    monkeypatch.setattr(express, "named", noted)
+
+    def change(n):
+        return {"value": n, "observedAt": f"2026-11-20T12:00:{n:02}Z"}
+
+    async def work(client):
+        await client.post("entities", json=THING)
+        said = [(await client.patch(AT + "/attrs/level", json=change(n))).status_code for n in (2, 3)]
+        assert (said, len(read)) == ([204, 204], 1)
+        with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):  # somebody else, whom this process does not hear of
+            doc = """doc - 'name' || '{"more": {"type": "Property", "value": 1}}' || jsonb_build_object('level', doc -> 'level' || '{"value": 9}')"""
+            conn.execute(f"UPDATE entities SET doc = {doc}, modified_at = now() WHERE tenant_id = %s", [tenant.id])
+        assert (await client.patch(AT + "/attrs/more", json={"value": 2})).status_code == 204
+        assert (await client.patch(AT + "/attrs/name", json={"value": "Largo"})).status_code == 404
+        assert (await client.patch(AT + "/attrs/level", json=change(3))).status_code == 204  # what was remembered said so already, what is there does not
+        with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+            conn.execute("UPDATE entities SET doc = jsonb_set(doc, '{level,value}', '5'), modified_at = now() WHERE tenant_id = %s", [tenant.id])
+        assert (await client.patch(AT + "/attrs/level", json=change(3))).status_code == 204
+        found = (await client.get(AT)).json()
+        await client.delete(AT)
+        return found, (await client.patch(AT + "/attrs/level", json=change(4))).status_code
+
+    found, gone = run(tenant, work)
+    assert (found["level"]["value"], found["more"]["value"], "name" in found, gone) == (3, 2, False, 404)
+    history = [row for row in kept(tenant)[1] if row[0] == "level"]
+    assert [row[2] for row in history if row[2] is not None] == [1, 2, 3, 3, 3]
