@@ -71,8 +71,11 @@ class Duck:
         def work(reader: Connection) -> pa.Table:
             hot = tail if table is Table.OBSERVATION else None
             known = layout.kept(schema) if hot else layout.now(schema)
-            if table is not Table.HOUR and known is not None and (not hot or known.noted) and (relation := known.relation(table.value, *wanted)) != stored:
-                return asked(reader, relation, hot(reader, known) if hot else None)
+            if table is not Table.HOUR and known is not None and (not hot or known.noted):
+                found = hot(reader, known) if hot else None
+                timeless = not question.tells_time and not (found is not None and found.num_rows)
+                if (relation := known.relation(table.value, *wanted, timeless=timeless)) != stored:
+                    return asked(reader, relation, found)
             reader.execute("BEGIN")
             try:
                 thin = coarse.of_tenant(reader, tenant_id).within(*wanted[:2]) if table is Table.HOUR else coarse.NONE

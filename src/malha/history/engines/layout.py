@@ -77,6 +77,14 @@ class _File:
             return False
         return ids is None or self.entities is None or any(self.entities[0] <= id_ <= self.entities[1] for id_ in ids)
 
+    def lies_within(self, start: datetime, end: datetime) -> bool:
+        """Whether all of its rows surely lie in [start, end)."""
+        return self.instants is not None and self.instants[0] >= start and self.instants[1] < end
+
+    def is_only_of_others(self, wanted: Mapping[str, str]) -> bool:
+        """Whether a column that says one thing in all rows says something else than is wanted."""
+        return any(value != wanted.get(column, value) for column, value in self.same)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -87,24 +95,21 @@ class Layout:
     files: Mapping[str, tuple[_File, ...]]
     noted: dict[str, object] = field(default_factory=dict)
 
-    def relation(self, table: str, start: datetime = FIRST, end: datetime = LAST, ids: Sequence[int] | None = None) -> str:
-        """What to read a table from, as SQL: its files that may hold the period [start, end) and the entities, or DuckLake's table where that is needed."""
+    def relation(self, table: str, start: datetime = FIRST, end: datetime = LAST, ids: Sequence[int] | None = None, *, timeless: bool = False) -> str:
+        """What to read a table from, as SQL: its files that may hold the period [start, end) and the entities, or DuckLake's table where that is needed.
+
+        With `timeless` instants are only held against the period: files that lie within it need not be read for them.
+        """
         stored = f"lake.{self.schema}.{table}"
         files = self.files.get(table, ())
         wanted = [file for file in files if file.may_hold(start, end, ids)] or list(files[:1])
         torn = [file for file in wanted if file.gone]
         if not wanted or len(wanted) > MOST_FILES or len(torn) > MOST_TORN or not all(file.plain for file in wanted):
             return stored
-        whole = [file.place for file in wanted if not file.gone]
-        parts = [f"SELECT * FROM read_parquet([{', '.join(map(_quoted, whole))}], hive_partitioning = false)"] if whole else []
-        parts += [
-            f"SELECT * EXCLUDE (file_row_number) FROM read_parquet({_quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
-            f"ANTI JOIN (SELECT pos FROM read_parquet({_quoted(file.gone)})) ON pos = file_row_number"
-            for file in torn
-        ]
-        rows = f"({' UNION ALL BY NAME '.join(parts)})" if torn else parts[0].removeprefix("SELECT * FROM ")
-        same = sorted(frozenset.intersection(*(file.same for file in wanted)))
-        return f"(SELECT * REPLACE ({', '.join(f'{_quoted(value)}::{_SAME[name]} AS {name}' for name, value in same)}) FROM {rows})" if same else rows
+        inside = [file for file in wanted if timeless and table == "observation" and not file.gone and file.lies_within(start, end)]
+        rest = [file for file in wanted if file not in inside]
+        parts = [part for part in (_read(inside, {"observed_at": inside[0].instants} if inside else {}), _read(rest, {})) if part]
+        return f"(SELECT * FROM {parts[0]} UNION ALL BY NAME SELECT * FROM {parts[1]})" if len(parts) > 1 else parts[0]
 
     def is_empty(self, table: str) -> bool:
         """Whether it is certain that a table has no rows."""
@@ -204,6 +209,23 @@ def _pool() -> ConnectionPool:
         configure=settle,
         check=ConnectionPool.check_connection,
     )
+
+
+def _read(files: Sequence[_File], said: Mapping[str, tuple[datetime, datetime] | None]) -> str:
+    """The rows of files, as SQL; columns that say one thing in all of them, and instants that are `said` to lie in a period, are not read."""
+    if not files:
+        return ""
+    whole, torn = [file.place for file in files if not file.gone], [file for file in files if file.gone]
+    parts = [f"SELECT * FROM read_parquet([{', '.join(map(_quoted, whole))}], hive_partitioning = false)"] if whole else []
+    parts += [
+        f"SELECT * EXCLUDE (file_row_number) FROM read_parquet({_quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
+        f"ANTI JOIN (SELECT pos FROM read_parquet({_quoted(file.gone)})) ON pos = file_row_number"
+        for file in torn
+    ]
+    rows = f"({' UNION ALL BY NAME '.join(parts)})" if torn else parts[0].removeprefix("SELECT * FROM ")
+    same = [f"{_quoted(value)}::{_SAME[name]} AS {name}" for name, value in sorted(frozenset.intersection(*(file.same for file in files)))]
+    same += [f"TIMESTAMPTZ '{ends[0].isoformat()}' AS {name}" for name, ends in said.items() if ends]
+    return f"(SELECT * REPLACE ({', '.join(same)}) FROM {rows})" if same else rows
 
 
 def _quoted(place: str) -> str:

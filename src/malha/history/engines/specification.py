@@ -148,3 +148,18 @@ class Question:
     order: tuple[str, ...] = ()
     descending: bool = False
     limit: int = 10_000
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether the answer depends on instants otherwise than by the period."""
+        measured = any(
+            each.function in {Function.FIRST, Function.LAST} or self._is_time(each.column, *(one.column for one in each.where)) for each in self.measures
+        )
+        return (
+            self.bucket is not None
+            or measured
+            or self._is_time(*self.by, *self.columns, *(each.column for each in self.filters), self.pivot.column if self.pivot else "")
+        )
+
+    def _is_time(self, *columns: str) -> bool:
+        return TIME.get(self.table) in columns

@@ -35,7 +35,7 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.rollups import service as rollups
-from malha.history.temporal import evolution, knowing, queries, reaching, standing, tracks
+from malha.history.temporal import evolution, knowing, newest, queries, reaching, standing, tracks
 from malha.history.temporal.contracts import Correction, EvolutionQuery, Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
 from malha.history.temporal.tracks import Track
 from malha.kernel.text import msg
@@ -99,7 +99,7 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
     """The newest value of each entity, as seen at `at` (default now), at most thirty days old.
 
     Looks back an hour, then a day, then thirty, and each time only for those that said nothing since: most said something lately.
-    Starts where most were found the last time.
+    Starts where most were found the last time. Of many entities, what the lake says is kept until its files change (`newest`).
     """
     end, now = at or datetime.now(UTC) + timedelta(days=1), at or datetime.now(UTC)
     query = SeriesQuery(type, attribute, now - LOOK_BACK, end, tuple(uris), Grain.RAW)
@@ -109,8 +109,10 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
         if frame.ids == []:
             return []
         missing = set(frame.ids) if frame.ids is not None else _of_type(connection, tenant_id, type)
-        found: dict[int, Any] = {}
         whose = (tenant_id, type, attribute)
+        known = _kept_newest(connection, tenant_id, query, frame) if len(missing) > _MANY else None
+        found: dict[int, Any] = {id_: row for id_, row in (known or {}).items() if id_ in missing}
+        missing = set() if known is not None else missing
         looks = _LOOKS[_first_looks.get(whose, 0) :] if len(missing) > _MANY else _LOOKS
         for back in looks if missing else ():
             asked = frame if len(missing) > _MANY else replace(frame, ids=sorted(missing))
@@ -120,10 +122,30 @@ def last_values(tenant_id: int, type: str, attribute: str, uris: Sequence[str] =
             missing -= found.keys()
             if not missing:
                 break
-        if len(found) > _MANY:
+        if len(found) > _MANY and known is None:
             _note_look(whose, [now - row[1] for row in found.values()])
         names = _names(connection, tenant_id, frame, set(found))
     return [LastValue(names[id_], row[1], row[2] if row[2] is not None else row[3], row[4] or "") for id_, row in sorted(found.items()) if id_ in names]
+
+
+def _kept_newest(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame) -> dict[int, newest.Row] | None:
+    """The newest row of each entity of the type by what is known of the lake's files; None where that does not say all."""
+    schema = engines.tenant_schema(tenant_id)
+    files = layout.kept(schema) if not frame.undone else None
+    if files is None or "watermark" not in files.noted or not newest.covers(files, query.type, query.attribute, query.end):
+        return None
+    hot = _hot(connection, tenant_id, query, frame, catalogue.noted(files), [query.attribute])
+    if newest.has_deleted(hot):
+        return None
+    statement = queries.without_hot(queries.last(schema, ""))
+    statement = files.within(statement, query.start, query.end, None)
+    if f"lake.{schema}." in statement:
+        return None
+    given = {"type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "undone": []}
+    rows = newest.of_lake(
+        files, query.type, query.attribute, query.start, lambda: engines.run([tenant_id], lambda reader: reader.execute(statement, given).fetchall())
+    )
+    return newest.with_hot(rows, hot)
 
 
 #: by tenant, type and attribute, which of `_LOOKS` is the first worth asking

@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -131,7 +132,8 @@ def asked(request: pytest.FixtureRequest, tenants: dict[str, int]) -> Iterator[A
             place = next(server)
             from malha.history.engines import spark
 
-            yield Asked(request.param, tenants["lake"], spark.at(place).answer)
+            # the first questions wait until a cluster has started its executors
+            yield Asked(request.param, tenants["lake"], partial(spark.at(place).answer, timeout_seconds=240))
         finally:
             server.close()
 

@@ -14,7 +14,7 @@ import pytest
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.lake import service as lake
-from malha.history.temporal import service
+from malha.history.temporal import newest, service
 from malha.history.temporal.contracts import Grain, SeriesQuery, UnusablePeriod
 from malha.vocabulary.models.contracts import Aggregation
 
@@ -150,6 +150,39 @@ def test_only_these_entities_and_only_this_tenant(new_tenant: Any) -> None:
         ]
         lake.compact(one)
         lake.compact(other)
+
+
+def test_newest_values_that_are_kept_are_the_same(new_tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many entities what the lake says is kept: late, corrected and new values show, hot and compacted, and at instants before."""
+    monkeypatch.setattr(service, "_MANY", 0)
+    tenant, at = new_tenant().id, datetime(2026, 5, 1, 12, tzinfo=UTC)
+    uris, rows = [f"urn:ensaio:{n}" for n in range(4)], dict[tuple[str, datetime], float]()
+
+    def write(*given: Row) -> None:
+        observe(tenant, list(given))
+        rows.update({(uri, when): value for uri, when, value in given})
+
+    def seen(until: datetime) -> list[tuple[str, datetime, float]]:
+        return [(one.uri, one.at, one.value) for one in service.last_values(tenant, TYPE, ATTRIBUTE, at=until)]
+
+    def right(until: datetime) -> list[tuple[str, datetime, float]]:
+        of = {uri: max((when for each, when in rows if each == uri and until - service.LOOK_BACK <= when < until), default=None) for uri in uris}
+        return [(uri, when, rows[uri, when]) for uri, when in of.items() if when]
+
+    write(*((uri, at + timedelta(minutes=n), float(n)) for n, uri in enumerate(uris)))
+    end = at + timedelta(days=1)
+    for step in (
+        lambda: lake.compact(tenant),
+        lambda: write((uris[1], at + timedelta(hours=1), 7.0)),
+        lambda: write((uris[2], at + timedelta(minutes=2), 8.0), (uris[3], at - timedelta(hours=1), 9.0)),
+        lambda: lake.compact(tenant),
+        lambda: write((uris[0], end + timedelta(hours=1), 10.0)),
+        lambda: lake.compact(tenant),
+    ):
+        step()
+        for until in (end, end + timedelta(days=1), at + timedelta(minutes=2), at + timedelta(days=31), end):
+            assert seen(until) == right(until)
+    assert newest._kept
 
 
 def test_a_load_is_undone(new_tenant: Any) -> None:
