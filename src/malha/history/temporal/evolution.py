@@ -126,7 +126,8 @@ def _found(schema: str, query: EvolutionQuery) -> str:
     lake = f"lake.{schema}.observation" if schema else f"(SELECT {', '.join(f'NULL AS {name}' for name in _COLUMNS)}, NULL::BIGINT AS run_id WHERE false)"
     at = "observed_at" if query.by in {TimeProperty.OBSERVED, TimeProperty.DELETED} else "received_at"
     operation = Operation.DELETED if query.by is TimeProperty.DELETED else Operation.VALUE
-    named = " AND list_contains($attributes, x.attribute)" if query.attributes else " AND NOT list_contains($without, x.attribute)" if query.without else ""
+    wanted = ", ".join(f"$attribute{n}" for n in range(len(query.attributes)))  # a list of values lets files be left out; a list as one value does not
+    named = f" AND x.attribute IN ({wanted})" if query.attributes else " AND NOT list_contains($without, x.attribute)" if query.without else ""
     period = " AND x.observed_at >= $start AND x.observed_at < $end" if at == "observed_at" else ""
     datasets = f" AND dataset_id IN ({', '.join(str(int(id_)) for id_ in query.datasets)})" if query.datasets is not None else ""
     undone = " AND (x.run_id IS NULL OR NOT list_contains($undone, x.run_id))" if schema else ""
@@ -145,7 +146,9 @@ def _found(schema: str, query: EvolutionQuery) -> str:
 
 
 def _parameters(query: EvolutionQuery, *, lake: bool) -> dict[str, object]:
-    named: dict[str, object] = {"attributes": list(query.attributes)} if query.attributes else {"without": list(query.without)} if query.without else {}
+    named: dict[str, object] = (
+        {f"attribute{n}": name for n, name in enumerate(query.attributes)} if query.attributes else {"without": list(query.without)} if query.without else {}
+    )
     owners, begins, ends = zip(*query.within, strict=True) if query.within else ((), (), ())
     stretches: dict[str, object] = {} if query.within is None else {"owners": list(owners), "begins": list(begins), "ends": list(ends)}
     return {"start": query.start, "end": query.end, **named, **stretches, **({"type": query.type} if query.type and lake else {})}

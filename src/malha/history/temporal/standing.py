@@ -12,7 +12,7 @@ from malha.history.temporal import evolution, reaching
 from malha.history.temporal.contracts import EvolutionQuery, Instance
 
 #: how far back a value is sought, each time only for what has shown none yet: most said something lately
-_LOOKS = (timedelta(days=1), timedelta(days=30), timedelta(days=400))
+_LOOKS = (timedelta(days=1), timedelta(days=30))
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 _STEP = timedelta(microseconds=1)
 

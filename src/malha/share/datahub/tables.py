@@ -119,7 +119,7 @@ def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: froz
 
 
 def _beyond(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, model: DataModel | None) -> tuple[ModelProperty, ...]:
-    """What the data has beyond its model, with the type that all of its values share; what changed is looked at once in two minutes."""
+    """What the data has beyond its model, with the type that all of its values share; what changed is looked at once in three quarters of a minute."""
     declared = [p.name for p in model.properties] if model else []
     key = (conn.info.dbname, tenant_id, entity_type, tuple(declared))
     now, known = time.monotonic(), _seen.get(key)
@@ -166,7 +166,7 @@ class _Seen:
 
 
 _seen: dict[tuple[str, int, str, tuple[str, ...]], _Seen] = {}
-SEEN_SECONDS = 120.0
+SEEN_SECONDS = 45.0
 #: all things of a type are looked at that seldom: columns that nothing has any more stay that long
 WHOLE_SECONDS = 6 * 3600.0
 BEYOND = 200
