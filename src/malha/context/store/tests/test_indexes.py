@@ -27,7 +27,7 @@ def crowd():
 
     with database.connect(Role.OWNER, autocommit=True) as owner:
         owner.execute("VACUUM (ANALYZE) entity")  # the words of the last rows are sorted into their index too
-        owner.execute("ANALYZE observation_hot")
+        owner.execute("ANALYZE observation_hot, observation_packed")
     return made[0].id
 
 
