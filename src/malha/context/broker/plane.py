@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from malha.context.broker import batch, discovery, entities, entity_maps, jsonld_contexts, query
+from malha.context.broker import batch, discovery, editing, entities, entity_maps, jsonld_contexts, query
 from malha.context.broker.contracts import MethodNotAllowed, ResourceMissing
 from malha.context.broker.door import Handler, guarded, problem
 from malha.kernel.text import msg
@@ -52,7 +52,7 @@ def _as_it_is(_method: str, _path: str, handler: Handler) -> Handler:
 _STRAIGHT = re.compile(re.escape(ROOT) + r"/entities(?:/([^/]+)(?:/attrs/([^/]+))?)?")
 _MOST_ASKED = {
     ("GET", 1): ("/entities/{id}", entities.retrieve), ("POST", 0): ("/entities", entities.create),
-    ("PATCH", 2): ("/entities/{id}/attrs/{attr}", entities.change_attribute),
+    ("PATCH", 2): ("/entities/{id}/attrs/{attr}", editing.change_attribute),
 }  # fmt: skip
 
 
@@ -91,13 +91,13 @@ def routes(around: Around = _as_it_is) -> list[BaseRoute]:
         ("DELETE", "/entities", query.purge),
         ("GET", "/entities/{id}", entities.retrieve),
         ("PUT", "/entities/{id}", entities.replace),
-        ("PATCH", "/entities/{id}", entities.merge),
+        ("PATCH", "/entities/{id}", editing.merge),
         ("DELETE", "/entities/{id}", entities.delete),
-        ("POST", "/entities/{id}/attrs", entities.append),
-        ("PATCH", "/entities/{id}/attrs", entities.update),
-        ("PATCH", "/entities/{id}/attrs/{attr}", entities.change_attribute),
-        ("PUT", "/entities/{id}/attrs/{attr}", entities.replace_attribute),
-        ("DELETE", "/entities/{id}/attrs/{attr}", entities.delete_attribute),
+        ("POST", "/entities/{id}/attrs", editing.append),
+        ("PATCH", "/entities/{id}/attrs", editing.update),
+        ("PATCH", "/entities/{id}/attrs/{attr}", editing.change_attribute),
+        ("PUT", "/entities/{id}/attrs/{attr}", editing.replace_attribute),
+        ("DELETE", "/entities/{id}/attrs/{attr}", editing.delete_attribute),
         ("POST", "/entityOperations/create", batch.create),
         ("POST", "/entityOperations/upsert", batch.upsert),
         ("POST", "/entityOperations/update", batch.update),
