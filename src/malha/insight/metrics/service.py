@@ -117,7 +117,8 @@ def _series(
         return temporal.series(tenant.id, query)
     last = rules.floor_hour(end) if grain is Grain.HOUR else end.astimezone(tenant.zone).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
     whole = temporal.series(tenant.id, replace(query, end=last)) if start < last else []
-    return rules.joined(whole, _begun(tenant, replace(query, start=last, end=end)), aggregation, by_thing=by_thing)
+    begun = _begun(tenant, replace(query, start=last, end=end)) if last < end else []
+    return rules.joined(whole, begun, aggregation, by_thing=by_thing)
 
 
 def _begun(tenant: Tenant, query: SeriesQuery) -> list[Series]:

@@ -153,6 +153,8 @@ def test_indicators_say_what_they_said(town):
             assert metrics.evaluate(conn, tenant, day, past=past).value == pytest.approx(wanted)
             assert metrics.evaluate(conn, tenant, count, past=past).value == 1
             assert metrics.history(tenant, day, then - timedelta(days=7), then, past=past)[-1][1] == pytest.approx(wanted)
+        on_the_hour = Moment(then.replace(minute=0, second=0, microsecond=0), Knowledge.ASKED)
+        assert metrics.history(tenant, day, on_the_hour.at - timedelta(days=7), on_the_hour.at, past=on_the_hour)[0][1] == pytest.approx(0.1)
         assert metrics.evaluate(conn, tenant, day).value == pytest.approx(0.3 + 0.9 + 0.5)
 
 
