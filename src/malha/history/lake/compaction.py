@@ -196,20 +196,15 @@ def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int, coars
     return int(count)
 
 
-def name_entities(lake: Connection, schema: str, tenant_id: int, source: str) -> None:
-    """Let `entity_dim` name every entity that the relation `source` speaks of, so that the lake can be read alone."""
-    lake.execute(
-        f"CREATE OR REPLACE TEMP TABLE unnamed AS SELECT DISTINCT entity_id FROM {source} WHERE entity_id NOT IN (SELECT entity_id FROM lake.{schema}.entity_dim)"
-    )
-    ids = [row[0] for row in lake.execute("SELECT entity_id FROM unnamed").fetchall()]
+def name_entities(lake: Connection, schema: str, tenant_id: int, source: str, *, named: bool = True) -> None:
+    """Let `entity_dim` name every entity that the relation `source` speaks of, so that the lake can be read alone; not `named`: it names none yet."""
+    known = f" WHERE entity_id NOT IN (SELECT entity_id FROM lake.{schema}.entity_dim)" if named else ""
+    ids = [row[0] for row in lake.execute(f"SELECT DISTINCT entity_id FROM {source}{known}").fetchall()]
     if not ids:
         return
     query = f"""SELECT e.tenant_id, e.id, e.uri, t.name AS type, e.doc->'name'->>'value' AS name
-        FROM entity e JOIN entity_type t ON t.id = e.type_id WHERE e.tenant_id = {int(tenant_id)} AND e.id BETWEEN {min(ids)} AND {max(ids)}"""
-    lake.execute(
-        f"INSERT INTO lake.{schema}.entity_dim SELECT tenant_id, id, uri, type, name, NULL FROM postgres_query('hot', ?) WHERE id IN (SELECT entity_id FROM unnamed)",
-        [query],
-    )
+        FROM entity e JOIN entity_type t ON t.id = e.type_id WHERE e.tenant_id = {int(tenant_id)} AND e.id = ANY('{{{",".join(map(str, ids))}}}')"""
+    lake.execute(f"INSERT INTO lake.{schema}.entity_dim SELECT tenant_id, id, uri, type, name, NULL FROM postgres_query('hot', ?)", [query])
 
 
 def _replace_older(lake: Connection, schema: str) -> int:

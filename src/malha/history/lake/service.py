@@ -238,7 +238,7 @@ def _move(turn: _Turn, tenant_id: int, after: Watermark, held: Held) -> tuple[Co
     count, spoken = found.rows.num_rows, pa.table({"entity_id": pc.unique(found.rows.column("entity_id"))})
     changed = compaction.add(lake, schema, turn.zones[tenant_id], found, held, turn.thin.get(tenant_id, NONE))
     lake.register("spoken", spoken)
-    compaction.name_entities(lake, schema, tenant_id, "spoken")
+    compaction.name_entities(lake, schema, tenant_id, "spoken", named=bool(held.rows.get("entity_dim")))
     lake.unregister("spoken")
     return Compacted(count, changed), found.reached, found.more
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ import pytest
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
+from malha.history.lake import jobs
 from malha.history.lake import service as lake
 
 from .test_compact import START, in_lake, names, write_hot
@@ -71,6 +73,53 @@ def test_the_catalogue_is_gone_for_a_while(new_tenant: Any) -> None:
     engines.forget_readers()
     assert lake.compact(tenant).rows == 1
     assert len(in_lake(tenant)) == 2
+
+
+@pytest.mark.rehearsal
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_catalogue_is_gone_for_a_minute_amid_compactions(new_tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker goes on trying, values go on coming: once the catalogue is back all of them are in the lake, each once."""
+    monkeypatch.setattr(jobs, "DUE_ROWS", 1)
+    tenant, schedule, done = new_tenant().id, jobs.Schedule(), threading.Event()
+    compacted, refused = list[bool](), list[str]()
+    monkeypatch.setattr(jobs, "_tenants", lambda: [tenant])
+
+    def work() -> None:  # as the worker does, which says what went wrong and tries again
+        while not done.is_set():
+            try:
+                compacted.append(tenant in schedule.compact_due())
+            except Exception as reason:  # noqa: BLE001 -- whatever it is, the worker goes on
+                refused.append(str(reason))
+            done.wait(0.5)
+
+    def write(minute: int) -> None:
+        write_hot(tenant, [(entity, START + timedelta(minutes=minute), float(minute)) for entity in range(20)])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        minute, begun = 0, time.monotonic()
+        while not any(compacted):
+            write(minute)
+            minute += 1
+            assert time.monotonic() < begun + 300
+        with catalogue_gone():
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                write(minute)
+                minute += 1
+                time.sleep(0.2)
+        engines.forget_readers()
+        begun = time.monotonic()
+        while len(in_lake(tenant)) < 20 * minute and time.monotonic() < begun + 300:
+            time.sleep(1)
+    finally:
+        done.set()
+        worker.join()
+    assert refused
+    assert in_lake(tenant) == sorted((entity, START + timedelta(minutes=n), float(n)) for n in range(minute) for entity in range(20))
+    assert sum(row[0] for row in in_lake(tenant, "count", "rollup_day")) == 20 * minute
 
 
 def test_late_data_of_two_years_ago(new_tenant: Any) -> None:
