@@ -70,7 +70,7 @@ def test_it_works(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) 
     assert len(in_lake(tenant)) == (STEPS * 2 - 2) * 4
 
 
-@pytest.mark.parametrize("limit", [10, 100])
+@pytest.mark.parametrize("limit", [30, 100])
 def test_arrays_and_single_rows_go_in_turns(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """Of one transaction and of many, whatever fits a lake commit: no value is left behind and none goes twice."""
     monkeypatch.setattr(lake, "BATCH_ROWS", limit)

@@ -18,7 +18,7 @@ from .test_compact import START, in_lake, write_hot
 KILLED = """
 import os, signal, sys
 from malha.history.lake import catalogue, compaction, service
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 point = sys.argv[2]
 if point == "after-rows":
