@@ -31,7 +31,9 @@ INSERT INTO attribute (name, iri) VALUES ('medida', 'https://exemplo.pt/medida')
 TOGETHER = 20_000
 #: what is measured in the child: seconds of compacting (and of the processor), after everything is loaded and attached
 COMPACT = """
-import json, resource, sys, time
+import contextlib, json, resource, sys, time
+with contextlib.suppress(ImportError):
+    import pandas  # libraries read it at their first use where tests brought it; an installation has none
 from malha.history.lake import catalogue, service
 tenants = json.loads(sys.argv[1])
 catalogue.prepare()
