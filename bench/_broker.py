@@ -12,9 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,8 @@ import _growth
 import _storm
 import _town
 import psutil
+from _readings import CODES, declare, fill, level, other, owner, quoted, uri
+from _tenants import make_founder, make_quiet_town, make_town, renewed
 from _town import TYPE, Measured, Town, http, load, plain
 
 type Found = tuple[dict[str, Any], bool]
@@ -285,125 +285,6 @@ def metres(a: Sequence[float], b: Sequence[float]) -> float:
     """How far two places lie apart, on a sphere."""
     x, y = math.radians(b[0] - a[0]) * math.cos(math.radians((a[1] + b[1]) / 2)), math.radians(b[1] - a[1])
     return math.hypot(x, y) * 6_371_000
-
-
-def quoted(path: str) -> str:
-    """A path whose question may travel."""
-    return path.replace(" ", "%20").replace('"', "%22").replace(">", "%3E").replace("<", "%3C").replace("[", "%5B").replace("]", "%5D").replace("|", "%7C")
-
-
-CODES = 500
-
-
-def uri(number: int) -> str:
-    """The id of a stored reading."""
-    return f"urn:bench:Reading:{number}"
-
-
-def level(number: int) -> float:
-    """What a stored reading measures."""
-    return float(number * 7919 % 100)
-
-
-def other(number: int) -> float:
-    """What else it measures."""
-    return float(number * 104729 % 90)
-
-
-def fill(tenant_id: int, count: int, kind: str = "Reading", first: int = 0) -> None:
-    """Store readings by the road of loads."""
-    from malha.context.store import service as store
-    from malha.context.store.contracts import Column, EntityTable
-    from malha.foundation.database import service as database
-
-    def some(start: int) -> None:
-        numbers = range(start, min(start + 10_000, first + count))
-        columns = [
-            Column("location", [{"type": "Point", "coordinates": _town.place(n)} for n in numbers], "GeoProperty"),
-            Column("name", [f"Estação {n}" for n in numbers]), Column("code", [f"C{n % CODES:03}" for n in numbers]),
-            Column("pm10", [level(n) for n in numbers], unit="GQ"), Column("no2", [other(n) for n in numbers], unit="GQ"),
-            Column("refStation", [f"urn:bench:Station:{n % 97}" for n in numbers], "Relationship"),
-        ]  # fmt: skip
-        with database.connect() as conn, database.tenant_transaction(conn, [tenant_id]):
-            store.upsert_table(conn, tenant_id, EntityTable(kind, [f"urn:bench:{kind}:{n}" for n in numbers], columns))
-
-    starts = range(first, first + count, 10_000)
-    some(starts[0])  # names its type and attributes, which the others find
-    with ThreadPoolExecutor(2) as both:
-        list(both.map(some, starts[1:]))
-
-
-def declare(tenant_id: int, *names: str) -> None:
-    """A model of the readings with these filterable properties, and what is stored of them kept as the job does."""
-    from malha.context.store import service as store
-    from malha.foundation.database import service as database
-    from malha.vocabulary.models import service as models
-    from malha.vocabulary.models.contracts import DataModel, Label, ModelProperty
-
-    label = Label("Leitura", "Reading")
-    with database.connect(autocommit=True) as conn:
-        with database.tenant_transaction(conn, [tenant_id]):
-            models.create_model(conn, tenant_id, DataModel("Reading", "1.0.0", label, label, tuple(ModelProperty(name, filterable=True) for name in names)))
-        while not store.keep_filterable(conn, tenant_id):
-            time.sleep(0.1)
-
-
-def owner() -> Any:
-    """A connection as the owner of the tables."""
-    from malha.foundation.database import service as database
-    from malha.foundation.database.contracts import Role
-
-    return database.connect(Role.OWNER)
-
-
-def make_town(slug: str) -> Town:
-    """A tenant, a client of it and its token."""
-    from malha.foundation.access.contracts import Capability, Principal
-    from malha.foundation.identity import machines
-    from malha.foundation.identity import service as people
-    from malha.foundation.tenancy import service as tenancy
-    from malha.foundation.tenancy.contracts import OrganisationKind
-
-    tenant = tenancy.create_tenant(slug=slug, name=slug.title(), kind=OrganisationKind.MUNICIPALITY)
-    both = (Capability.DATA_READ, Capability.DATA_WRITE)
-    with tenancy.scope(tenant.id):
-        machine, _ = machines.create(tenant.id, name="bench", capabilities=both, types=None, created_by=None)
-    return Town(tenant.id, slug, people.issue_token(Principal(tenant.id, frozenset(both), client_id=machine.client_id)), machine.client_id)
-
-
-def renewed(town: Town) -> Town:
-    """The town with a new token: one holds for a quarter of an hour, a full run takes longer."""
-    from malha.foundation.access.contracts import Capability
-    from malha.foundation.database import service as database
-    from malha.foundation.settings import service as settings
-    from malha.foundation.tokens import service as tokens
-
-    both = [Capability.DATA_READ, Capability.DATA_WRITE]
-    with database.connect(autocommit=True) as conn:
-        return replace(town, token=tokens.issue(conn, settings.secret_key(), subject=f"client:{town.client}", tenants=[town.id], capabilities=both))
-
-
-def make_founder() -> Town:
-    """A client that may make towns by its first write to them, and its token."""
-    from malha.foundation.access.contracts import Capability, Principal
-    from malha.foundation.identity import machines
-    from malha.foundation.identity import service as people
-    from malha.foundation.tenancy import service as tenancy
-
-    home = make_quiet_town("fundadora")
-    may = (Capability.DATA_READ, Capability.DATA_WRITE, Capability.TENANT_CREATE)
-    with tenancy.scope(home.id):
-        machine, _ = machines.create(home.id, name="founder", capabilities=may, types=None, created_by=None)
-    return Town(home.id, home.slug, people.issue_token(Principal(home.id, frozenset(may), client_id=machine.client_id)), machine.client_id)
-
-
-def make_quiet_town(slug: str) -> Town:
-    """A tenant and a token for it, without a client that would have a secret to hash."""
-    from malha.foundation.tenancy import service as tenancy
-    from malha.foundation.tenancy.contracts import OrganisationKind
-
-    tenant = tenancy.create_tenant(slug=slug, name=slug.title(), kind=OrganisationKind.MUNICIPALITY)
-    return renewed(Town(tenant.id, slug, "", slug))
 
 
 @contextmanager

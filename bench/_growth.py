@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import _town
+from _readings import CODES, declare, fill, owner, quoted, uri
 from _town import Measured, Town, http, load
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ WORDS = {
 
 def asked(town: Town, stored: int, turn: int = 0) -> dict[str, tuple[list[bytes], int]]:
     """By name the requests of one size, each with a partner all over what is stored, and the status that is right. Each `turn` changes to other values."""
-    from _broker import CODES, quoted, uri
-
     chance = random.Random(stored)
     numbers = [chance.randrange(stored) for _ in range(REQUESTS)]
     near = "entities?type=Reading&georel=near;maxDistance==300&geometry=Point&coordinates=[{},{}]&limit=20"
@@ -48,8 +47,6 @@ def growth(bench: Bench, make_town: Callable[[str], Town]) -> tuple[dict[str, An
     One `q` finds one entity at every size; the other finds 20, 200 and 2,000, of which a page of 20 is wanted. The plane is warm and every table
     vacuumed before each size. A percentile of a moment tells of the machine too: each is the median of three rounds.
     """
-    from _broker import declare, fill, owner
-
     town, before, right = make_town("crescente"), 0, True
     found: dict[str, list[float]] = {name: [] for name in WORDS}
     for size in SIZES:

@@ -68,9 +68,3 @@ def with_hot(rows: Sequence[Row], hot: pa.Table) -> dict[int, Row]:
 def has_deleted(hot: pa.Table) -> bool:
     """Whether a hot row takes something away: then what lay behind it must be looked for."""
     return bool(hot.num_rows) and bool(pc.any(pc.not_equal(hot.column("op"), 0)).as_py())
-
-
-def forget() -> None:
-    """Forget all (between tests)."""
-    with _lock:
-        _kept.clear()
