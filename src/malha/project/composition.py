@@ -47,7 +47,7 @@ def ticks() -> list[Tick]:
 
 def services() -> list[Callable[[threading.Event], object]]:
     """What runs in the worker for as long as it does, each in a thread of its own, until the event is set."""
-    from malha.context.federation import forwarding
+    from malha.context.federation.passing_on import forwarding
     from malha.context.subscriptions import runner
     from malha.ingest.devices import mqtt
     from malha.insight.metrics import keeper

@@ -172,7 +172,7 @@ def _fork(one: Mapping[str, Any]) -> int:
 
 def _work() -> None:
     """What the worker does for subscriptions, in threads that end with the process."""
-    from malha.context.federation import forwarding
+    from malha.context.federation.passing_on import forwarding
     from malha.context.subscriptions import runner
 
     for run in (runner.run, forwarding.run):

@@ -19,7 +19,8 @@ from malha.context.broker import express, pool, turns
 from malha.context.broker import plane as broker
 from malha.context.broker.door import Handler
 from malha.context.federation import plane as federation
-from malha.context.federation import registry, wire
+from malha.context.federation.asking import wire
+from malha.context.federation.registrations import registry
 from malha.context.live import hub
 from malha.context.live import plane as live
 from malha.context.snapshots import filling

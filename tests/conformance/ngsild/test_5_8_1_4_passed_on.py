@@ -9,7 +9,7 @@ import httpx
 import pytest
 from django.conf import settings
 
-from malha.context.federation import forwarding
+from malha.context.federation.passing_on import forwarding
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as scopes
 from malha.foundation.database import service as database

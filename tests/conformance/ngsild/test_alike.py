@@ -10,7 +10,9 @@ import uvicorn
 from django.conf import settings
 
 from malha.context.broker import auth, pool
-from malha.context.federation import links, registry, service
+from malha.context.federation import service
+from malha.context.federation.partners import links
+from malha.context.federation.registrations import registry
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument
 from malha.foundation.access.contracts import Capability

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker.door import Handler
-from malha.context.federation import registry
-from malha.context.federation.registry import Diverted
+from malha.context.federation.registrations import registry
+from malha.context.federation.registrations.registry import Diverted
 
 type Road = Callable[[Request, Diverted, Handler], Awaitable[Response]]
 

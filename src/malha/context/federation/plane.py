@@ -5,9 +5,13 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
-from malha.context.federation import batches, forwarding, gather, handshake, hearing, listing, mapped, operations, subscribing
 from malha.context.federation.distribute import Road, distributed
-from malha.context.federation.spread import Verb, purge, written
+from malha.context.federation.gathering import gather, listing, mapped
+from malha.context.federation.partners import handshake
+from malha.context.federation.passing_on import forwarding, hearing
+from malha.context.federation.registrations import operations, subscribing
+from malha.context.federation.spreading import batches
+from malha.context.federation.spreading.spread import Verb, purge, written
 from malha.context.subscriptions import operations as subscriptions
 
 ROOT = "/ngsi-ld/v1"

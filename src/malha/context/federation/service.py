@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
-from malha.context.federation import matching, queries, reading, telling
 from malha.context.federation.contracts import PROXIED, Conflicts, Exists, Missing, Mode, Registration, State, Unusable
+from malha.context.federation.registrations import matching, queries, reading, telling
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, Selector
 from malha.kernel.text import msg

@@ -13,9 +13,11 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from malha.context.federation import joining, links, registry, service
+from malha.context.federation import service
 from malha.context.federation.contracts import FederationError
-from malha.context.federation.links import Invitation, Offer, Terms
+from malha.context.federation.partners import joining, links
+from malha.context.federation.partners.links import Invitation, Offer, Terms
+from malha.context.federation.registrations import registry
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.agreements import service as agreements

@@ -17,7 +17,7 @@ from malha.context.broker import door, pool, questions
 from malha.context.broker.contracts import ERRORS, OperationNotSupported, TooComplex
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
-from malha.context.federation import gather
+from malha.context.federation.gathering import gather
 from malha.context.snapshots import service
 from malha.context.snapshots.contracts import Found, Snapshot, Status
 from malha.context.store.contracts import StoredEntity

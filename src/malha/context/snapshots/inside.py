@@ -12,7 +12,7 @@ from malha.context.broker import attributes, door, entities, entity_maps, linked
 from malha.context.broker.contracts import Asked, NotPermitted, OperationNotSupported
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Join, Wanted
-from malha.context.federation import sifting
+from malha.context.federation.asking import sifting
 from malha.context.snapshots import service
 from malha.context.snapshots.contracts import HEADER
 from malha.context.store import service as store

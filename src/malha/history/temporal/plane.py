@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from malha.context.broker import door, pool
 from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, NotPermitted, ResourceMissing
-from malha.context.federation import past
+from malha.context.federation.gathering import past
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import Capability

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import psycopg
 
-from malha.context.federation import sifting
+from malha.context.federation.asking import sifting
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.foundation.access import reach

@@ -11,7 +11,7 @@ import psycopg
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
-from malha.context.federation import sifting
+from malha.context.federation.asking import sifting
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.foundation.administration import words

@@ -18,7 +18,7 @@ from malha.project import supervisor
 from malha.project.commands.options import JSON, tell
 
 if TYPE_CHECKING:
-    from malha.context.federation.links import Offer, Terms
+    from malha.context.federation.partners.links import Offer, Terms
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(
 ) -> None:  # fmt: skip
     """Junta com outra instalação pelo CONVITE que ela deu, ou faz um; sem convite mostra como está cada ligação."""
     with supervisor.platform():
-        from malha.context.federation import joining, links
+        from malha.context.federation.partners import joining, links
         from malha.foundation.database import django as database
         from malha.foundation.tenancy import service as tenancy
 

@@ -1,0 +1,130 @@
+"""What sources answered, read: entities under internal names, warnings where something was amiss (§6.3.17)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from malha.context.broker import reading as broker
+from malha.context.broker.attributes import INSTANT
+from malha.context.federation.asking import merging, wire
+from malha.context.federation.asking.speaking import Speech
+from malha.context.federation.contracts import Answer
+from malha.context.federation.registrations.matching import Share, Source
+from malha.context.store.contracts import EntityDocument, StoredEntity
+from malha.foundation.language import service as language
+from malha.kernel.errors import MalhaError
+from malha.kernel.text import in_header, msg
+from malha.kernel.time import parse_instant
+
+_INVALID = msg("a resposta da fonte não é NGSI-LD")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+WARNINGS_SHOWN = 50
+
+
+@dataclass(slots=True)
+class Told:
+    """What a source answered to its share of a question."""
+
+    share: Share
+    speech: Speech
+    answer: Answer
+    entities: list[dict[str, Any]] = field(default_factory=list)
+    total: int | None = None
+    more: bool = False
+
+    @property
+    def source(self) -> Source:
+        """Who answered."""
+        return self.share.source
+
+
+@dataclass(frozen=True, slots=True)
+class Warning_:  # noqa: N801 -- Warning is Python's own
+    """Something amiss at a source."""
+
+    code: int
+    source: str
+    reason: str
+
+
+def warning_of(source: Source, answer: Answer) -> Warning_ | None:
+    """What is amiss with an answer; a source that has nothing (404) is not (§6.3.17)."""
+    if answer.ok or answer.status == 404:
+        return None
+    if answer.status:
+        return Warning_(wire.REFUSED, source.registration.uri, f"HTTP {answer.status}")
+    return Warning_(answer.warning, source.registration.uri, answer.reason)
+
+
+def invalid(source: Source) -> Warning_:
+    """The answer could not be read and was left out."""
+    return Warning_(wire.INVALID, source.registration.uri, _INVALID)
+
+
+def warn(response: Response, warnings: Sequence[Warning_], alias: str, tongue: str) -> Response:
+    """The response with a header for each warning."""
+    for one in list(dict.fromkeys(warnings))[:WARNINGS_SHOWN]:
+        plain = in_header(f"{one.source}: {language.translate(one.reason, tongue)}", 300)
+        response.headers.append("NGSILD-Warning", f'{one.code} {alias} "{plain}"')
+    return response
+
+
+def decoded(answer: Answer) -> Any:
+    """The JSON of an answer. Raises ValueError."""
+    try:
+        return msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
+        raise ValueError("not JSON") from reason
+
+
+def objects(answer: Answer) -> list[dict[str, Any]]:
+    """The JSON objects of an answer: a list of them, or the one. Raises ValueError."""
+    found = decoded(answer)
+    listed = found if isinstance(found, list) else [found]
+    if not all(isinstance(one, dict) for one in listed):
+        raise ValueError("not objects")
+    return listed
+
+
+def entity(raw: dict[str, Any], told_by: Speech, tenant_id: int) -> StoredEntity:
+    """An entity as a source wrote it, under internal names. Raises MalhaError for what is none."""
+    doc = broker.document({name: value for name, value in raw.items() if name != "@context"}, told_by.context)
+    created, modified = _instant(raw.get("createdAt")), _instant(raw.get("modifiedAt"))
+    return StoredEntity(
+        id=0, tenant_id=tenant_id, uri=doc.uri, types=doc.types, attributes=_stamped(doc, raw, told_by), location=None, created_at=created or modified or _NEVER,
+        modified_at=modified or created or _NEVER, scopes=doc.scopes, expires_at=doc.expires_at,
+    )  # fmt: skip
+
+
+def _stamped(doc: EntityDocument, raw: dict[str, Any], told_by: Speech) -> dict[str, object]:
+    out: dict[str, object] = dict(doc.attributes)
+    for member, value in raw.items():
+        name = told_by.context.expand(member) if isinstance(value, dict | list) else ""
+        read = out.get(name)
+        if isinstance(read, dict) and isinstance(value, dict):
+            out[name] = merging.stamped(read, value)
+        elif isinstance(read, list) and isinstance(value, list) and len(read) == len(value):
+            out[name] = [merging.stamped(one, each) if isinstance(each, dict) else one for one, each in zip(read, value, strict=True)]
+    return out
+
+
+def _instant(text: object) -> datetime | None:
+    return parse_instant(text) if isinstance(text, str) and INSTANT.fullmatch(text) else None
+
+
+def readable(raws: Iterable[Any], told_by: Speech, tenant_id: int) -> tuple[list[StoredEntity], int]:
+    """The entities that can be read, and how many cannot."""
+    found: list[StoredEntity] = []
+    bad = 0
+    for raw in raws:
+        try:
+            found.append(entity(raw, told_by, tenant_id))
+        except (MalhaError, AttributeError, TypeError):
+            bad += 1
+    return found, bad

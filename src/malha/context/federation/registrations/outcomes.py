@@ -1,0 +1,84 @@
+"""How sources answered, gathered by the process and written every few seconds (§5.2.9: timesSent, lastSuccess …)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from malha.context.broker import pool
+from malha.context.federation.contracts import Answer
+from malha.context.federation.registrations import queries
+from malha.context.federation.registrations.matching import Source
+from malha.foundation.database import service as database
+from malha.kernel.time import now
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened with one source since it was last written."""
+
+    sent: int = 0
+    failed: int = 0
+    success: datetime | None = None
+    failure: datetime | None = None
+    ok: bool = True
+    error: str = ""
+
+
+class Outcomes:
+    """Gathers; whoever notes something when the last writing is two seconds past writes for all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gathered: dict[tuple[int, int], Outcome] = {}
+        self._written_at = 0.0
+
+    def note(self, source: Source, answer: Answer) -> bool:
+        """Remember how a source answered; True when it is time to write. A source that was resting was not asked."""
+        ok = answer.ok or answer.status in {404, 409}
+        moment = now()
+        with self._lock:
+            one = self._gathered.setdefault(source.key, Outcome())
+            one.sent += 1
+            one.ok = ok
+            if ok:
+                one.success, one.error = moment, ""
+            else:
+                one.failed += 1
+                one.failure = moment
+                one.error = answer.reason[:300] or f"HTTP {answer.status}"
+            due = time.monotonic() - self._written_at >= WRITE_SECONDS
+            if due:
+                self._written_at = time.monotonic()
+        return due
+
+    def write(self) -> None:
+        """Write everything gathered. What cannot be written is lost: it is of no use an hour later."""
+        with self._lock:
+            gathered, self._gathered = self._gathered, {}
+        if not gathered:
+            return
+        by_tenant: dict[int, list[tuple[int, Outcome]]] = {}
+        for (tenant_id, id_), one in gathered.items():
+            by_tenant.setdefault(tenant_id, []).append((id_, one))
+        try:
+            with pool.connection() as conn:
+                for tenant_id, rows in by_tenant.items():
+                    with database.tenant_transaction(conn, [tenant_id]):
+                        queries.answered(
+                            conn, tenant_id, sorted((id_, one.sent, one.failed, one.success, one.failure, one.ok, one.error) for id_, one in rows)
+                        )  # fmt: skip
+        except psycopg.Error:
+            logger.exception("how sources answered could not be written")
+
+
+gathered = Outcomes()
