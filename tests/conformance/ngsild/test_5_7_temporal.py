@@ -208,6 +208,7 @@ def test_5_6_16_an_evolution_is_deleted(vehicle):
     assert vehicle.delete(f"temporal/entities/{URI}").status_code == 204
     assert vehicle.get(f"temporal/entities/{URI}").status_code == 404
     assert vehicle.delete(f"temporal/entities/{URI}").status_code == 404
+    assert vehicle.delete("temporal/entities/").status_code == 405  # all evolutions at once are never meant
 
 
 def test_5_7_3_a_deleted_attribute_leaves_a_mark(vehicle):

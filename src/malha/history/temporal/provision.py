@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, pool, reading
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, MethodNotAllowed, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, InstanceKey, PastInstance, StoredEntity
 from malha.history.temporal import evolution, rendering, scoping
@@ -70,7 +70,9 @@ async def append(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """DELETE /temporal/entities/{id}"""
+    """DELETE /temporal/entities/{id}; the collection itself is not deleted."""
+    if not request.path_params["id"]:
+        raise MethodNotAllowed(msg("Falta o id da entidade no caminho."))
     uri = _uri(request)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
