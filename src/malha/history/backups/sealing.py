@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from malha.history.backups.contracts import BackupBroken, WrongKey
+from malha.kernel.pieces import Pieces
 from malha.kernel.text import msg
 
 FRAME_BYTES = 1 << 20
@@ -110,29 +111,9 @@ def _decrypted(cipher: AESGCM, pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise BackupBroken(msg("A cópia está cortada: falta-lhe o fim."))
 
 
-class _Source:
-    """Pieces as a file that pyarrow can read."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces, self._held, self.closed = iter(pieces), bytearray(), False
-
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._held) < size:
-            piece = next(self._pieces, None)
-            if piece is None:
-                break
-            self._held += piece
-        taken = bytes(self._held if size < 0 else self._held[:size])
-        del self._held[: len(taken)]
-        return taken
-
-    def close(self) -> None:
-        self.closed = True
-
-
 def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
     try:
-        with pa.CompressedInputStream(pa.PythonFile(_Source(pieces), mode="r"), "zstd") as source:
+        with pa.CompressedInputStream(pa.PythonFile(Pieces(pieces), mode="r"), "zstd") as source:
             while piece := source.read(FRAME_BYTES):
                 yield piece
     except OSError as reason:

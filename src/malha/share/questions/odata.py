@@ -41,29 +41,10 @@ class FilterReader(Conditions):
     def _product(self) -> Node:
         return chain(self, self.signed, _PRODUCTS, _word)
 
-    def signed(self) -> Node:
-        """A minus, or what it may stand before."""
-        if self.is_sign("-"):
-            self.at += 1
-            return self.negated()
-        return self._primary()
-
-    def _primary(self) -> Node:
-        if self.is_sign("("):
-            self.at += 1
-            inner = self.condition()
-            self.expect(")")
-            return inner
-        token = self.take()
-        value = self.literal(token)
-        if value is not None:
-            return value
+    def named(self, token: Token) -> Node | None:
+        """A field, a word with a meaning, or a call."""
         if token.kind != "name":
-            self.at -= 1
-            raise self.wrong(msg("falta um campo ou um valor"))
-        return self._named(token)
-
-    def _named(self, token: Token) -> Node:
+            return None
         lowered = token.text.lower()
         if lowered in _WORDS and not self.is_sign("("):
             return Literal(_WORDS[lowered])

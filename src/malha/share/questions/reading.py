@@ -127,7 +127,7 @@ class Climb:
 
 
 class Conditions(Climb):
-    """What OData's `$filter` and CQL2 have in common: `or`, `and`, `not`, lists; a language adds `compared` and `signed`."""
+    """What OData's `$filter` and CQL2 have in common: `or`, `and`, `not`, lists; a language adds `compared` and `named`."""
 
     def read(self) -> Node:
         """The whole of it."""
@@ -152,6 +152,26 @@ class Conditions(Climb):
 
     def signed(self) -> Node:
         """A value with its sign, a name, a call or what is in parentheses."""
+        if self.is_sign("-"):
+            self.at += 1
+            return self.negated()
+        if self.is_sign("("):
+            self.at += 1
+            inner = self.condition()
+            self.expect(")")
+            return inner
+        token = self.take()
+        value = self.literal(token)
+        if value is not None:
+            return value
+        named = self.named(token)
+        if named is None:
+            self.at -= 1
+            raise self.wrong(msg("falta um campo ou um valor"))
+        return named
+
+    def named(self, token: Token) -> Node | None:
+        """A field or a call that begins with this token, if one does."""
         raise NotImplementedError
 
     def is_word(self, word: str) -> bool:

@@ -32,7 +32,10 @@ _MOST_VERTICES = 10_000
 class Reader(FilterReader):
     """Reads one `$filter`; links, geometries and durations are known here."""
 
-    def _named(self, token: Token) -> Node:
+    def named(self, token: Token) -> Node | None:
+        """A field, a link, a geometry, a duration or a call."""
+        if token.kind != "name":
+            return None
         word = token.text.lower()
         if word in {"geography", "geometry", "duration"} and self.peek().kind == "text":
             text = self.take().text[1:-1].replace("''", "'")
@@ -41,7 +44,7 @@ class Reader(FilterReader):
             return self.deeper(lambda: self._call(word))
         if "/" in token.text and not token.text.startswith(("$", "@")):
             return Name(token.text)
-        found = super()._named(token)
+        found = super().named(token)
         if isinstance(found, Call) and found.function == "substringof" and len(found.arguments) == 2:
             return Call("contains", found.arguments[::-1])
         return found

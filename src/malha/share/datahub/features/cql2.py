@@ -74,28 +74,12 @@ class TextReader(Conditions):
     def _product(self) -> Node:
         return chain(self, self.signed, {"*": "mul", "/": "div", "%": "mod"}, _sign)
 
-    def signed(self) -> Node:
-        """A minus, or what it may stand before."""
-        if self.is_sign("-"):
-            self.at += 1
-            return self.negated()
-        if self.is_sign("("):
-            self.at += 1
-            inner = self.condition()
-            self.expect(")")
-            return inner
-        token = self.take()
-        value = self.literal(token)
-        if value is not None:
-            return value
+    def named(self, token: Token) -> Node | None:
+        """A name, in quotes or not, or a call."""
         if token.kind == "quoted":
             return Name(token.text[1:-1].replace('""', '"'))
         if token.kind != "name":
-            self.at -= 1
-            raise self.wrong(msg("falta um campo ou um valor"))
-        return self._named(token)
-
-    def _named(self, token: Token) -> Node:
+            return None
         word = token.text.lower()
         if word in {"true", "false"}:
             return Literal(word == "true")
