@@ -115,10 +115,10 @@ def follow(page: Page, base: str, slug: str, walk: Walk, more: Sequence[str] = (
         waiting.extend(urldefrag(one)[0] for one in page.evaluate(LINKS))
 
 
-def look(page: Page, kind: str, walk: Walk, assert_accessible: Callable[..., None]) -> None:
-    """Axe at the size of a laptop, then whether the page is wider than a phone."""
+def look(page: Page, kind: str, walk: Walk, assert_accessible: Callable[..., None], without: tuple[str, ...]) -> None:
+    """Axe at the size of a laptop, `without` some rules, then whether the page is wider than a phone."""
     try:
-        assert_accessible(page)
+        assert_accessible(page, without=without)
     except AssertionError as fault:
         walk.faults.append(f"{kind}: {fault}")
     page.set_viewport_size(PHONE)
@@ -202,10 +202,11 @@ def test_it_works(language, page, server, new_tenant, sign_in, assert_accessible
     page.context.add_cookies([{"name": "malha_language", "value": language, "url": server}])
 
     walk, ours = Walk(), sentences()
+    without = ("color-contrast",) if language == "en" else ()  # half of the time, and colours know no language
     opened = chain(follow(page, server, town.slug, walk, [*more, *(server + path for path in PLATFORM)]), questions(page, f"{server}/{town.slug}", benches))
     for kind in opened:
         assert page.locator("html").get_attribute("lang").lower() == language, f"{kind}: in the wrong language"
-        look(page, kind, walk, assert_accessible)
+        look(page, kind, walk, assert_accessible, without)
         if language == "en" and kind not in ONE_LANGUAGE:
             walk.faults += [f"{kind}: still Portuguese: {text!r}" for text in page.evaluate(TEXTS) if text in ours]
     assert len(walk.opened) > 110, sorted(walk.opened)
