@@ -32,7 +32,7 @@ from malha.context.broker.contracts import (
 )
 from malha.context.broker.quota import Quota
 from malha.context.store.contracts import StoredEntity
-from malha.foundation.access import reach
+from malha.foundation.access import acting, reach
 from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.agreements import service as agreements
 from malha.foundation.database import service as database
@@ -141,12 +141,11 @@ async def _note(request: Request, used: Mapping[int, Iterable[str]]) -> None:
     who: Principal = request.scope["malha.principal"]
     path = request.url.path.removeprefix(str(request.scope.get("root_path", "")))
     what = {number: f"{', '.join(sorted(types))} · {request.method} {path}"[:500] for number, types in used.items()}
-    reader = f"client:{who.client_id}" if who.client_id else f"person:{who.person_id}"
 
     def inside() -> None:
         assert who.tenant_id is not None
         with pool.connection() as conn, database.tenant_transaction(conn, [who.tenant_id]):
-            agreements.note(conn, who.tenant_id, what, reader=reader)
+            agreements.note(conn, who.tenant_id, what, reader=who.actor)
 
     await pool.run(inside)
 
@@ -169,6 +168,7 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     if not request.scope.get("malha.counted") and (wait := _quota().wait_seconds(who.tenant_id)):
         raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=math.ceil(wait))
     request.scope["malha.principal"], request.scope["malha.counted"] = who, True
+    acting.note(who)
     reach.narrow(None if reach.only_types(who.reach) else who.reach)
     if tenant is not None:
         tenant[:] = [who.tenant_id]

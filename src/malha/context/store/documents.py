@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,8 @@ ENDED = {
     "VocabProperty": ObservationKind.VOCABULARY, "JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationKind.LIST,
     "ListRelationship": ObservationKind.OBJECT_LIST,
 }  # fmt: skip
+#: how long a value that came is hot at least
+HOT = timedelta(hours=48)
 _encode = msgspec.json.Encoder().encode
 #: what the store itself says about an instance
 STAMPS = frozenset({"createdAt", "modifiedAt"})
@@ -248,7 +251,9 @@ class Round:
                 merged[key] = was
                 continue
             if was is None or not _same_observation(was, instance):
-                self.rows.append((doc.uri, self._row(doc, name, instance)))
+                row = self._row(doc, name, instance)
+                row.corrects = was is not None and not row.untimed and row.observed_at == _instant(was.get("observedAt"))
+                self.rows.append((doc.uri, row))
             merged[key] = instance
             changed = True
         if not changed:
@@ -289,6 +294,7 @@ class Round:
             keys = [(row.entity_id, row.attr_id, row.dataset_id, row.observed_at) for _, row in self.late]
             found = state.known(self.conn, self.tenant_id, keys)
             self.late = [(uri, row) for n, (uri, row) in enumerate(self.late) if found.get(n) != (row.num, row.txt, row.unit_id, row.op)]
+            mark_corrections([row for _, row in self.late], {keys[n] for n in found}, self.moment)
             rows += [row for _, row in self.late]
         state.observe(self.conn, self.tenant_id, self.options.run_id, rows)
         return len(rows)
@@ -311,6 +317,13 @@ class Round:
         """From when to when these instants (ISO 8601) are; the moment of writing where there are none."""
         moments = [datetime.fromisoformat(instant) for instant in set(instants)] or [self.moment]
         return min(moments), max(moments)
+
+
+def mark_corrections(rows: Sequence[Observation], hot: AbstractSet[tuple[int, int, int, str]], moment: datetime) -> None:
+    """Say of late rows which correct a value: those that hot history knows another of, and those so old that only colder history could know one."""
+    oldest = format_instant(moment - HOT)
+    for row in rows:
+        row.corrects = (row.entity_id, row.attr_id, row.dataset_id, row.observed_at) in hot or row.observed_at < oldest
 
 
 def instances(attribute: object) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import psycopg
 from malha.context.store import announce, documents, names, predicate, q, shapes, state
 from malha.context.store.cells import canonical, observed
 from malha.context.store.contracts import MEMBER, EntityQuery, InstanceKey, ObservationKind, Operation, PastInstance, StoredEntity, WriteOptions
-from malha.kernel.time import format_instant
+from malha.kernel.time import format_instant, now
 
 NULL = "urn:ngsi-ld:null"
 
@@ -70,9 +70,11 @@ def _append(
     conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEntity, rows: list[state.Observation], attributes: list[str],
     instants: list[datetime], options: WriteOptions,
 ) -> int:  # fmt: skip
-    known = state.known(conn, tenant_id, [(row.entity_id, row.attr_id, row.dataset_id, row.observed_at) for row in rows])
+    keys = [(row.entity_id, row.attr_id, row.dataset_id, row.observed_at) for row in rows]
+    known = state.known(conn, tenant_id, keys)
     fresh = [row for n, row in enumerate(rows) if known.get(n) != (row.num, row.txt, row.unit_id, row.op)]
     if fresh:
+        documents.mark_corrections(fresh, {keys[n] for n in known}, now())
         state.observe(conn, tenant_id, options.run_id, fresh)
         announce.changed(conn, tenant_id, entity.types[0], [entity.id], attributes, min(instants), max(instants), options)
     return len(fresh)

@@ -59,6 +59,8 @@ def edit(conn: psycopg.Connection[Any], tenant_id: int, row: Row, doc: EntityDoc
     change = round_.change(doc, Current(row[0], list(row[3]), None, None, (row[4], row[5], row[6], row[9], row[10], False)))
     if change is None and not round_.late:
         return {}
+    if any(row.corrects for _, row in round_.rows):
+        return None  # whoever corrects is kept with the value
     if change is None or round_.late or change.placed or change.scopes is not None or change.expiring or change.type_ids is not None:
         return None
     keys = [*change.gone, *(name for name in doc.attributes if name not in change.gone)]

@@ -13,7 +13,23 @@ from typing import Any
 
 import psycopg
 
-from malha.context.store import documents, evolution, expiry, filterable, inventory, names, packed, pages, predicate, q, reading, selections, undo, writing
+from malha.context.store import (
+    documents,
+    evolution,
+    expiry,
+    filterable,
+    inventory,
+    names,
+    packed,
+    pages,
+    predicate,
+    q,
+    reading,
+    selections,
+    state,
+    undo,
+    writing,
+)
 from malha.context.store import table as tables
 from malha.context.store.contracts import (
     ArrowTable,
@@ -82,6 +98,11 @@ def record_past(conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEnt
 def hide_past(conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEntity, keys: Sequence[InstanceKey], options: WriteOptions = _DEFAULTS) -> int:
     """Take instances out of the history of an entity; its current state stays as it is. Returns how many."""
     return evolution.hide(conn, tenant_id, entity, keys, options)
+
+
+def authors(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> dict[int, str]:
+    """Who wrote values that took the place of others, by their number in history; those that a load brought, or a program of ours, are left out."""
+    return state.authors(conn, tenant_id, seqs)
 
 
 def answering(

@@ -17,6 +17,7 @@ from psycopg.rows import tuple_row
 
 from malha.context.store import geometry
 from malha.context.store.cells import array_of, array_of_text
+from malha.foundation.access import acting
 from malha.foundation.telemetry import service as telemetry
 
 IDS_IN_EVENT = 1000
@@ -73,6 +74,10 @@ FROM unnest(%(types)s::int[], %(entities)s::bigint[], %(attrs)s::int[], %(datase
     %(txts)s::text[], %(units)s::int[], %(rows)s::int[], %(ops)s::smallint[], %(untimed)s::bool[])
     AS n (type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, untimed)
 """
+
+OBSERVE_BY = (
+    f"WITH written AS ({OBSERVE} RETURNING seq) INSERT INTO observation_author (tenant_id, seq, actor) SELECT %(tenant)s::bigint, seq, %(actor)s FROM written"
+)
 
 KNOWN = """
 SELECT n.n, o.num, o.txt, o.unit_id, o.op FROM unnest(%(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[])
@@ -138,6 +143,8 @@ class Observation:
     op: int = 0
     #: the sender gave no instant: it counts as received when it is said to be observed, and history can tell
     untimed: bool = False
+    #: it takes the place of another value, or may do so: whoever writes it is kept with it
+    corrects: bool = False
 
 
 @dataclass(slots=True)
@@ -216,10 +223,18 @@ def _columns(changes: Sequence[Change]) -> dict[str, str]:
 
 
 def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, rows: Sequence[Observation]) -> None:
-    """Append rows of history."""
-    if not rows:
-        return
-    execute(conn, OBSERVE, {"tenant": tenant_id, "run": run_id, "entities": array_of([r.entity_id for r in rows])} | history_columns(rows))
+    """Append rows of history. Those that correct others are kept with who acts, where no load says it."""
+    actor = acting.current() if run_id is None else ""
+    for statement, part in ((OBSERVE, [r for r in rows if not (actor and r.corrects)]), (OBSERVE_BY, [r for r in rows if actor and r.corrects])):
+        if part:
+            given = {"tenant": tenant_id, "run": run_id, "actor": actor, "entities": array_of([r.entity_id for r in part])}
+            execute(conn, statement, given | history_columns(part))
+
+
+def authors(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> dict[int, str]:
+    """Who wrote rows that correct others, by their number."""
+    rows = execute(conn, "SELECT seq, actor FROM observation_author WHERE tenant_id = %s AND seq = ANY (%s::bigint[])", [tenant_id, list(seqs)])
+    return {row[0]: row[1] for row in rows}
 
 
 def history_columns(rows: Sequence[Observation]) -> dict[str, str]:

@@ -100,6 +100,11 @@ class Principal:
     reach: tuple[Reach, ...] | None = None
     datasets: frozenset[str] | None = None
 
+    @property
+    def actor(self) -> str:
+        """The principal as what was done is kept with: `client:<id>`, `person:<number>`, empty for nobody."""
+        return f"client:{self.client_id}" if self.client_id else f"person:{self.person_id}" if self.person_id is not None else ""
+
     def may(self, capability: Capability) -> bool:
         """Whether this principal has `capability` here."""
         return capability in self.capabilities

@@ -168,7 +168,7 @@ def actor(name: str) -> str:
             return _("pessoa n.º {number} (apagada)").format(number=number)
         return card.name or card.email
     if kind == "client":
-        return _("programa {name}").format(name=number)
+        return _("programa {name}").format(name=people.machine_name(number))
     if name == "command":
         return _("linha de comandos")
     return _("a própria plataforma") if name in {"", "system", "worker"} else name

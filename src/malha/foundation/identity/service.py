@@ -33,7 +33,7 @@ def issue_token(principal: Principal, *, tenants: Iterable[int] | None = None, l
 
     `tenants` are ids; without them it is for the principal's own tenant. It never outlives a role that ends by itself.
     """
-    subject = f"client:{principal.client_id}" if principal.client_id else f"person:{principal.person_id}"
+    subject = principal.actor
     named = list(tenants) if tenants is not None else [principal.tenant_id] if principal.tenant_id is not None else []
     if principal.person_id and (end := access.rights_end(principal.person_id, principal.tenant_id)) is not None:
         lifetime_seconds = max(1, min(lifetime_seconds, int((end - now()).total_seconds())))
@@ -103,6 +103,11 @@ def by_id(person_id: int) -> PersonCard:
     if person is None:
         raise UnknownPerson(msg("Essa pessoa não existe."))
     return card(person)
+
+
+def machine_name(client_id: str) -> str:
+    """What a program of the tenant in whose scope this runs is called; its id where it is not there any more."""
+    return MachineClient.objects.filter(client_id=client_id).values_list("name", flat=True).first() or client_id
 
 
 def speak(person_id: int, language: str) -> None:

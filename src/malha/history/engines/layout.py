@@ -115,6 +115,11 @@ class Layout:
         """Whether it is certain that a table has no rows."""
         return table in self.files and not self.files[table]
 
+    def last(self, table: str, **said: str) -> datetime | None:
+        """An instant that no row of a table lies after, of those where these columns say this; None where there is none."""
+        found = [file.instants[1] if file.instants else LAST for file in self.files.get(table, ()) if not file.is_only_of_others(said)]
+        return max(found, default=None)
+
     def within(self, statement: str, start: datetime, end: datetime, ids: Sequence[int] | None) -> str:
         """A statement whose tables (`lake.… AS x`, which stands in no text of anybody's) are read from their files."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,10 +18,11 @@ from malha.context.broker.contracts import Asked, NotPermitted, ResourceMissing
 from malha.context.federation.gathering import past
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
+from malha.foundation.access import subjects
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.history.temporal import asking, consumption, provision, rendering, service, tracks, values
-from malha.history.temporal.contracts import Teller
+from malha.history.temporal.contracts import Correction, Teller
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
@@ -53,11 +55,11 @@ def routes(loads: Teller) -> list[BaseRoute]:
         for method, path, handler in table
     ]
 
-    async def of_people(request: Request) -> Response:
-        return await history_values(loads, request)
+    async def history_values(request: Request) -> Response:
+        """GET /history/values: a page of one attribute's history as JSON, CSV, Arrow or Parquet; a corrected value says what it was, when, by whom and why it was corrected."""
+        return await _values(loads, request)
 
-    of_people.__doc__ = history_values.__doc__
-    people = [("/history/series", series), ("/history/values", of_people)]
+    people = [("/history/series", series), ("/history/values", history_values)]
     return [
         *ngsild,
         Route("/history/track", door.guarded(track, limited=True), methods=["GET"]),
@@ -92,8 +94,7 @@ async def series(request: Request) -> Response:
     return entities.plain(await pool.run(answer), headers={"Cache-Control": "private, max-age=30"})
 
 
-async def history_values(loads: Teller, request: Request) -> Response:
-    """GET /history/values: a page of one attribute's history as JSON, CSV, Arrow or Parquet."""
+async def _values(loads: Teller, request: Request) -> Response:
     query = values.read(request.query_params)
     values.form(request)  # a form that is not there is said before anything is read
 
@@ -110,14 +111,19 @@ async def history_values(loads: Teller, request: Request) -> Response:
         prop = model.find(query.attribute) if model else None
         found = service.series(who.tenant_id, query)
         corrected = service.corrected(who.tenant_id, query)
-        runs = {one.by_run for one in corrected.values() if one.by_run is not None}
-        told: Mapping[int, tuple[str, str]] = {}
-        if runs:
-            with pool.connection() as conn, database.tenant_transaction(conn, [who.tenant_id]):
-                told = loads(conn, who.tenant_id, sorted(runs))
-        return values.respond(request, query, found, values.Corrected(corrected, told), unit=prop.unit if prop else "", zone=zone)
+        return values.respond(request, query, found, _told(loads, who, corrected), unit=prop.unit if prop else "", zone=zone)
 
     return await pool.run(answer)
+
+
+def _told(loads: Teller, who: Asked, corrected: Mapping[tuple[str, datetime], Correction]) -> values.Corrected:
+    """Corrections with who made them, named as far as the reader may know, and why."""
+    if not corrected:
+        return values.Corrected({}, {}, {})
+    with pool.connection() as conn, database.tenant_transaction(conn, [who.tenant_id]):
+        told = loads(conn, who.tenant_id, sorted({one.by_run for one in corrected.values() if one.by_run is not None}))
+        actors = {one.told(told)[0] for one in corrected.values()} - {""}
+        return values.Corrected(corrected, told, subjects.names(conn, actors, who.language, people=subjects.may_name(who.principal)))
 
 
 async def track(request: Request) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg_pool import ConnectionPool
 
+from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import BeyondReach
 from malha.foundation.access.contracts import Grain as Finest
@@ -195,7 +196,8 @@ def corrections(tenant_id: int, uri: str, attributes: Sequence[str], start: date
         if not frame.ids:
             return []
         rows = _ask(connection, tenant_id, query, frame, lambda schema, *_: queries.corrections(schema, queries.OF_ENTITY), attributes)
-    return [_correction(row, uri) for row in rows]
+        authors = _authors(connection, tenant_id, rows)
+    return [_correction(row, uri, authors) for row in rows]
 
 
 def corrected(tenant_id: int, query: SeriesQuery) -> dict[tuple[str, datetime], Correction]:
@@ -213,16 +215,25 @@ def corrected(tenant_id: int, query: SeriesQuery) -> dict[tuple[str, datetime], 
         whose = queries.wanted("observed_at", frame.entities)
         asked = replace(query, known_at=None)  # what was replaced since is told by when it was
         rows = _ask(connection, tenant_id, asked, frame, lambda schema, *_: queries.corrections(schema, whose), [query.attribute])
-        names = _names(connection, tenant_id, frame, {row[8] for row in rows})
+        names, authors = _names(connection, tenant_id, frame, {row[8] for row in rows}), _authors(connection, tenant_id, rows)
     found: dict[tuple[str, datetime], Correction] = {}
     for row in rows:  # the latest replaced first
         if row[8] in names and (query.known_at is None or row[6] <= query.known_at):
-            found.setdefault((names[row[8]], row[1]), _correction(row, names[row[8]]))
+            found.setdefault((names[row[8]], row[1]), _correction(row, names[row[8]], authors))
     return found
 
 
-def _correction(row: Sequence[Any], uri: str) -> Correction:
-    return Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7], uri)
+def _authors(connection: psycopg.Connection, tenant_id: int, rows: Sequence[Sequence[Any]]) -> dict[int, str]:
+    """Who wrote what replaced these values, where no load did."""
+    numbers = [row[9] for row in rows if row[7] is None]
+    if not numbers:
+        return {}
+    with database.tenant_transaction(connection, [tenant_id]):
+        return store.authors(connection, tenant_id, numbers)
+
+
+def _correction(row: Sequence[Any], uri: str, authors: Mapping[int, str]) -> Correction:
+    return Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7], uri, authors.get(row[9], ""))
 
 
 def _last_of(entities: str, schema: str, *_: object) -> str:

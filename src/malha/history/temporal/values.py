@@ -74,18 +74,19 @@ def page(found: Sequence[Series], query: SeriesQuery) -> tuple[list[tuple[Any, .
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """Values that took the place of others, by thing and instant; and of the loads that did so, who asked for them and what they were called."""
+    """Values that took the place of others, by thing and instant; of the loads that did so, who asked for them and what they were called; and what the reader may call those."""
 
     found: Mapping[tuple[str, datetime], Correction]
     loads: Mapping[int, tuple[str, str]]
+    names: Mapping[str, str]
 
     def of(self, uri: str, at: datetime) -> dict[str, Any] | None:
-        """What was corrected in one value: what it was, when, by whom and why (None: by a program that said neither)."""
+        """What was corrected in one value: what it was, when, by whom and why (None: nobody said it)."""
         one = self.found.get((uri, at))
         if one is None:
             return None
-        who, why = self.loads.get(one.by_run or 0, ("", ""))
-        return {"from": one.value, "at": format_instant(one.replaced_at), "by": who or None, "why": worded(why, lambda text: text) or None}
+        who, why = one.told(self.loads)
+        return {"from": one.value, "at": format_instant(one.replaced_at), "by": self.names.get(who), "why": worded(why, lambda text: text) or None}
 
 
 def respond(request: Request, query: SeriesQuery, found: Sequence[Series], corrected: Corrected, *, unit: str, zone: ZoneInfo) -> Response:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from malha.foundation.access import reach
-from malha.foundation.administration import words
+from malha.foundation.access import reach, subjects
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
 from malha.foundation.tenancy.contracts import Tenant
@@ -49,7 +48,7 @@ def export(tenant: Tenant, wanted: SeriesExport, *, chart: bool = False) -> Expo
     """An export of the values as they were observed, oldest first; with `chart`, the line that a PDF draws.
 
     Columns: `id`, `observedAt` and the attribute, in the unit of its model; where a value of the period was corrected also what it
-    was, when it was corrected, by whom and why (empty: by a program). Raises the errors of history.
+    was, when it was corrected, by whom and why (empty: nobody said it). Raises the errors of history.
     """
     known = property_of(tenant, wanted)
     label = (known.label.in_language(wanted.language) if known else "") or wanted.attribute
@@ -132,17 +131,22 @@ def _stretches(tenant_id: int, wanted: SeriesExport) -> Iterator[tuple[datetime,
     yield begin, wanted.end
 
 
-#: who, and why, by the number of the load
-type _Who = Callable[[Sequence[int]], Mapping[int, tuple[str, str]]]
+#: who corrected, and why, in words
+type _Who = Callable[[Iterable[Correction]], Callable[[Correction], tuple[str, str]]]
 
 
-def _who(tenant: Tenant, tongue: str, run_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Who asked for loads, in words, and what these were called."""
+def _who(tenant: Tenant, tongue: str, corrected: Iterable[Correction]) -> Callable[[Correction], tuple[str, str]]:
+    """Who made these corrections, in words, and what the loads were called that did."""
+    made = list(corrected)
     with database.connect() as connection, database.tenant_transaction(connection, [tenant.id]):
-        found = runs.told(connection, tenant.id, run_ids)
-    return {
-        number: (words.actor(actor) if actor else "", worded(title, lambda text: language.translate(text, tongue))) for number, (actor, title) in found.items()
-    }
+        loads = runs.told(connection, tenant.id, sorted({one.by_run for one in made if one.by_run is not None}))
+        names = subjects.names(connection, {one.told(loads)[0] for one in made}, tongue)
+
+    def told(one: Correction) -> tuple[str, str]:
+        actor, why = one.told(loads)
+        return names.get(actor, ""), worded(why, lambda text: language.translate(text, tongue))
+
+    return told
 
 
 def _batches(tenant_id: int, wanted: SeriesExport, within: reach.Parts | None, who: _Who | None) -> Iterator[list[Row]]:
@@ -155,13 +159,13 @@ def _batches(tenant_id: int, wanted: SeriesExport, within: reach.Parts | None, w
             corrected = temporal.corrected(tenant_id, query) if who else {}
         rows: list[Row] = [(one.uri, at, value) for one in found for at, value, _ in one.points]
         if who:
-            told = who(sorted({one.by_run for one in corrected.values() if one.by_run is not None}))
+            told = who(corrected.values())
             rows = [(one.uri, at, value, *_corrected(corrected.get((one.uri, at)), told)) for one in found for at, value, _ in one.points]
         yield sorted(rows, key=lambda row: (row[1], row[0]))
 
 
-def _corrected(one: Correction | None, told: Mapping[int, tuple[str, str]]) -> tuple[object, ...]:
-    return (one.value, one.replaced_at, *told.get(one.by_run or 0, ("", ""))) if one else (None, None, None, None)
+def _corrected(one: Correction | None, told: Callable[[Correction], tuple[str, str]]) -> tuple[object, ...]:
+    return (one.value, one.replaced_at, *told(one)) if one else (None, None, None, None)
 
 
 def _chart(tenant: Tenant, wanted: SeriesExport, known: ModelProperty | None, label: str) -> tuple[tuple[str, list[tuple[datetime, float]]], ...]:

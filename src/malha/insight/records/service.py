@@ -65,12 +65,12 @@ def marks(conn: psycopg.Connection[Any], tenant: Tenant, asked: SeriesQuery, fou
     told = runs.told(conn, tenant.id, sorted({one.by_run for one in corrected.values() if one.by_run is not None}))
     said = {}
     for (_uri, at), one in corrected.items():
-        who, why = told.get(one.by_run or 0, ("", ""))
+        who, why = one.told(told)
         text = _("era %(old)s; corrigido em %(when)s") % {
             "old": formats.quantity(one.number, found.unit if found else one.unit, None, language) if one.number is not None else one.text,
             "when": formats.instant(one.replaced_at, tenant.zone, language),
         }  # fmt: skip
-        how = _("pela carga “%(reason)s”") % {"reason": worded(why, gettext)} if why else _("por um programa")
+        how = _("pela carga “%(reason)s”") % {"reason": worded(why, gettext)} if why else _("pela API") if who else _("por um programa")
         said[at] = f"{text} {how}{f' ({words.actor(who)})' if who else ''}"
     return said
 
@@ -93,7 +93,7 @@ def series(tenant: Tenant, asked: SeriesQuery) -> list[tuple[datetime, float | N
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """A value that was corrected: what it was, when it was replaced, by whom and why (empty: by a program)."""
+    """A value that was corrected: what it was, when it was replaced, by whom (empty: by a program) and why (empty: through the API)."""
 
     label: str
     at: datetime
@@ -117,7 +117,7 @@ def corrections(
             Corrected(
                 known.label.in_language(language) if known else one.attribute, one.at,
                 rules.text_of(value_of(instance), known, one.unit, tenant.zone, language), one.replaced_at,
-                load.actor if load else "", load.title if load else "",
+                load.actor if load else one.actor, load.title if load else "",
             )
         )  # fmt: skip
     return lines

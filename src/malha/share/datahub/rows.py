@@ -73,4 +73,4 @@ def grouped(
     if there:
         rows = conn.execute(text, inner.given).fetchall()
         return [[float(v) if type(v).__name__ == "Decimal" else v for v in row] for row in rows]
-    return [list(row) for row in past.ask(conn, reader, table, lambda cursor, whole: cursor.execute(f"{whole} {text}", inner.given).fetchall())]
+    return [list(row) for row in past.ask(conn, reader, table, text, inner.given)]

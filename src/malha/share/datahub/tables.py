@@ -17,7 +17,7 @@ from malha.context.store.contracts import MEMBER
 from malha.foundation.access.contracts import Capability
 from malha.kernel import units
 from malha.kernel.text import msg
-from malha.share.datahub import reaching
+from malha.share.datahub import corrections, reaching
 from malha.share.datahub.contracts import Reader, Table, TableKind, TableMissing
 from malha.share.questions.contracts import Field, FieldType
 from malha.vocabulary.models import service as models
@@ -86,7 +86,8 @@ def of_type(conn: psycopg.Connection[Any], reader: Reader, entity_type: str) -> 
     fields = _current_fields([p for p in every if p.name not in hidden and within.shows(p.name)], reader.language, places=within.shows("location"))
     now = Table(base, TableKind.CURRENT, entity_type, fields, ("id",), label, about, hidden, within)
     past = hidden | {"location"} if within.area else hidden
-    return [now, *(replace(_past(base, kind, entity_type, label, past), within=within) for kind in SUFFIX)]
+    names = reader.with_personal and reader.principal.may(Capability.PERSONAL_READ)
+    return [now, *(replace(_past(base, kind, entity_type, label, past, names=names), within=within) for kind in SUFFIX)]
 
 
 def personal(model: DataModel | None) -> frozenset[str]:
@@ -94,11 +95,12 @@ def personal(model: DataModel | None) -> frozenset[str]:
     return frozenset(p.name for p in model.properties if p.personal) if model else frozenset()
 
 
-def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: frozenset[str]) -> Table:
+def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: frozenset[str], *, names: bool) -> Table:
+    """A table of history; with `names`, it also says who corrected a value."""
     words = {
         TableKind.HOURLY: ("por hora", "Somas por hora (UTC) de cada série de números."),
         TableKind.DAILY: ("por dia", "Somas por dia, na hora do município, de cada série de números."),
-        TableKind.SERIES: ("valor a valor", "Cada valor observado, com o instante em UTC."),
+        TableKind.SERIES: ("valor a valor", "Cada valor observado, com o instante em UTC; os que foram corrigidos dizem o que eram, quando e porquê."),
     }[kind]
     if kind is TableKind.SERIES:
         when = (_F("observedAt", _T.INSTANT, label="Instante", required=True),)
@@ -109,6 +111,8 @@ def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: froz
             _F("value", _T.NUMBER, label="Valor"),
             _F("text", _T.TEXT, label="Valor em texto"),
             _F("unit", _T.TEXT, label="Unidade"),
+            *corrections.FIELDS,
+            *((corrections.WHO,) if names else ()),
         )
         key: tuple[str, ...] = ("attribute", "entity", "instance", "observedAt")
     else:
