@@ -165,7 +165,7 @@ def test_tiles_are_kept_to(reader, monkeypatch, few):
     from malha.share.datahub.features import tiles
 
     monkeypatch.setattr(tiles, "FEW", few)
-    tiles.forget(layers=True)
+    tiles.forget(layers_too=True)
 
     def drawn(who):
         answer = [who(f"ogc/collections/{AIR}/tiles/WebMercatorQuad/5/12/15").content, who("ogc/collections/NoiseLevelObserved/tiles/WebMercatorQuad/5/12/15").content]  # fmt: skip

@@ -235,10 +235,14 @@ def placed(
 
 
 def _chunk(
-    conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None, boxes: Sequence[Sequence[float]], after: int, limit: int
-) -> list[Any]:
+    conn: psycopg.Connection[Any], tenant_id: int, table: Table, where: Node | None, boxes: Sequence[Sequence[float]], after: int, limit: int,
+    among: Sequence[int] | None = None,
+) -> list[Any]:  # fmt: skip
     statement = Statement(Dialect.POSTGRES, table, sql_of)
     parts = [*_of_table(conn, statement, tenant_id, table), *([statement.condition(where)] if where is not None else [])]
+    if among is not None:
+        parts.append("e.id = ANY (%(among)s::bigint[])")
+        statement.given["among"] = list(among)
     for number, (west, south, east, north) in enumerate(boxes):
         parts.append(f"e.bbox && box(point(%(e{number})s, %(n{number})s), point(%(w{number})s, %(s{number})s))")
         statement.given |= {f"w{number}": west, f"s{number}": south, f"e{number}": east, f"n{number}": north}
@@ -248,13 +252,28 @@ def _chunk(
 
 
 def walk(
-    conn: psycopg.Connection[Any], tenant_id: int, table: Table, fields: tuple[Field, ...] | None = None, *, size: int = 5000
-) -> Iterator[tuple[list[list[object]], npt.NDArray[np.object_]]]:  # fmt: skip
-    """Everything of a table, (rows of all fields or of these, places) at a time, in order of id."""
+    conn: psycopg.Connection[Any], tenant_id: int, table: Table, fields: tuple[Field, ...] | None = None, *, among: Sequence[int] | None = None, size: int = 5000
+) -> Iterator[tuple[list[int], list[list[object]], npt.NDArray[np.object_]]]:  # fmt: skip
+    """Everything of a table, or those `among` these numbers: (numbers, rows of all fields or of these, places) at a time, in order of number."""
     after, read = 0, readers(table.fields if fields is None else fields, table.within.area)
-    while rows := _chunk(conn, tenant_id, table, None, (), after, size):
-        yield [read(row) for row in rows], _places(rows, table.within.area)
+    while rows := _chunk(conn, tenant_id, table, None, (), after, size, among):
+        yield [row[0] for row in rows], [read(row) for row in rows], _places(rows, table.within.area)
         after = rows[-1][0]
+
+
+def changes(conn: psycopg.Connection[Any], tenant_id: int, table: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]:
+    """(numbers, when each was last changed, whether all are points) of the things of a table that lie somewhere, in order of number.
+
+    What was changed is told by another instant, not by a later one: transactions end in another order than they begin.
+    """
+    statement = Statement(Dialect.POSTGRES, table, sql_of)
+    parts = " AND ".join([*_of_table(conn, statement, tenant_id, table), "e.bbox IS NOT NULL"])
+    text = f"SELECT string_agg(int8send(e.id), ''), string_agg(timestamptz_send(e.modified_at), ''), coalesce(bool_and(e.geom IS NULL), true) FROM entities e WHERE {parts}"
+    with conn.cursor(binary=True) as cursor:
+        ids, at, points = cursor.execute(text, statement.given).fetchone() or (None, None, True)
+    numbers, instants = (np.frombuffer(each or b"", ">i8").astype(np.int64) for each in (ids, at))
+    order = np.argsort(numbers)
+    return numbers[order], instants[order], bool(points)
 
 
 def _places(rows: Sequence[Any], area: bytes) -> npt.NDArray[np.object_]:

@@ -146,7 +146,7 @@ def schema(reader: Reader, table: Table) -> pa.Schema:
 def _write_current(conn: psycopg.Connection[Any], reader: Reader, table: Table, path: Path) -> None:
     given = schema(reader, table)
     with pq.ParquetWriter(path, given, compression="zstd") as writer:
-        for rows, places in current.walk(conn, reader.tenant_id, table):
+        for _, rows, places in current.walk(conn, reader.tenant_id, table):
             columns = [list(column) for column in zip(*rows, strict=True)]
             arrays = [
                 pa.array(shapely.to_wkb(places) if one.type is FieldType.GEOMETRY else column, _TYPES[one.type]) for one, column in zip(table.fields, columns, strict=True)

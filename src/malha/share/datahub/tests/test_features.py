@@ -5,9 +5,11 @@ import mapbox_vector_tile
 import numpy as np
 import pytest
 
+from malha.context.store import service as store
 from malha.foundation.database import service as database
 from malha.history.lake import service as lake
-from malha.share.datahub.features import cql2, tiles
+from malha.share.datahub import tables
+from malha.share.datahub.features import cql2, layers, tiles
 from malha.share.datahub.tests.town import air, write
 from malha.share.questions.contracts import BadFilter
 from malha.share.questions.expressions import walk
@@ -192,3 +194,52 @@ def test_a_kept_layer_says_the_same_as_rows_drawn_one_by_one(client, new_tenant,
         assert len(kept_said) > 10
         assert kept_said == said
         assert np.abs(np.array([kept_places[pm10] for pm10 in places]) - np.array(list(places.values()))).max() <= 1
+
+
+def test_a_layer_that_is_kept_follows_every_change(client, new_tenant, monkeypatch):
+    """Changed, moved, new, gone, a field that nothing had, and something that is no point: only what changed is read again, and the tile is as one read anew."""
+    town = new_tenant()
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        air(conn, town.id, 300, hours=1)
+    ours = client.of(town)
+    monkeypatch.setattr(tiles, "FEW", 10)
+    monkeypatch.setattr(tiles, "STATE_SECONDS", 0.0)
+    read = []
+    walk_ = layers.current.walk
+    monkeypatch.setattr(layers.current, "walk", lambda *given, **more: (read.append(more["among"]), walk_(*given, **more))[1])
+
+    def drawn():
+        found = mapbox_vector_tile.decode(ours.get(f"{TILE}/0/0/0").content)["entities"]["features"]
+        return sorted((one["id"], str(one["geometry"]), str(sorted(one["properties"].items()))) for one in found)
+
+    def uri(n):
+        return f"urn:x:AirQualityObserved:{n:05}"
+
+    def becomes(n, **attributes):
+        write(town, (uri(n), "AirQualityObserved", attributes))
+
+    def ends():
+        with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+            store.delete(conn, town.id, [uri(5)])
+
+    point = {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.5, 41.2]}}
+    changes = [
+        ([1], lambda: becomes(1, pm10={"type": "Property", "value": 777.5})),
+        ([1], lambda: becomes(2, location=point)),
+        ([1], lambda: becomes(900, pm10={"type": "Property", "value": 1.0}, location=point)),
+        ([], ends),
+        ([1, None], lambda: becomes(3, no2={"type": "Property", "value": 5.0})),
+        ([None], lambda: becomes(3, beyond={"type": "Property", "value": 5.0})),
+    ]
+    drawn()
+    for many, change in changes:
+        read.clear()
+        change()
+        tables.forget()
+        one = drawn()
+        assert [len(each) if each is not None else None for each in read] == many
+        tiles.forget(layers_too=True)
+        assert one == drawn()
+        assert one
+    becomes(4, location={"type": "GeoProperty", "value": {"type": "LineString", "coordinates": [[-8.6, 41.1], [-8.5, 41.2]]}})
+    assert len(drawn()) == 300

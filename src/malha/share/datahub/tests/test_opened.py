@@ -22,7 +22,7 @@ def opened(client, town):
         row.columns = ["id", "pm10", "location"]
         row.description_pt, row.contact_name, row.contact_email = "O ar de cada estação, à hora.", "Ambiente", "ambiente@exemplo.pt"
         opendata.publish(town, row, person_id=None, actor="person:1")
-    tiles.forget(layers=True)
+    tiles.forget(layers_too=True)
 
     def ask(path="", *, status=200, headers=None, **params):
         answer = client.get(f"/{town.slug}/ogc/abertos{path}", params=params, headers=headers)
