@@ -73,8 +73,9 @@ class Duck:
             known = layout.kept(schema) if hot else layout.now(schema)
             if table is not Table.HOUR and known is not None and (not hot or known.noted):
                 found = hot(reader, known) if hot else None
-                timeless = not question.tells_time and not (found is not None and found.num_rows)
-                if (relation := known.relation(table.value, *wanted, timeless=timeless)) != stored:
+                alone = found is None or not found.num_rows
+                named = f"{statement} op" if alone else ""
+                if (relation := known.relation(table.value, *wanted, timeless=alone and not question.tells_time, named=named)) != stored:
                     return asked(reader, relation, found)
             reader.execute("BEGIN")
             try:

@@ -26,6 +26,7 @@ _LIVE = "{0}.begin_snapshot <= %(at)s AND ({0}.end_snapshot IS NULL OR {0}.end_s
 _FILES = f"""
 WITH tables AS (
     SELECT t.table_id, t.table_name, s.path || t.path AS place, k.newest,
+        (SELECT array_agg(c.column_name) FROM ducklake_column c WHERE c.table_id = t.table_id AND c.parent_column IS NULL AND {_LIVE.format("c")}) AS columns,
         (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name = 'entity_id' AND {_LIVE.format("c")}) AS entity,
         (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name IN ('observed_at', 'bucket') AND {_LIVE.format("c")}) AS instant
     FROM ducklake_table t JOIN ducklake_schema s USING (schema_id)
@@ -39,7 +40,7 @@ SELECT t.table_name, t.place || f.path, e.min_value::bigint, e.max_value::bigint
     AND (d.path IS NULL OR d.path_is_relative AND d.format = 'parquet' AND d.encryption_key IS NULL) AS plain, t.place || d.path,
     (SELECT jsonb_object_agg(c.column_name, v.min_value) FROM ducklake_file_column_stats v JOIN ducklake_column c ON c.table_id = v.table_id AND c.column_id = v.column_id
         WHERE v.data_file_id = f.data_file_id AND v.table_id = t.table_id AND v.min_value = v.max_value AND v.null_count = 0 AND length(v.min_value) < 200
-          AND c.column_name = ANY(%(same)s) AND {_LIVE.format("c")})
+          AND c.column_name = ANY(%(same)s) AND {_LIVE.format("c")}), t.columns
 FROM tables t LEFT JOIN ducklake_data_file f ON f.table_id = t.table_id AND {_LIVE.format("f")}
 LEFT JOIN ducklake_file_column_stats e ON e.data_file_id = f.data_file_id AND e.table_id = t.table_id AND e.column_id = t.entity
 LEFT JOIN ducklake_file_column_stats i ON i.data_file_id = f.data_file_id AND i.table_id = t.table_id AND i.column_id = t.instant
@@ -55,6 +56,9 @@ NO_ROWS = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BI
     NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last, NULL::INTEGER AS month,
     NULL::MAP(SMALLINT, INTEGER) AS sketch, NULL::TIMESTAMPTZ AS received_at WHERE false)"""
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_WORD = re.compile(r"\w+")
+#: a statement that takes every column of a table
+_ALL = re.compile(r"\bx\.\*|\* FROM lake\.")
 #: with more files than this DuckLake's own pruning is the better
 MOST_FILES = 400
 #: and with more that rows were taken out of
@@ -93,12 +97,16 @@ class Layout:
     snapshot: int
     schema: str
     files: Mapping[str, tuple[_File, ...]]
+    columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
     noted: dict[str, object] = field(default_factory=dict)
 
-    def relation(self, table: str, start: datetime = FIRST, end: datetime = LAST, ids: Sequence[int] | None = None, *, timeless: bool = False) -> str:
+    def relation(
+        self, table: str, start: datetime = FIRST, end: datetime = LAST, ids: Sequence[int] | None = None, *, timeless: bool = False, named: str = ""
+    ) -> str:
         """What to read a table from, as SQL: its files that may hold the period [start, end) and the entities, or DuckLake's table where that is needed.
 
-        With `timeless` instants are only held against the period: files that lie within it need not be read for them.
+        With `timeless` instants are only held against the period: files that lie within it need not be read for them. `named` is the
+        text of all that is asked of the relation: columns whose names are nowhere in it are left out, which takes a third off planning.
         """
         stored = f"lake.{self.schema}.{table}"
         files = self.files.get(table, ())
@@ -108,7 +116,8 @@ class Layout:
             return stored
         inside = [file for file in wanted if timeless and table == "observation" and not file.gone and file.lies_within(start, end)]
         rest = [file for file in wanted if file not in inside]
-        parts = [part for part in (_read(inside, {"observed_at": inside[0].instants} if inside else {}), _read(rest, {})) if part]
+        shown = sorted(self.columns.get(table, frozenset()).intersection(_WORD.findall(named)))
+        parts = [part for part in (_read(inside, {"observed_at": inside[0].instants} if inside else {}, shown), _read(rest, {}, shown)) if part]
         return f"(SELECT * FROM {parts[0]} UNION ALL BY NAME SELECT * FROM {parts[1]})" if len(parts) > 1 else parts[0]
 
     def is_empty(self, table: str) -> bool:
@@ -122,9 +131,10 @@ class Layout:
 
     def within(self, statement: str, start: datetime, end: datetime, ids: Sequence[int] | None) -> str:
         """A statement whose tables (`lake.… AS x`, which stands in no text of anybody's) are read from their files."""
+        named = "" if _ALL.search(statement) else statement
 
         def read(found: re.Match[str]) -> str:
-            return f"{NO_ROWS if self.is_empty(found[1]) else self.relation(found[1], start, end, ids)} AS x"
+            return f"{NO_ROWS if self.is_empty(found[1]) else self.relation(found[1], start, end, ids, named=named)} AS x"
 
         return re.sub(rf"\blake\.{self.schema}\.(\w+) AS x\b", read, statement)
 
@@ -167,10 +177,11 @@ def newest() -> int:
 def read(schema: str, snapshot: int) -> Layout:
     """The files of a tenant's schema at a snapshot that still lives."""
     found: dict[str, list[_File]] = {}
+    columns: dict[str, frozenset[str]] = {}
     with _pool().connection() as catalogue:
         given = {"schema": schema, "at": snapshot, "tables": list(TABLES), "same": list(_SAME)}
-        for table, path, least, greatest, first, last, plain, gone, same in catalogue.execute(_FILES, given).fetchall():
-            files = found.setdefault(table, [])
+        for table, path, least, greatest, first, last, plain, gone, same, names in catalogue.execute(_FILES, given).fetchall():
+            files, columns[table] = found.setdefault(table, []), frozenset(names)
             if path is not None:
                 files.append(
                     _File(
@@ -182,7 +193,7 @@ def read(schema: str, snapshot: int) -> Layout:
                         frozenset((same or {}).items()),
                     )
                 )
-    return Layout(snapshot, schema, {name: tuple(files) for name, files in found.items()})
+    return Layout(snapshot, schema, {name: tuple(files) for name, files in found.items()}, columns)
 
 
 def forget() -> None:
@@ -216,21 +227,22 @@ def _pool() -> ConnectionPool:
     )
 
 
-def _read(files: Sequence[_File], said: Mapping[str, tuple[datetime, datetime] | None]) -> str:
-    """The rows of files, as SQL; columns that say one thing in all of them, and instants that are `said` to lie in a period, are not read."""
+def _read(files: Sequence[_File], said: Mapping[str, tuple[datetime, datetime] | None], shown: Sequence[str]) -> str:
+    """The rows of files, as SQL: the columns that are `shown` (none: all); what is one thing in all of them, and instants that are `said` to lie in a period, are not read."""
     if not files:
         return ""
+    same = {name: f"{_quoted(value)}::{_SAME[name]}" for name, value in sorted(frozenset.intersection(*(file.same for file in files)))}
+    same |= {name: f"TIMESTAMPTZ '{ends[0].isoformat()}'" for name, ends in said.items() if ends}
+    chosen = ", ".join(f"{same[name]} AS {name}" if name in same else name for name in shown)
+    replaced = f" REPLACE ({', '.join(f'{text} AS {name}' for name, text in same.items())})" if same else ""
     whole, torn = [file.place for file in files if not file.gone], [file for file in files if file.gone]
-    parts = [f"SELECT * FROM read_parquet([{', '.join(map(_quoted, whole))}], hive_partitioning = false)"] if whole else []
+    parts = [f"SELECT {chosen or f'*{replaced}'} FROM read_parquet([{', '.join(map(_quoted, whole))}], hive_partitioning = false)"] if whole else []
     parts += [
-        f"SELECT * EXCLUDE (file_row_number) FROM read_parquet({_quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
+        f"SELECT {chosen or f'* EXCLUDE (file_row_number){replaced}'} FROM read_parquet({_quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
         f"ANTI JOIN (SELECT pos FROM read_parquet({_quoted(file.gone)})) ON pos = file_row_number"
         for file in torn
     ]
-    rows = f"({' UNION ALL BY NAME '.join(parts)})" if torn else parts[0].removeprefix("SELECT * FROM ")
-    same = [f"{_quoted(value)}::{_SAME[name]} AS {name}" for name, value in sorted(frozenset.intersection(*(file.same for file in files)))]
-    same += [f"TIMESTAMPTZ '{ends[0].isoformat()}' AS {name}" for name, ends in said.items() if ends]
-    return f"(SELECT * REPLACE ({', '.join(same)}) FROM {rows})" if same else rows
+    return f"({' UNION ALL BY NAME '.join(parts)})"
 
 
 def _quoted(place: str) -> str:

@@ -152,7 +152,7 @@ def locked_reader(tenant_ids: Iterable[int]) -> Connection:
         raise LakeMissing(msg("O histórico ainda não existe nesta instalação: {reason}"), reason=folder)
     connection = connect(*_lake_extensions())
     connection.execute("SET pg_connection_limit = 4")
-    connection.execute("SET parquet_metadata_cache = true")  # files of the lake never change
+    connection.execute("SET GLOBAL parquet_metadata_cache = true")  # files never change; without GLOBAL no cursor would have it
     attach_lake(connection, write=False)
     folders = ", ".join(f"'{_quoted(storage.address() + tenant_schema(tenant))}/'" for tenant in tenant_ids)
     connection.execute(f"SET allowed_directories = [{folders}]")

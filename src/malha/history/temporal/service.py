@@ -321,9 +321,10 @@ def _ask(
         text = text if query.known_at is None else knowing.as_known(text, schema, version)
         given: dict[str, object] = {
             "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
-            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "known": query.known_at, "hour": hour, **_periods(query, frame.zone),
+            "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "known": query.known_at, "hour": hour,
         }  # fmt: skip
         used = set(_PARAMETER.findall(text))
+        given |= _periods(query, frame.zone) if not used <= given.keys() else {}
         return text, {name: value for name, value in given.items() if name in used}
 
     if query.known_at is not None:
@@ -399,5 +400,5 @@ def _whole_buckets(query: SeriesQuery, zone: ZoneInfo) -> SeriesQuery:
         width = timedelta(minutes=15) if query.grain is Grain.QUARTER else timedelta(hours=1)
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
         return replace(query, start=epoch + (query.start - epoch) // width * width, end=epoch + ((last - epoch) // width + 1) * width)
-    periods = (rules.local_days if query.grain is Grain.DAY else rules.local_months)(query.start, last, zone)
-    return replace(query, start=periods[0][0], end=periods[-1][1])
+    periods = rules.local_days if query.grain is Grain.DAY else rules.local_months
+    return replace(query, start=periods(query.start, query.start, zone)[0][0], end=periods(last, last, zone)[0][1])

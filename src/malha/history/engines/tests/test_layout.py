@@ -44,6 +44,14 @@ def test_it_works(new_tenant: Any) -> None:
     files, stored, relation = both()
     assert files == stored
     assert len(files) == 90
+    found = layout.now(schema)
+    assert found is not None
+    some = "SELECT entity_id, sum(num) FROM {} WHERE op = 0 AND type = 'Ensaio' GROUP BY 1 ORDER BY 1"
+    narrow = found.relation("observation", named=some)
+    assert "*" not in narrow
+    assert "observed_at" not in narrow
+    sums = [engines.run([tenant], lambda reader, of=of: reader.execute(some.format(of)).fetchall()) for of in (narrow, f"lake.{schema}.observation")]
+    assert sums[0] == sums[1]
     assert relation.count("read_parquet") == 3  # the one whole, the one that rows were taken out of, and which
     assert layout.kept(schema) is not None
     write(schema, "DELETE FROM {table} WHERE entity_id = 2")
@@ -72,3 +80,14 @@ def test_only_files_that_may_hold_what_is_asked(new_tenant: Any) -> None:
     assert found.relation("observation", START, START + timedelta(days=1), [2]).count(".parquet") == 1  # none: one is read all the same
     said = found.within(f"SELECT 'lake.{schema}.observation' FROM lake.{schema}.observation AS x", START, START + timedelta(days=1), [1])
     assert said.startswith(f"SELECT 'lake.{schema}.observation' FROM (SELECT * REPLACE")
+    said = found.within(f"SELECT x.num, x.op FROM lake.{schema}.observation AS x", START, START + timedelta(days=1), [1])
+    assert "FROM (SELECT num, '0'::SMALLINT AS op FROM read_parquet(" in said
+
+
+def test_every_question_knows_what_the_ends_of_files_say(new_tenant: Any) -> None:
+    """A question has a cursor of its own: what was set for one connection alone would not be set for it."""
+    tenant = new_tenant().id
+    with catalogue.writing() as lake:
+        catalogue.ensure_tenant(lake, tenant)
+    asked = "SELECT current_setting('parquet_metadata_cache'), current_setting('TimeZone')"
+    assert engines.run([tenant], lambda reader: reader.execute(asked).fetchall()) == [(True, "UTC")]
