@@ -87,7 +87,7 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
 
 
 def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
-    """Load files of Arrow's own form, checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`, and `kind`; months in folders, in order.
+    """Load streams of Arrow, checked before: the columns of `BULK_SCHEMA` with `entity_id` in place of `uri`, and `kind`; months in folders, in order.
 
     Once per run and part, in one lake commit; returns the rows loaded, 0 when the part was loaded before.
     """
@@ -100,7 +100,7 @@ def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: in
 
 
 def _together(files: Sequence[Path]) -> pa.Table:
-    tables = [pa.ipc.open_file(pa.memory_map(str(file))).read_all() for file in files]
+    tables = [pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files]
     return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
 
 

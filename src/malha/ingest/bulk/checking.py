@@ -1,8 +1,8 @@
-"""A piece against the tenant's entities and data models, column by column: what may enter, and why the rest may not."""
+"""A block against the tenant's entities and data models, column by column: what may enter, and why the rest may not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from malha.context.store.contracts import ObservationKind
-from malha.ingest.bulk.contracts import Checked, Piece, Shape
+from malha.ingest.bulk.contracts import Block, Checked, Shape
 from malha.kernel.text import msg
 from malha.sources.base.contracts import Refused
 from malha.vocabulary.models import service as models
@@ -27,6 +27,11 @@ INSTANT = pa.timestamp("us", "UTC")
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 _NUMBERS = frozenset({ValueType.NUMBER, ValueType.INTEGER})
+_NUMBER = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+_COMMA = r"^\s*[+-]?[0-9]+,[0-9]+\s*$"
+_NO_NUMBER = msg("Não é um número."), msg("Escreva só algarismos, sem unidade nem separador de milhares.")
+#: of a cell that is refused, so many letters are kept
+MOST_SHOWN = 1_000
 #: an instant in text without its zone, or that is none
 _ZONED = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
@@ -52,32 +57,66 @@ class Entities:
 class _Refusals:
     """Rows that may not enter: the first reason of each is kept."""
 
-    def __init__(self, piece: Piece) -> None:
-        self.piece, self.found, self.bad = piece, list[Refused](), np.zeros(piece.table.num_rows, dtype=bool)
+    def __init__(self, block: Block) -> None:
+        self.table, self.found, self.bad = block.table, list(block.refused), np.zeros(block.table.num_rows, dtype=bool)
+        self.numbers = block.numbers if block.numbers is not None else np.arange(block.first_row, block.first_row + block.table.num_rows)
 
     def add(self, rows: Rows, code: str, path: str, message: str, mend: str = "") -> None:
         fresh = rows[~self.bad[rows]]
         self.bad[fresh] = True
-        cells = self.piece.table.take(pa.array(fresh)).to_pylist() if len(fresh) else []
-        for row, came in zip(fresh.tolist(), cells, strict=True):
-            shown = {name: value if isinstance(value, (int, float, str)) or value is None else str(value) for name, value in came.items()}
-            self.found.append(Refused(self.piece.first_row + row, code, message, path, mend, shown))
+        cells = self.table.take(pa.array(fresh)).to_pylist() if len(fresh) else []
+        for number, came in zip(self.numbers[fresh].tolist(), cells, strict=True):
+            self.found.append(Refused(number, code, message, path, mend, {name: _shown(value) for name, value in came.items()}))
 
 
-def check(piece: Piece, shape: Shape, entities: Entities) -> Checked:
-    """The rows of a piece that hold, as observations, and those that do not."""
-    table, refusals = piece.table, _Refusals(piece)
+def _shown(value: object) -> object:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value[:MOST_SHOWN] if isinstance(value, str) else value if isinstance(value, (int, float)) or value is None else str(value)[:MOST_SHOWN]
+
+
+def check(block: Block, shape: Shape, entities: Entities) -> Checked:
+    """The rows of a block that hold, as observations, and those that do not."""
+    refusals = _Refusals(block)
+    table = _read(block.table, refusals)
     ids, types = _entities(table, shape, entities, refusals)
     instants = _instants(table.column(shape.instant), refusals, shape.instant)
-    numbers = np.arange(piece.first_row, piece.first_row + table.num_rows)
     parts = []
     for attribute, unit, rows, values in _attributes(table, shape):
         for type_, of_type in _by_type(types, rows):
             taken = rows if len(of_type) == len(rows) else of_type
             some = values if len(taken) == len(rows) else values.take(pa.array(np.searchsorted(rows, taken)))
-            num, txt, kind = _values(some, type_, attribute, unit, taken, entities.tenant_id, refusals)
+            judge = _Judge(type_, attribute, unit, entities.tenant_id, comma=block.comma)
+            num, txt, kind = _values(some, judge, taken, refusals)
             parts.append(_Part(type_, attribute, unit, taken, num, txt, kind))
-    return Checked(_put_together(parts, ids, instants, numbers, refusals.bad), tuple(refusals.found))
+    return Checked(_put_together(parts, ids, instants, refusals.numbers, refusals.bad), tuple(refusals.found))
+
+
+def _read(table: pa.Table, refusals: _Refusals) -> pa.Table:
+    """Texts of a file, which come as bytes, as texts; rows in which one is not UTF-8 are refused."""
+    for at, name in enumerate(table.column_names):
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type) and pa.types.is_binary(column.type.value_type):
+            coded = _dictionary(column)
+            texts, bad = _texts(coded.dictionary)
+            rows = np.flatnonzero(np.isin(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), bad)) if len(bad) else bad
+            table = table.set_column(at, name, pa.DictionaryArray.from_arrays(coded.indices, texts))
+        elif pa.types.is_binary(column.type):
+            texts, rows = _texts(column.combine_chunks())
+            table = table.set_column(at, name, texts)
+        else:
+            continue
+        refusals.add(rows, "encoding", name, msg("Tem letras que não se leem."), msg("Grave o ficheiro em UTF-8."))
+    return table
+
+
+def _texts(given: pa.BinaryArray) -> tuple[pa.StringArray, Rows]:
+    try:
+        return given.cast(pa.string()), np.zeros(0, np.int64)
+    except pa.ArrowInvalid:
+        read = [(one if one is None else one.decode("utf-8", "replace")) for one in given.to_pylist()]
+        bad = [at for at, (one, text) in enumerate(zip(given.to_pylist(), read, strict=True)) if text is not None and text.encode() != one]
+        return pa.array(read, pa.string()), np.array(bad, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +164,8 @@ def _entities(table: pa.Table, shape: Shape, entities: Entities, refusals: _Refu
 def _instants(column: pa.ChunkedArray, refusals: _Refusals, name: str) -> pa.Array:
     array = column.combine_chunks()
     try:
-        zoneless = pa.types.is_timestamp(array.type) and array.type.tz is None
-        instants = pa.nulls(len(array), INSTANT) if zoneless else array.cast(INSTANT)
+        certain = pa.types.is_string(array.type) or (pa.types.is_timestamp(array.type) and array.type.tz is not None)
+        instants = array.cast(INSTANT) if certain else pa.nulls(len(array), INSTANT)  # a number may count anything
     except pa.ArrowInvalid:
         instants = _read_instants(array)
     refusals.add(
@@ -196,41 +235,61 @@ def _by_type(types: tuple[list[str], Rows], rows: Rows) -> Iterator[tuple[str, R
         yield str(names[code]), rows if (mine == code).all() else rows[mine == code]
 
 
-def _values(values: pa.Array, type_: str, attribute: str, unit: str, rows: Rows, tenant_id: int, refusals: _Refusals) -> tuple[pa.Array, pa.Array, int]:
-    """Numbers, texts and what they are, after the model's own checks."""
-    model = models.find(type_, tenant_id) if type_ else None
-    prop = model.find(attribute) if model else None
-    nothing = pa.nulls(len(values))
-    if prop is None or prop.type in _NUMBERS:
-        values = _numbers(values, certain=prop is not None, refuse=lambda bad: refusals.add(rows[bad], "number", attribute, msg("Não é um número.")))
-    elif prop.type is ValueType.BOOLEAN and pa.types.is_string(values.type):
-        values = pc.cast(pc.utf8_lower(values), pa.bool_(), safe=False) if _reads_as_boolean(values) else values
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """By what values are held: their type, attribute, unit and tenant, and whether decimals may come after a comma."""
+
+    type: str
+    attribute: str
+    unit: str
+    tenant_id: int
+    comma: bool
+
+
+def _values(values: pa.Array, judge: _Judge, rows: Rows, refusals: _Refusals) -> tuple[pa.Array, pa.Array, int]:
+    """Numbers, texts and what the texts are, after the model's own checks. Where no model says what they are, what reads as a number is one."""
+    model = models.find(judge.type, judge.tenant_id) if judge.type else None
+    prop = model.find(judge.attribute) if model else None
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        if prop is None or prop.type in _NUMBERS:
+            values, texts = _numbers(values, comma=judge.comma)
+            if prop is None and texts.null_count < len(texts):
+                return values, texts, ObservationKind.TEXT
+            refusals.add(rows[np.flatnonzero(pc.is_valid(texts).to_numpy(zero_copy_only=False))], "number", judge.attribute, *_NO_NUMBER)
+        elif prop.type is ValueType.BOOLEAN and _reads_as_boolean(values):
+            values = pc.cast(pc.utf8_lower(values), pa.bool_(), safe=False)
     if model is not None and prop is not None:
-        found = models.validate_columns(model, {attribute: values}, row_count=len(values), units={attribute: unit} if unit else None)
+        found = models.validate_columns(model, {judge.attribute: values}, row_count=len(values), units={judge.attribute: judge.unit} if judge.unit else None)
         for group in found.groups:
-            if group.finding.severity is Severity.ERROR and group.finding.path.split(".")[0] == attribute:
+            if group.finding.severity is Severity.ERROR and group.finding.path.split(".")[0] == judge.attribute:
                 said = group.finding
                 refusals.add(rows[np.asarray(group.rows, dtype=np.int64)], said.code, said.path, *models.kept_words(said))
     if pa.types.is_boolean(values.type):
-        return values.cast(pa.float64()), nothing.cast(pa.string()), ObservationKind.BOOLEAN
+        return values.cast(pa.float64()), pa.nulls(len(values), pa.string()), ObservationKind.BOOLEAN
     if pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
-        return values.cast(pa.float64()), nothing.cast(pa.string()), ObservationKind.NUMBER
+        return values.cast(pa.float64()), pa.nulls(len(values), pa.string()), ObservationKind.NUMBER
     kind = {ValueType.URI: ObservationKind.URI, ValueType.INSTANT: ObservationKind.INSTANT}.get(prop.type if prop else ValueType.TEXT, ObservationKind.TEXT)
-    return nothing.cast(pa.float64()), values.cast(pa.string()), kind
+    return pa.nulls(len(values), pa.float64()), values.cast(pa.string()), kind
 
 
-def _numbers(values: pa.Array, *, certain: bool, refuse: Callable[[Rows], None]) -> pa.Array:
-    """Texts as numbers; where they are certain to be, those that are none are refused; where not, all stay texts."""
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return values
+def _numbers(values: pa.Array, *, comma: bool) -> tuple[pa.Array, pa.Array]:
+    """Texts as numbers, and those that are none as texts; both null elsewhere.
+
+    With decimals after a comma, a point in the same column may be one of thousands: it is not guessed at.
+    """
+    nothing = pa.nulls(len(values), pa.string())
     try:
-        return values.cast(pa.float64())
+        return values.cast(pa.float64()), nothing
     except pa.ArrowInvalid:
-        if not certain:
-            return values
-    reads = pc.match_substring_regex(values, r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$")
-    refuse(np.flatnonzero(~reads.to_numpy(zero_copy_only=False)))
-    return pc.if_else(reads, values, pa.scalar(None, values.type)).cast(pa.float64())
+        pass
+    reads = pc.match_substring_regex(values, _NUMBER)
+    if comma and pc.any(with_comma := pc.match_substring_regex(values, _COMMA)).as_py():
+        values, given = pc.if_else(with_comma, pc.replace_substring(values, ",", "."), values), values
+        reads = pc.or_(with_comma, pc.and_not(reads, pc.match_substring(given, ".")))
+    else:
+        given = values
+    numbers = pc.utf8_trim_whitespace(pc.if_else(reads, values, pa.scalar(None, values.type))).cast(pa.float64())
+    return numbers, pc.if_else(reads, pa.scalar(None, given.type), given).cast(pa.string())
 
 
 def _reads_as_boolean(values: pa.Array) -> bool:
@@ -262,11 +321,19 @@ def _put_together(parts: list[_Part], ids: Rows, instants: pa.Array, numbers: Ro
                     "txt": part.txt if whole else part.txt.filter(pa.array(keep)),
                     "unit": _same(part.unit or None, count),
                     "row_no": pa.array(numbers[rows]),
-                    "kind": pa.array(np.full(count, int(part.kind), dtype=np.int16)),
+                    "kind": _kinds(part, keep),
                 }
             )
         )
     return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries() if tables else pa.table({})
+
+
+def _kinds(part: _Part, keep: npt.NDArray[np.bool_]) -> pa.Array:
+    """What each value is: beside texts of no model there may be numbers."""
+    kinds = np.full(len(keep), int(part.kind), dtype=np.int16)
+    if part.kind == ObservationKind.TEXT and part.num.null_count < len(part.num):
+        kinds[pc.is_valid(part.num).to_numpy(zero_copy_only=False)] = int(ObservationKind.NUMBER)
+    return pa.array(kinds if len(keep) == int(keep.sum()) else kinds[keep])
 
 
 def _same(value: str | None, count: int) -> pa.DictionaryArray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from malha.kernel.errors import BadInput, MalhaError
@@ -23,12 +25,24 @@ class UnreadableHistory(BulkError, BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Some rows of a source; `first_row` is the number of the first of them, from 1, titles not counted."""
+class Block:
+    """Some rows of a source that are looked at together; `first_row` is the number of the first of them, from 1, titles not counted.
 
-    number: int
+    `numbers` are those of all of them where some between were left out: those are `refused`. `lost` counts rows that nobody could read,
+    said once. `comma`: decimals may be written after a comma.
+    """
+
     first_row: int
     table: pa.Table
+    numbers: npt.NDArray[np.int64] | None = None
+    refused: tuple[Refused, ...] = ()
+    lost: int = 0
+    comma: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the source these are, with those left out."""
+        return int(self.table.num_rows) + (self.lost or len(self.refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of a piece: `good` has the columns of the lake's bulk road, with the number of the entity."""
+    """What came of a block: `good` has the columns of the lake's bulk road, with the number of the entity."""
 
     good: pa.Table
     refused: tuple[Refused, ...]

@@ -1,29 +1,43 @@
-"""Pieces of a CSV, a Parquet file or an Arrow table, and what their columns mean."""
+"""Blocks of a CSV, a Parquet or an Arrow file, or of an Arrow table, and what their columns mean."""
 
 from __future__ import annotations
 
+import csv as text
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from malha.ingest.bulk.contracts import Piece, Shape, UnreadableHistory
+from malha.ingest.bulk import lines
+from malha.ingest.bulk.contracts import Block, Shape, UnreadableHistory
+from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
+from malha.sources.base.contracts import Refused
 
-PIECE_ROWS = 1_000_000
-PIECE_BYTES = 48_000_000
+type Numbers = npt.NDArray[np.int64]
+
+#: what is looked at together: it stays in the processor's own memory, and the same memory serves the next
+BLOCK_ROWS = 131_072
+BLOCK_BYTES = 8_000_000
 ENTITY = ("id", "uri", "entity", "entityId", "entidade")
 INSTANT = ("observedAt", "observed_at", "time", "instante", "dateObserved")
 TYPE = ("type", "tipo")
 ATTRIBUTE = ("attribute", "atributo")
 VALUE = ("value", "num", "valor")
 UNIT = ("unit", "unitCode", "unidade")
-_REPEATED = pa.dictionary(pa.int32(), pa.string())
+#: texts are read as bytes: one that is not UTF-8 is held back alone
+_REPEATED = pa.dictionary(pa.int32(), pa.binary())
+_UNREADABLE = (pa.ArrowException, OSError, EOFError)
+#: of a line that does not fit, so many letters are kept
+_SHOWN = 1_000
 
 
 def shape_of(names: Sequence[str]) -> Shape:
-    """What the columns mean, by their names. Raises UnreadableHistory and says which are missing."""
+    """What the columns mean, by their names. Raises UnreadableHistory and says which are missing, or there twice."""
     entity, instant, attribute = _one(names, ENTITY), _one(names, INSTANT), _one(names, ATTRIBUTE)
     value = _one(names, VALUE) if attribute else ""
     if not entity or not instant or (attribute and not value):
@@ -33,10 +47,13 @@ def shape_of(names: Sequence[str]) -> Shape:
         )  # fmt: skip
     shape = Shape(entity, instant, _one(names, TYPE), attribute, value, _one(names, UNIT))
     known = {shape.entity, shape.instant, shape.type, shape.unit}
-    attributes = () if attribute else tuple(name for name in names if name not in known)
+    attributes = () if attribute else tuple(name for name in names if name and name not in known)
     if not attribute and not attributes:
         raise UnreadableHistory(msg("O ficheiro não tem nenhuma coluna de valores."))
-    return Shape(entity, instant, shape.type, attribute, value, shape.unit if attribute else "", attributes)
+    found = Shape(entity, instant, shape.type, attribute, value, shape.unit if attribute else "", attributes)
+    if twice := [name for name, count in Counter(names).items() if count > 1 and name in _columns(found)]:
+        raise UnreadableHistory(msg("A coluna “{column}” aparece mais de uma vez: dê um nome diferente a cada uma."), column=twice[0])
+    return found
 
 
 def names_of(source: Path | pa.Table) -> list[str]:
@@ -46,10 +63,11 @@ def names_of(source: Path | pa.Table) -> list[str]:
             return list(source.column_names)
         if is_parquet(source):
             return list(parquet.read_schema(source).names)
-        with source.open(encoding="utf-8-sig") as file:
-            line = file.readline()
-        return [name.strip().strip('"') for name in line.rstrip("\r\n").split(_separator(line))]
-    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as reason:
+        if is_arrow(source):
+            with pa.memory_map(str(source)) as file:
+                return list(_arrow(file).schema.names)
+        return _titles(source)[0]
+    except _UNREADABLE as reason:
         raise UnreadableHistory(msg("Não é possível ler “{name}”: {reason}"), name=getattr(source, "name", "Arrow"), reason=str(reason)[:200]) from reason
 
 
@@ -59,55 +77,190 @@ def is_parquet(source: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def pieces(source: Path | pa.Table, shape: Shape) -> Iterator[Piece]:
-    """The rows in pieces: the same pieces each time. Raises UnreadableHistory where the file breaks off."""
-    row, number = 1, 0
+def is_arrow(source: Path) -> bool:
+    """Whether the file is one of Arrow's own form, with its index or as a stream."""
+    with source.open("rb") as file:
+        begin = file.read(6)
+    return begin == b"ARROW1" or begin[:4] == b"\xff\xff\xff\xff"
+
+
+def blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:
+    """The rows in blocks: the same blocks each time. Raises UnreadableHistory where the file breaks off."""
+    row = 1
     try:
-        for batch in _batches(source, shape):
-            yield Piece(number, row, batch)
-            row, number = row + batch.num_rows, number + 1
-    except pa.ArrowInvalid as reason:
+        for block in _blocks(source, shape):
+            yield block
+            row = block.first_row + block.rows
+    except MalhaError:
+        raise
+    except _UNREADABLE as reason:
         raise UnreadableHistory(msg("O ficheiro não se lê depois da linha {row}: {reason}"), row=row, reason=str(reason)[:200]) from reason
 
 
 def expected_rows(source: Path | pa.Table) -> int:
-    """How many rows there will be; a guess for CSV."""
+    """How many rows there will be; a guess for CSV, nothing (0) where it is not known before."""
     if isinstance(source, pa.Table):
         return int(source.num_rows)
     if is_parquet(source):
         return int(parquet.read_metadata(source).num_rows)
-    size = source.stat().st_size
-    with source.open("rb") as file:
-        head = file.read(1_000_000)
-    return round(size / max(1, len(head)) * head.count(b"\n"))
+    if is_arrow(source) or lines.is_packed(source):
+        return 0
+    begin = lines.head(source)
+    return round(source.stat().st_size / max(1, len(begin)) * begin.count(b"\n"))
 
 
-def _batches(source: Path | pa.Table, shape: Shape) -> Iterator[pa.Table]:
-    columns = [name for name in (shape.entity, shape.instant, shape.type, shape.attribute, shape.value, shape.unit, *shape.attributes) if name]
+def _columns(shape: Shape) -> list[str]:
+    return [name for name in (shape.entity, shape.instant, shape.type, shape.attribute, shape.value, shape.unit, *shape.attributes) if name]
+
+
+def _blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:
     if isinstance(source, pa.Table):
-        for begin in range(0, source.num_rows, PIECE_ROWS):
-            yield source.slice(begin, PIECE_ROWS).select(columns)
+        for begin in range(0, source.num_rows, BLOCK_ROWS):
+            yield Block(begin + 1, source.slice(begin, BLOCK_ROWS).select(_columns(shape)))
     elif is_parquet(source):
-        file = parquet.ParquetFile(source, read_dictionary=[name for name in (shape.entity, shape.type, shape.attribute, shape.unit) if name])
-        for batch in file.iter_batches(PIECE_ROWS, columns=columns, use_threads=False):
-            yield pa.Table.from_batches([batch])
+        yield from _parquet(source, shape)
+    elif is_arrow(source):
+        row = 1
+        with pa.memory_map(str(source)) as file:
+            for batch in _batches(_arrow(file)):
+                for begin in range(0, batch.num_rows, BLOCK_ROWS):
+                    table = pa.Table.from_batches([batch.slice(begin, BLOCK_ROWS).select(_columns(shape))])
+                    yield Block(row, table)
+                    row += table.num_rows
     else:
-        yield from _csv(source, shape, columns)
+        yield from _csv(source, shape)
 
 
-def _csv(source: Path, shape: Shape, columns: list[str]) -> Iterator[pa.Table]:
-    with source.open(encoding="utf-8-sig") as file:
-        separator = _separator(file.readline())
+def _arrow(file: pa.MemoryMappedFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+    try:
+        return pa.ipc.open_file(file)
+    except pa.ArrowInvalid:
+        file.seek(0)
+        return pa.ipc.open_stream(file)
+
+
+def _batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+    else:
+        yield from reader
+
+
+def _parquet(source: Path, shape: Shape) -> Iterator[Block]:
+    """A group of rows after the other, a little at a time; what of a group cannot be read is passed over and said."""
+    repeated = [name for name in (shape.entity, shape.type, shape.attribute, shape.unit) if name]
+    with parquet.ParquetFile(source, read_dictionary=repeated, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True) as file:
+        row = 1
+        for group in range(file.num_row_groups):
+            end = row + file.metadata.row_group(group).num_rows
+            try:
+                for batch in file.iter_batches(BLOCK_ROWS, row_groups=[group], columns=_columns(shape), use_threads=False):
+                    yield Block(row, pa.Table.from_batches([batch]))
+                    row += batch.num_rows
+            except _UNREADABLE as reason:
+                yield _broken(file, group, row, end, shape, reason)
+            row = end
+
+
+def _broken(file: parquet.ParquetFile, group: int, row: int, end: int, shape: Shape, reason: BaseException) -> Block:
+    """Rows of a group that cannot be read, with the columns in which that is."""
+    bad = [name for name in _columns(shape) if not _reads(file, group, name)]
+    said = Refused(
+        row, "unreadable", msg("As linhas até ao fim deste bloco do ficheiro não se leem: está estragado."), ", ".join(bad),
+        msg("Peça outra cópia do ficheiro e carregue-a: o que já entrou não se repete."), {"linhas": f"{row} – {end - 1}", "erro": str(reason)[:200]},
+    )  # fmt: skip
+    return Block(row, pa.table({name: [] for name in _columns(shape)}), refused=(said,), lost=end - row)
+
+
+def _reads(file: parquet.ParquetFile, group: int, column: str) -> bool:
+    try:
+        for _ in file.iter_batches(BLOCK_ROWS, row_groups=[group], columns=[column], use_threads=False):
+            pass
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def _titles(source: Path) -> tuple[list[str], str, int, str]:
+    """Titles, what parts the columns, the lines up to the titles, and how the text is written. Excel may say first what parts them."""
+    begin = lines.head(source)
+    encoding = lines.encoding_of(begin)
+    first = begin.decode(encoding, "replace").splitlines()[:2] or [""]
+    told = first[0].strip().removeprefix("sep=") if first[0].startswith("sep=") and len(first) > 1 else ""
+    line = first[1] if told else first[0]
+    separator = told[:1] or _separator(line)
+    return [name.strip() for name in next(text.reader([line], delimiter=separator), [])], separator, 2 if told else 1, encoding
+
+
+def _csv(source: Path, shape: Shape) -> Iterator[Block]:
+    names, separator, before, encoding = _titles(source)
+    ragged: list[csv.InvalidRow] = []  # those that were met so far and not said yet
+
+    def set_aside(row: csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
     repeated = {name: _REPEATED for name in (shape.entity, shape.type, shape.attribute, shape.unit) if name}
-    types = {name: repeated.get(name, pa.string()) for name in columns}
-    reader = csv.open_csv(
-        source,
-        read_options=csv.ReadOptions(block_size=PIECE_BYTES, use_threads=False),
-        parse_options=csv.ParseOptions(delimiter=separator),
-        convert_options=csv.ConvertOptions(column_types=types, include_columns=columns, strings_can_be_null=True, null_values=["", "-"]),
-    )
-    for batch in reader:
-        yield pa.Table.from_batches([batch])
+    with lines.Lines(source, encoding) as file:
+        row = 1
+        for batch in _opened(
+            file,
+            csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, column_names=_apart(names), skip_rows=before),
+            csv.ParseOptions(delimiter=separator, invalid_row_handler=set_aside),
+            csv.ConvertOptions(
+                column_types={name: repeated.get(name, pa.binary()) for name in _columns(shape)},
+                include_columns=_columns(shape), strings_can_be_null=True, null_values=["", "-"],
+            ),
+        ):  # fmt: skip
+            numbers, count = _numbered(row, batch.num_rows, [one.number - before for one in ragged])
+            refused = [_left_out(one, one.number - before, names, separator) for one in ragged[:count]]
+            del ragged[:count]
+            yield Block(row, pa.Table.from_batches([batch]), numbers, tuple(refused), comma=separator != ",")
+            row += batch.num_rows + count
+        rest = tuple(_left_out(one, one.number - before, names, separator) for one in ragged)
+        if rest:
+            yield Block(row, pa.table({name: pa.array([], pa.string()) for name in _columns(shape)}), refused=rest)
+
+
+def _opened(file: lines.Lines, *options: object) -> Iterator[pa.RecordBatch]:
+    try:
+        reader = csv.open_csv(pa.PythonFile(file, mode="r"), *options)
+    except pa.ArrowInvalid as reason:
+        if str(reason).startswith("Empty CSV file"):  # titles, and nothing below
+            return
+        raise
+    yield from reader
+
+
+def _numbered(first: int, count: int, left_out: list[int]) -> tuple[Numbers | None, int]:
+    """The numbers of so many rows from `first` on, some left out between, and how many those are; None where they follow each other."""
+    many = 0
+    while many < len(left_out) and left_out[many] < first + count + many:
+        many += 1
+    if not many:
+        return None, 0
+    there = np.ones(count + many, bool)
+    there[np.array(left_out[:many]) - first] = False
+    return np.flatnonzero(there) + first, many
+
+
+def _left_out(row: csv.InvalidRow, number: int, names: list[str], separator: str) -> Refused:
+    if row.text == lines.TOO_LONG:
+        return Refused(number, "line-long", msg("A linha tem mais de 1 MB."), "", msg("Falta um fim de linha, ou umas aspas por fechar."))
+    cells = next(text.reader([row.text[:_SHOWN]], delimiter=separator), [])
+    more = {f"{len(names) + at + 1}.ª coluna": cell for at, cell in enumerate(cells[len(names) :])}
+    said, mend = msg("A linha não tem tantas colunas como o cabeçalho."), msg("Acerte os separadores; um texto que os contenha vai entre aspas.")
+    return Refused(number, "columns", said, names[min(len(cells), len(names)) - 1], mend, dict(zip(names, cells, strict=False)) | more)
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Names that are not told apart belong to columns that are not read."""
+    seen, found = set[str](), list[str]()
+    for at, name in enumerate(names):
+        found.append(f"{name}\x00{at}" if name in seen else name)
+        seen.add(name)
+    return found
 
 
 def _separator(line: str) -> str:

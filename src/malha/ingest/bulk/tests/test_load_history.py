@@ -95,7 +95,8 @@ def test_other_forms_say_the_same(tenant: int, tmp_path: Path, form: str) -> Non
 
 
 def test_a_load_cut_short_goes_on(tenant: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PIECE_BYTES", 8_000)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 8_000)
+    monkeypatch.setattr(service, "PIECE_ROWS", 250)
     monkeypatch.setattr(service, "PART_ROWS", 1)
     path = write(tmp_path / "anos.csv", [line(row) for row in range(600)])
     real, calls = lake.bulk_load_files, []
