@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from malha.history.engines import service as engines
 from malha.history.engines.coarse import Coarse
 from malha.history.engines.service import Connection
 from malha.history.lake import adding
@@ -176,7 +175,6 @@ def put(lake: Connection, schema: str, rows: pa.Table) -> None:
         lake.unregister("sorted_rows")
     else:
         adding.give(lake, schema, [adding.write(lake, schema, part, month) for month, part in parts])
-    engines.give_back()
 
 
 def remove_run(lake: Connection, schema: str, zone: ZoneInfo, run_id: int, coarse: Coarse) -> int:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,20 +20,19 @@ from malha.history.engines import coarse
 from malha.history.engines import service as engines
 from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.service import Connection
-from malha.history.lake import catalogue, compaction, files, tail
+from malha.history.lake import adding, catalogue, compaction, files, given, tail
 from malha.history.lake.contracts import BULK_SCHEMA, Compacted, Held, UnknownEntities, Watermark
+from malha.history.lake.given import Given
 from malha.history.rollups import kept, ordering
 from malha.history.rollups import service as rollups
-from malha.history.rollups import thin as rows_of
 from malha.history.rollups.arriving import Arriving
+from malha.history.rollups.ordering import Ordered
 from malha.kernel.text import msg
 
 #: hot rows that one lake commit takes: with more the process would hold over 500 MB
 BATCH_ROWS = 300_000
-#: rows of the bulk road that are sorted and summed at a time
-SHARE_ROWS = 1_500_000
-#: series that are marked in an array of so many places (a byte each)
-MOST_MARKED = 16_000_000
+#: rows of the bulk road that are put in order at a time, and of those that may replace others
+SHARE_ROWS, REPLACED_ROWS = 4_000_000, 1_000_000
 ATTEMPTS = 5
 #: tenants that share a commit, and how long the lake is held while others wait
 TENANTS_A_COMMIT, HOLD_SECONDS = 10, 60
@@ -82,8 +79,8 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
     `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
     Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
     """
-    table = ordering.coded(table)
-    return _load(tenant_id, run_id, 0, lambda lake: [_with_ids(lake, tenant_id, table)], _attributes([table]))
+    parts = given.slices(table)
+    return _load(tenant_id, run_id, 0, lambda lake: Given.of_tables(_with_ids(lake, tenant_id, parts)), given.attributes(parts))
 
 
 def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: int) -> int:
@@ -91,23 +88,8 @@ def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: in
 
     Once per run and part, in one lake commit; returns the rows loaded, 0 when the part was loaded before.
     """
-
-    def given(_lake: Connection) -> list[pa.Table]:
-        return [_together(theirs) for theirs in groups]
-
-    groups = [list(theirs) for _, theirs in groupby(files, key=lambda file: file.parent)]  # a folder holds a month
-    return _load(tenant_id, run_id, part, given, _attributes([_together(theirs) for theirs in groups]))
-
-
-def _together(files: Sequence[Path]) -> pa.Table:
-    tables = [pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files]
-    return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
-
-
-def _attributes(tables: Sequence[pa.Table]) -> set[str]:
-    """The attributes of which tables speak, or more of them."""
-    chunks = [chunk for table in tables for chunk in table.column("attribute").chunks]
-    return {str(name) for chunk in chunks for name in (chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else pc.unique(chunk)).to_pylist()}
+    found = Given.of_files(files)
+    return _load(tenant_id, run_id, part, lambda _lake: found, given.attributes([found.series]))
 
 
 def remove_run(tenant_id: int, run_id: int) -> int:
@@ -289,22 +271,25 @@ def _remove_run(lake: Connection, tenant_id: int, run_id: int) -> int:
     return commit(lake, [schema], write)
 
 
-def _with_ids(lake: Connection, tenant_id: int, table: pa.Table) -> pa.Table:
-    """`table` with the numbers of its entities in place of their URIs. Raises UnknownEntities."""
+def _with_ids(lake: Connection, tenant_id: int, tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Tables with the numbers of their entities in place of their URIs. Raises UnknownEntities."""
     entities = f"SELECT uri, id FROM entity WHERE tenant_id = {int(tenant_id)}"
     known = dict(lake.execute("SELECT uri, id FROM postgres_query('hot', ?)", [entities]).fetchall())
-    uris = table.column("uri").combine_chunks()
-    named = uris if isinstance(uris, pa.DictionaryArray) else uris.dictionary_encode()
-    names = named.dictionary.to_pylist()
-    used = set(pc.unique(named.indices).to_pylist())
-    unknown = [name for i, name in enumerate(names) if i in used and name not in known]
-    if unknown:
-        raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=", ".join(unknown[:3]))
-    ids = pa.array([known.get(name) for name in names], pa.int64())
-    return table.drop_columns("uri").append_column("entity_id", ids.take(named.indices))
+    found = list[pa.Table]()
+    for table in tables:
+        uris = table.column("uri").combine_chunks()
+        named = uris if isinstance(uris, pa.DictionaryArray) else uris.dictionary_encode()
+        names = named.dictionary.to_pylist()
+        unknown = [i for i, name in enumerate(names) if name not in known]
+        if unknown and (used := set(pc.unique(named.indices).to_pylist()) & set(unknown)):
+            said = ", ".join(names[i] for i in sorted(used)[:3])
+            raise UnknownEntities(msg("Há valores de entidades que não existem: {uris}. Crie-as primeiro."), uris=said)
+        ids = pa.array([known.get(name) for name in names], pa.int64())
+        found.append(table.drop_columns("uri").append_column("entity_id", ids.take(named.indices)))
+    return found
 
 
-def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], list[pa.Table]], attributes: set[str]) -> int:
+def _load(tenant_id: int, run_id: int, part: int, make: Callable[[Connection], Given], attributes: set[str]) -> int:
     """Load what is given in one lake commit, unless that part of the run is in the lake already."""
     zone = catalogue.zone_of(tenant_id)
     with catalogue.writing() as lake:
@@ -315,12 +300,11 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
             return 0
         if tail.waits(tenant_id, attributes):
             _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
+        found = make(lake)
 
         def write() -> int:
-            tables, seq = [table for table in given(lake) if table.num_rows], _next_seq()
-            tables = [_rows(tenant_id, table, run_id, seq) for table in tables]
-            lake.register("bulk_series", _series(tables))
-            rows = _write(lake, tenant_id, zone, tables) if tables else 0
+            lake.register("bulk_series", found.series)
+            rows = _Writing(lake, tenant_id, run_id, zone).write(found)
             compaction.name_entities(lake, schema, tenant_id, "bulk_series")
             lake.execute(
                 "INSERT INTO lake.main.bulk_run (tenant_id, run_id, rows, written_at, part) VALUES (?, ?, ?, now(), ?)", [tenant_id, run_id, rows, part]
@@ -330,78 +314,68 @@ def _load(tenant_id: int, run_id: int, part: int, given: Callable[[Connection], 
         return commit(lake, [schema], write)
 
 
-def _write(lake: Connection, tenant_id: int, zone: ZoneInfo, tables: list[pa.Table]) -> int:
-    """Write what was given, in order of time. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
-    schema, thin = engines.tenant_schema(tenant_id), coarse.of_tenant(lake, tenant_id)
-    held = catalogue.held([schema])[schema]
-    spans = [rows_of.ends(table, "observed_at") for table in tables]
-    first, last = min(span[0] for span in spans), max(span[1] for span in spans)
-    later = not compaction.overlaps(lake, schema, held, "bulk_series", first)
-    before = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) if held.rows else None
-    if not later and compaction.overlaps(lake, schema, held, "bulk_series", first, last):
-        return sum(_replace(lake, schema, zone, table, thin) for table in tables)
-    rows, arriving = 0, Arriving(lake, schema, zone, before, thin, held.rows)
-    while tables:
-        for share in _shares(tables.pop(0)):
-            ordered = ordering.sort(share)
-            if not ordering.is_unique(ordered):
-                arriving.end(others_write=True)
-                rows += _replace(lake, schema, zone, ordered, arriving.coarse)
-                continue
-            compaction.put(lake, schema, ordered)
-            rows, ordered = rows + ordered.num_rows, rollups.summed(ordered)
-            if later:
-                for _, month in ordering.by_month(ordered):  # each is in order of series and time
-                    arriving.add(month)
-            else:
-                rollups.add_hours(lake, schema, ordered, thin)
-    arriving.end()
-    if not later:
-        rollups.add_days(lake, schema, zone, first, last, "bulk_series", thin)
-    return rows
+class _Writing:
+    """Rows of a load on their way into the lake, inside its transaction."""
 
+    def __init__(self, lake: Connection, tenant_id: int, run_id: int, zone: ZoneInfo) -> None:
+        self.lake, self.tenant_id, self.run_id, self.zone, self.seq = lake, tenant_id, run_id, zone, _next_seq()
+        self.schema, self.coarse = engines.tenant_schema(tenant_id), coarse.of_tenant(lake, tenant_id)
+        self._few: list[pa.Table] = []  # months too small for a file each
 
-def _replace(lake: Connection, schema: str, zone: ZoneInfo, rows: pa.Table, thin: Coarse) -> int:
-    lake.register("bulk_rows", rows)
-    compaction.keep_newest(lake, "bulk_rows")
-    lake.unregister("bulk_rows")
-    compaction.write_batch(lake, schema, zone, thin)
-    return compaction.count_batch(lake)
+    def write(self, found: Given) -> int:
+        """Write what was given, in order of time. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
+        if found.ends is None:
+            return 0
+        first, last = found.ends
+        held = catalogue.held([self.schema])[self.schema]
+        later = not compaction.overlaps(self.lake, self.schema, held, "bulk_series", first)
+        if not later and compaction.overlaps(self.lake, self.schema, held, "bulk_series", first, last):
+            return sum(self._replace(self._whole(share), self.coarse) for share in found.shares(REPLACED_ROWS))
+        before = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) if held.rows else None
+        rows, arriving = 0, Arriving(self.lake, self.schema, self.zone, before, self.coarse, held.rows)
+        for share in found.shares(SHARE_ROWS):
+            for month in ordering.in_order(share):
+                rows += self._add(month, arriving, later=later)
+            engines.give_back()
+        self._put_few()
+        arriving.end()
+        if not later:
+            rollups.add_days(self.lake, self.schema, self.zone, first, last, "bulk_series", self.coarse)
+        return rows
 
+    def _add(self, month: Ordered, arriving: Arriving, *, later: bool) -> int:
+        """Rows of a month of which the lake holds nothing; where some of them say the same instant twice, the last of those counts."""
+        whole = self._whole(month.rows)
+        if not month.is_unique:
+            self._put_few()
+            arriving.end(others_write=True)
+            return self._replace(whole, arriving.coarse)
+        if whole.num_rows < compaction.MANY_ROWS:
+            self._few.append(whole)
+        else:
+            adding.give(self.lake, self.schema, [adding.write(self.lake, self.schema, whole, month.month)])
+        values = rollups.summed_in_order(Ordered(month.month, whole, month.times, month.series))
+        if later:
+            arriving.add(values)
+        else:
+            rollups.add_hours(self.lake, self.schema, values.rows, self.coarse)
+        return whole.num_rows
 
-def _series(tables: list[pa.Table]) -> pa.Table:
-    """The series of which tables speak: (attribute, entity_id)."""
-    found = [_series_of(table) for table in tables] or [pa.table({"attribute": pa.array([], pa.string()), "entity_id": pa.array([], pa.int64())})]
-    return pa.concat_tables(found).combine_chunks().group_by(["attribute", "entity_id"]).aggregate([])
+    def _put_few(self) -> None:
+        if self._few:
+            compaction.put(self.lake, self.schema, pa.concat_tables(self._few, promote_options="permissive").unify_dictionaries())
+            self._few = []
 
+    def _whole(self, rows: pa.Table) -> pa.Table:
+        return _rows(self.tenant_id, rows, self.run_id, self.seq)
 
-def _series_of(table: pa.Table) -> pa.Table:
-    attribute = ordering.coded(table.select(["attribute"])).column("attribute").combine_chunks()
-    codes, ids = attribute.indices.to_numpy(zero_copy_only=False).astype(np.int64), ordering.numbers(table, "entity_id")
-    low, span = int(ids.min()), int(np.ptp(ids)) + 1
-    if len(attribute.dictionary) * span <= MOST_MARKED:  # marked in their places, in a tenth of the time of looking each up
-        seen = np.zeros(len(attribute.dictionary) * span, bool)
-        seen[codes * span + (ids - low)] = True
-        codes, ids = np.divmod(np.flatnonzero(seen), span)
-    else:
-        both = np.unique(codes << 40 | (ids - low))
-        codes, ids = both >> 40, both & (1 << 40) - 1
-    return pa.table({"attribute": attribute.dictionary.take(pa.array(codes)), "entity_id": pa.array(ids + low)})
-
-
-def _shares(table: pa.Table) -> Iterator[pa.Table]:
-    """The rows by entity, about `SHARE_ROWS` to each share: files of one share hold no entity of another."""
-    parts = -(-table.num_rows // SHARE_ROWS)
-    if parts == 1:
-        yield table
-        return
-    ids = table.column("entity_id").to_numpy()
-    ends = np.unique(np.quantile(ids, np.arange(1, parts) / parts, method="inverted_cdf"))
-    share = np.searchsorted(ends, ids)  # 0 up to the first end, and so on
-    for number in range(len(ends) + 1):
-        mine = share == number
-        if mine.any():
-            yield table.filter(pa.array(mine))
+    def _replace(self, rows: pa.Table, thin: Coarse) -> int:
+        self.lake.register("bulk_rows", rows)
+        compaction.keep_newest(self.lake, "bulk_rows")
+        self.lake.unregister("bulk_rows")
+        compaction.write_batch(self.lake, self.schema, self.zone, thin)
+        engines.give_back()
+        return compaction.count_batch(self.lake)
 
 
 def _rows(tenant_id: int, table: pa.Table, run_id: int, seq: int) -> pa.Table:

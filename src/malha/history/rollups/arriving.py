@@ -17,6 +17,7 @@ from malha.history.engines import coarse as coarse_months
 from malha.history.engines.coarse import Coarse
 from malha.history.engines.service import Connection
 from malha.history.rollups import ordering, rules, service, summing, thin
+from malha.history.rollups.ordering import Ordered
 
 #: values a day of a series below which its hours are sooner read from the values: two an hour
 THIN = 48
@@ -37,18 +38,19 @@ class Arriving:
         self._days, self._months = list[pa.Table](), list[pa.Table]()
         self._hourly: set[tuple[str, str, int]] | None = None
 
-    def add(self, values: pa.Table) -> None:
-        """Sum some values (`service.summed`), in the order of the lake; those of later calls are of other series, or later."""
-        if not values.num_rows:
+    def add(self, values: Ordered) -> None:
+        """Sum some values of a month (`service.summed`); those of later calls are of other series, or later."""
+        if not values.rows.num_rows:
             return
         sparse, hourly = self._split(values)
-        if sparse.num_rows:
-            first, last = thin.ends(sparse, "observed_at")
-            self._days.append(summing.of_values(sparse, _edges(rules.local_days, first, last, self.zone), sketches=False))
-            self._months.append(summing.of_values(sparse, _edges(rules.local_months, first, last, self.zone)))
-        if hourly.num_rows:
+        if sparse.rows.num_rows:
+            first, last = (datetime.fromtimestamp(int(end) / 1_000_000, UTC) for end in (sparse.times.min(), sparse.times.max()))
+            known = (sparse.series, sparse.times) if _of_one_unit(sparse) else None
+            self._days.append(summing.of_values(sparse.rows, _edges(rules.local_days, first, last, self.zone), sketches=False, known=known))
+            self._months.append(summing.of_values(sparse.rows, _edges(rules.local_months, first, last, self.zone), known=known))
+        if hourly.rows.num_rows:
             newest = self.newest if "rollup_hour" in self.summed else None
-            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, hourly, newest, self.coarse), self.zone)
+            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, hourly.rows, newest, self.coarse), self.zone)
             self._days.append(days)
             self._months.append(service.in_local_months(days, self.zone))
 
@@ -69,34 +71,32 @@ class Arriving:
         self.summed |= {"rollup_day", "rollup_month"}
         self._days, self._months = [], []
 
-    def _split(self, values: pa.Table) -> tuple[pa.Table, pa.Table]:
+    def _split(self, values: Ordered) -> tuple[Ordered, Ordered]:
         """Values of coarse months, and the others."""
-        for one, count, days in self._thickness(values):
+        there = self._thickness(values)
+        for one, count, days in there:
             if one not in self._decided:
                 self._decided[one] = count >= LEAST_VALUES and count < THIN * days and one[2] < _this_month() and one not in self._with_hours()
         self.coarse = Coarse(frozenset(one for one, few in self._decided.items() if few))
-        mine = thin.in_months(values, "observed_at", self.coarse) if self.coarse else np.zeros(values.num_rows, bool)
-        if mine.all() or not mine.any():
-            return (values, values.slice(0, 0)) if mine.any() else (values.slice(0, 0), values)
-        return values.filter(pa.array(mine)), values.filter(pa.array(~mine))
+        none, few = values.only(np.zeros(len(values.times), bool)), [self._decided[one] for one, _, _ in there]
+        if all(few) or not any(few):
+            return (values, none) if all(few) else (none, values)
+        mine = thin.in_months(values.rows, "observed_at", self.coarse)
+        return values.only(mine), values.only(~mine)
 
-    def _thickness(self, values: pa.Table) -> list[tuple[tuple[str, str, int], int, int]]:
-        """Of each type, attribute and month: how many values, and how many days of series have some (of UTC: near enough)."""
-        types, attributes = ordering.ranks(values, "type"), ordering.ranks(values, "attribute")
-        times, entities = ordering.numbers(values, "observed_at"), ordering.numbers(values, "entity_id")
-        months = ordering.months(times)
-        group = (types * (int(attributes.max()) + 1) + attributes) * (int(np.ptp(months)) + 1) + months
+    def _thickness(self, values: Ordered) -> list[tuple[tuple[str, str, int], int, int]]:
+        """Of each type and attribute: how many values, and how many days of series have some (of UTC: near enough)."""
+        days = values.times // 86_400_000_000
+        fresh = np.concatenate(([True], (days[1:] != days[:-1]) | (values.series[1:] != values.series[:-1])))
+        kinds = [values.rows.column(name) for name in ("type", "attribute")]
+        if all(map(ordering.says_one_thing, kinds)):
+            return [((kinds[0][0].as_py(), kinds[1][0].as_py(), values.month), len(days), int(np.count_nonzero(fresh)))]
+        types, attributes = ordering.ranks(values.rows, "type"), ordering.ranks(values.rows, "attribute")
+        group = types * (int(attributes.max()) + 1) + attributes
         begins = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
-        days = times // 86_400_000_000
-        fresh = np.concatenate(([True], (days[1:] != days[:-1]) | (entities[1:] != entities[:-1]) | (group[1:] != group[:-1])))
         counts, of_days = np.diff(np.append(begins, len(group))), np.add.reduceat(fresh.astype(np.int64), begins)
-        named = [values.column(name).take(pa.array(begins)).to_pylist() for name in ("type", "attribute")]
-        numbers = (1970 + months[begins] // 12) * 100 + months[begins] % 12 + 1
-        found = dict[tuple[str, str, int], tuple[int, int]]()
-        for type_, attribute, month, count, day_count in zip(*named, numbers.tolist(), counts.tolist(), of_days.tolist(), strict=True):
-            before = found.get((type_, attribute, month), (0, 0))
-            found[type_, attribute, month] = before[0] + count, before[1] + day_count
-        return [(one, *both) for one, both in found.items()]
+        named = [column.take(pa.array(begins)).to_pylist() for column in kinds]
+        return [((*names, values.month), count, of_day) for *names, count, of_day in zip(*named, counts.tolist(), of_days.tolist(), strict=True)]
 
     def _with_hours(self) -> set[tuple[str, str, int]]:
         """The types, attributes and months that have sums by the hour already: those stay as they are."""
@@ -105,6 +105,14 @@ class Arriving:
             rows = self.lake.execute(known).fetchall() if "rollup_hour" in self.summed else []
             self._hourly = {(row[0], row[1], row[2]) for row in rows}
         return self._hourly
+
+
+def _of_one_unit(values: Ordered) -> bool:
+    """Whether no series changes its unit: sums are of a unit."""
+    if ordering.says_one_thing(values.rows.column("unit")):
+        return True
+    units = ordering.ranks(values.rows, "unit")
+    return not bool(np.any((units[1:] != units[:-1]) & (values.series[1:] == values.series[:-1])))
 
 
 def _edges(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -45,22 +45,30 @@ class _Packed:
     place_mask: int
 
     @classmethod
-    def of(cls, keys: list[Whole]) -> _Packed | None:
-        """The keys of rows, the last of them instants (µs); None where they need more bits than a number has, or there are no rows."""
-        count = len(keys[0])
-        if not count:
-            return None
-        shift = max(1, count - 1).bit_length()
-        place_mask, fields = (1 << shift) - 1, list[tuple[int, int, int, int]]()
-        together = np.arange(count)
-        for at, key in enumerate(reversed(keys)):
+    def of(cls, keys: Sequence[Whole | Callable[[], Whole]]) -> _Packed | None:
+        """The keys of rows, the last of them instants (µs); None where they need more bits than a number has, or there are no rows.
+
+        A key that is called for is made in its turn and let go again: all of them at once would take eight bytes a row each.
+        """
+        together, place_mask, shift, fields = np.zeros(0, np.int64), 0, 0, list[tuple[int, int, int, int]]()
+        for at, given in enumerate(reversed(keys)):
+            key = given() if callable(given) else given
+            if at == 0:
+                if not len(key):
+                    return None
+                shift = max(1, len(key) - 1).bit_length()
+                together, place_mask = np.arange(len(key)), (1 << shift) - 1
             low, high = int(key.min()), int(key.max())
             step = _step(key) if at == 0 else 1
             bits = ((high - low) // step).bit_length()
             if shift + bits > _KEY_BITS:
                 return None
             if bits:
-                together |= ((key - low) // step if step > 1 else key - low) << shift
+                added = key - low
+                if step > 1:
+                    added //= step
+                added <<= shift
+                together |= added
             fields.append((shift, (1 << bits) - 1, low, step))
             shift += bits
         return cls(together, fields[::-1], place_mask)
@@ -75,11 +83,82 @@ class _Packed:
         places: Whole = self.numbers & self.place_mask
         return places
 
-    def key(self, at: int) -> Whole:
+    def key(self, at: int, part: slice = slice(None)) -> Whole:
         """The values of one key, in the order of now."""
         shift, mask, low, step = self.fields[at]
-        found: Whole = ((self.numbers >> shift) & mask) * step + low
+        found: Whole = self.numbers[part] >> shift
+        found &= mask
+        if step > 1:
+            found *= step
+        found += low
         return found
+
+    def ends(self, at: int) -> list[int]:
+        """Where the values of the first keys, up to this one, change, in order; with the first place and the end."""
+        shift, found = self.fields[at][0], [0]
+        while found[-1] < len(self.numbers):
+            after = ((int(self.numbers[found[-1]]) >> shift) + 1) << shift
+            found.append(int(np.searchsorted(self.numbers, after)) if after < 1 << _KEY_BITS else len(self.numbers))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Rows of one month (202611) in the order of the lake. `times` are their instants (µs), `series` a number that grows with type, attribute and entity."""
+
+    month: int
+    rows: pa.Table
+    times: Whole
+    series: Whole
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether all rows are surely of different keys: neighbours differ in series or instant."""
+        return not bool(np.any((self.times[1:] == self.times[:-1]) & (self.series[1:] == self.series[:-1])))
+
+    def only(self, mine: npt.NDArray[np.bool_]) -> Ordered:
+        """Some of the rows."""
+        if mine.all():
+            return self
+        return Ordered(self.month, self.rows.filter(pa.array(mine)), self.times[mine], self.series[mine])
+
+
+def in_order(rows: pa.Table) -> Iterator[Ordered]:
+    """The same rows month by month (UTC), each in order; in a month only what is of it is put together."""
+    rows = coded(rows).unify_dictionaries()
+    packed = _Packed.of(
+        [
+            lambda: months(numbers(rows, "observed_at")), lambda: ranks(rows, "type"), lambda: ranks(rows, "attribute"),
+            lambda: numbers(rows, "entity_id"), lambda: numbers(rows, "observed_at"),
+        ]
+    )  # fmt: skip
+    if packed is None:
+        for month, some in by_month(sort(rows)):
+            series = _series_of(some)
+            yield Ordered(month, some, numbers(some, "observed_at"), series)
+        return
+    there = packed.is_sorted()
+    if not there:
+        packed.numbers.sort()
+    others = rows.drop_columns(["entity_id", "observed_at"]).combine_chunks()
+    for begin, end in pairwise(packed.ends(0)):
+        part = slice(begin, end)
+        month = int(packed.key(0, slice(begin, begin + 1))[0])
+        entities, times = packed.key(3, part), packed.key(4, part)
+        some = others.slice(begin, end - begin) if there else take(others, packed.numbers[part] & packed.place_mask)
+        known = {"entity_id": pa.array(entities), "observed_at": pa.array(times).cast(INSTANT)}  # cheaper than looking them up again
+        columns = dict(zip(some.column_names, some.columns, strict=True)) | known
+        series = packed.numbers[part] >> packed.fields[3][0]
+        yield Ordered((1970 + month // 12) * 100 + month % 12 + 1, pa.table([columns[name] for name in rows.column_names], rows.column_names), times, series)
+
+
+def _series_of(rows: pa.Table) -> Whole:
+    """A number for the series (type, attribute, entity) of each row, of rows in order."""
+    keys = [ranks(rows, "type"), ranks(rows, "attribute"), numbers(rows, "entity_id")]
+    fresh = np.zeros(rows.num_rows, bool)
+    for key in keys:
+        fresh[1:] |= key[1:] != key[:-1]
+    return np.cumsum(fresh)
 
 
 def _step(times: Whole) -> int:

@@ -22,6 +22,7 @@ from malha.foundation.settings import service as settings
 from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.service import Connection
 from malha.history.rollups import rules, sketch, summing, thin
+from malha.history.rollups.ordering import Ordered
 
 HOUR = timedelta(hours=1)
 HOUR_US = 3_600_000_000
@@ -262,6 +263,12 @@ def summed(rows: pa.Table) -> pa.Table:
     """What is summed of observations: the columns `summing.VALUES`, where there is a number."""
     values = rows.select(summing.VALUES.split(", "))
     return values.filter(pc.is_valid(values.column("num"))) if values.column("num").null_count else values
+
+
+def summed_in_order(values: Ordered) -> Ordered:
+    """The same of rows in order."""
+    found = Ordered(values.month, values.rows.select(summing.VALUES.split(", ")), values.times, values.series)
+    return found.only(pc.is_valid(found.rows.column("num")).combine_chunks().to_numpy(zero_copy_only=False)) if found.rows.column("num").null_count else found
 
 
 def keep(lake: Connection, schema: str, table: str, sums: pa.Table) -> None:

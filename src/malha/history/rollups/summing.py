@@ -53,20 +53,23 @@ class _Sorted:
         return given[self.order] if self.moved else given
 
 
-def of_values(table: pa.Table, width: int | Whole, *, least: tuple[int, int] = (0, 0), sketches: bool = True) -> pa.Table:
+def of_values(
+    table: pa.Table, width: int | Whole, *, least: tuple[int, int] = (0, 0), sketches: bool = True, known: tuple[Whole, Whole] | None = None
+) -> pa.Table:  # fmt: skip
     """Values (columns `VALUES`) summed in buckets of `width` microseconds, or in those that begin at these instants (`edges`).
 
-    With `least` (width, count) only those in wider buckets of so many values; without `sketches` none is made.
+    With `least` (width, count) only those in wider buckets of so many values; without `sketches` none is made. `known` are the series and the instant
+    of each row, where rows are in that order.
     """
     table = ordering.coded(table)
-    times, values = ordering.numbers(table, "observed_at"), _real(table, "num")
-    series = _series(table)
+    series, times = known or (_series(table), ordering.numbers(table, "observed_at"))
+    values = _real(table, "num")
     if least[1] and len(times):
         wide = _sorted(series, times, times // least[0])
         kept = np.sort(wide.order[_counts(wide)[wide.groups] >= least[1]])
         table, times, values, series = ordering.take(table, kept), times[kept], values[kept], series[kept]
     buckets = times // width * width if isinstance(width, int) else width[np.searchsorted(width, times, "right") - 1]
-    found = _sorted(series, times, buckets)
+    found = _sorted(series, times, buckets, certain=known is not None)
     counts = _counts(found)
     if not sketches:
         return _table(table, found, buckets, counts, (values,) * 5, pa.nulls(len(counts), SKETCH))
@@ -138,10 +141,10 @@ def _series(table: pa.Table) -> Whole:
     return number
 
 
-def _sorted(series: Whole, times: Whole, buckets: Whole) -> _Sorted:
+def _sorted(series: Whole, times: Whole, buckets: Whole, *, certain: bool = False) -> _Sorted:
     if not len(times):
         return _Sorted(times, times, moved=False)
-    given = None if _in_order(series, times) else ordering.order_of([series, times])
+    given = None if certain or _in_order(series, times) else ordering.order_of([series, times])
     order = np.arange(len(times)) if given is None else given
     of, at = (series, buckets) if given is None else (series[order], buckets[order])
     fresh = np.concatenate(([True], (of[1:] != of[:-1]) | (at[1:] != at[:-1])))
