@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from itertools import groupby
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Given:
     @classmethod
     def of_tables(cls, tables: Sequence[pa.Table]) -> Given:
         """Tables that are in memory."""
-        return cls([[(lambda table=table: table) for table in tables]])
+        return cls([[partial(_same, table) for table in tables]])
 
     def shares(self, most: int) -> Iterator[pa.Table]:
         """The rows of each group by entity, about `most` to each share: no two shares of a group hold the same entity."""
@@ -84,6 +84,10 @@ def _reader(file: Path) -> Piece:
     return lambda: pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
 
 
+def _same(table: pa.Table) -> pa.Table:
+    return table
+
+
 def _together(tables: Iterator[pa.Table]) -> pa.Table:
     return pa.concat_tables(list(tables), promote_options="permissive").unify_dictionaries()
 
@@ -108,8 +112,9 @@ def _cuts(tables: Sequence[pa.Table], parts: int) -> ordering.Whole:
         counts[np.searchsorted(known, ids)] += many
     until = np.cumsum(counts)
     places = np.searchsorted(until, until[-1] * np.arange(1, parts) / parts)
-    found: ordering.Whole = np.unique(known[places])
-    return found[found < known[-1]]
+    ends = np.unique(known[places])
+    found: ordering.Whole = ends[ends < known[-1]]
+    return found
 
 
 def _series_of(table: pa.Table) -> pa.Table:

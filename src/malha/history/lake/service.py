@@ -359,7 +359,7 @@ class _Writing:
             arriving.add(values)
         else:
             rollups.add_hours(self.lake, self.schema, values.rows, self.coarse)
-        return whole.num_rows
+        return int(whole.num_rows)
 
     def _put_few(self) -> None:
         if self._few:
