@@ -170,7 +170,7 @@ def _instants(column: pa.ChunkedArray, refusals: _Refusals, name: str) -> pa.Arr
         instants = _read_instants(array)
     refusals.add(
         np.flatnonzero(pc.is_null(instants).to_numpy(zero_copy_only=False)), "instant", name,
-        msg("Não é um instante com a sua hora legal, como 2026-11-23T02:00:00Z."), msg("Escreva data, hora e zona."),
+        msg("Não é um instante com a sua hora legal, como 2026-11-23T02:00:00Z."), msg("Escreva ano-mês-dia, hora e zona: sem ela, uma hora repete-se quando muda a hora."),
     )  # fmt: skip
     far = pc.or_(pc.less(instants, pa.scalar(EARLIEST, INSTANT)), pc.greater(instants, pa.scalar(datetime.now(UTC) + AHEAD, INSTANT)))
     refusals.add(
