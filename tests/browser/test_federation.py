@@ -100,3 +100,40 @@ def test_it_works(page, another_server, towns, sign_in, shoot, assert_accessible
     expect(page.get_by_text("Nada mais sai nem vem")).to_be_visible()
     assert of_nation("Contentor") == {}
     assert of_town("Aviso") == {}
+
+
+def test_another_broker_is_read_with_one_token(page, another_server, towns, sign_in, shoot, assert_accessible):
+    server = another_server(MALHA_INTERNAL_HOSTS="*=127.0.0.0/8,*=localhost")
+    nation, town = towns
+    with database.scope(nation.id):
+        machine, secret = identity.create_machine(nation.id, name="Quem lê", capabilities=[Capability.DATA_READ])
+    form = {"grant_type": "client_credentials", "client_id": machine.client_id, "client_secret": secret, "scope": "malha"}
+    token = httpx.post(f"{server}/{nation.slug}/identity/o/api/token", data=form).json()["access_token"]
+
+    sign_in(page, town, base=server)
+    page.goto(f"{server}/{town.slug}/dados/federacao/")
+    page.get_by_role("link", name="Ler outro broker NGSI-LD").click()
+    assert_accessible(page)
+    page.get_by_label("Endereço do broker").fill(f"{server}/{nation.slug}")
+    page.get_by_label("Token", exact=False).first.fill("errado")
+    page.get_by_role("button", name="Ver o que vem e o que sai").click()
+    expect(page.get_by_text("não deixa entrar")).to_be_visible()
+    page.get_by_label("Token", exact=False).first.fill(token)
+    page.get_by_label("Nome por que fica conhecido aqui").fill("Broker do vizinho")
+    page.get_by_role("button", name="Ver o que vem e o que sai").click()
+    comes = page.get_by_role("region", name="O que vem")
+    expect(comes).to_contain_text("Aviso")
+    expect(comes).to_contain_text("2 entidades")
+    expect(page.get_by_role("region", name="O que sai").get_by_role("checkbox", name="Contentor")).not_to_be_checked()
+    assert_accessible(page)
+    shoot(page, "federacao-broker", sizes=("phone", "laptop"), full_page=True)
+    page.get_by_role("region", name="O que sai").get_by_role("checkbox", name="Contentor").check()
+    page.get_by_role("button", name="Ler este broker").click()
+    expect(page.get_by_role("heading", name="Chave para Broker do vizinho")).to_be_visible()
+    assert_accessible(page)
+    page.get_by_role("link", name="Já a copiei").click()
+    of_town = reader(server, town)
+    assert set(of_town("Aviso")) == {"urn:x:Aviso:dentro", "urn:x:Aviso:fora"}
+    page.get_by_role("button", name="Terminar Broker do vizinho").click()
+    expect(page.get_by_text("Nada mais sai nem vem")).to_be_visible()
+    assert of_town("Aviso") == {}

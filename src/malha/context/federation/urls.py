@@ -11,6 +11,7 @@ urlpatterns = [
     path("dados/federacao/", views.index, name="index"),
     path("dados/federacao/convidar/", views.invite, name="invite"),
     path("dados/federacao/juntar/", views.join, name="join"),
+    path("dados/federacao/broker/", views.broker, name="broker"),
     path("dados/federacao/<int:link_id>/terminar/", views.end, name="end"),
     path("dados/federacao/acordos/<int:agreement_id>/", views.show_agreement, name="agreement"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_POST
 from malha.context.federation import service
 from malha.context.federation.contracts import FederationError
 from malha.context.federation.partners import joining, links
+from malha.context.federation.partners.brokers import Broker
 from malha.context.federation.partners.links import Invitation, Offer, Terms
 from malha.context.federation.registrations import registry
 from malha.foundation.access.contracts import Capability
@@ -28,6 +30,9 @@ from malha.foundation.tenancy import country
 from malha.foundation.tenancy.contracts import Tenant
 from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.models import service as models
+
+#: how a broker is described in the form that is carried from step to step
+_FIELDS = ("nome", "endereco", "inquilino", "contexto", "token", "oauth_url", "oauth_id", "oauth_secret")
 
 
 def _tenant(request: HttpRequest) -> Tenant:
@@ -148,6 +153,51 @@ def _join(request: HttpRequest, tenant: Tenant, one: Invitation) -> HttpResponse
     types, attributes = _chosen(request, links.offer(conn, tenant.id))
     joining.join(conn, tenant, one, Terms(types, attributes, licence=_licence(request)), request.POST.getlist("vem"), person_id=person, by=by)
     messages.success(request, _("As duas instalações estão juntas: o que escolheu já se vê dos dois lados."))
+    return HttpResponseRedirect(reverse("federation:index"))
+
+
+@requires(Capability.CLIENTS_MANAGE)
+def broker(request: HttpRequest) -> HttpResponseBase:
+    """Read an NGSI-LD broker of somebody else: where it is, what it has, what of it comes, and what leaves for it."""
+    tenant = _tenant(request)
+    if request.method != "POST":
+        return render(request, "federation/broker.html", {"step": 1})
+    one = _broker(request)
+    try:
+        if request.POST.get("passo") == "juntar":
+            return _join_broker(request, tenant, one)
+        found = joining.look_at_broker(tenant, one)
+    except FederationError as error:
+        return render(request, "federation/broker.html", {"step": 1, "error": _refusal(error), "broker": one}, status=422)
+    goes = links.offer(database.current(), tenant.id)
+    context = {
+        "step": 2, "broker": one, "fields": {name: request.POST.get(name, "") for name in _FIELDS}, "comes": _choices(found.offer, tenant.id), "past": found.past, "goes": _choices(goes, tenant.id), "licences": links.LICENCES,
+    }  # fmt: skip
+    return render(request, "federation/broker.html", context)
+
+
+def _broker(request: HttpRequest) -> Broker:
+    said = {
+        name: request.POST.get(name, "").strip() for name in ("nome", "endereco", "inquilino", "contexto", "token", "oauth_url", "oauth_id", "oauth_secret")
+    }
+    oauth = {"url": said["oauth_url"], "id": said["oauth_id"], "secret": said["oauth_secret"]} if said["oauth_url"] else {}
+    name = said["nome"] or urlsplit(said["endereco"]).hostname or ""
+    return Broker(name[:100], said["endereco"], said["inquilino"], said["contexto"], said["token"], oauth)
+
+
+def _join_broker(request: HttpRequest, tenant: Tenant, one: Broker) -> HttpResponseBase:
+    conn = database.current()
+    person, by = _actor(request)
+    types, attributes = _chosen(request, links.offer(conn, tenant.id))
+    said = request.POST.get("licenca_vem", "")
+    _number, machine, secret = joining.join_broker(
+        conn, tenant, one, Terms(types, attributes, licence=_licence(request)), request.POST.getlist("vem"), request.POST.getlist("vem_atributo"),
+        said if said in links.LICENCES else "interno", person_id=person, by=by,
+    )  # fmt: skip
+    if machine is not None:
+        root = f"{joining.public_url()}/{tenant.slug}"
+        return render(request, "federation/key.html", {"broker": one, "machine": machine, "secret": secret, "root": root})
+    messages.success(request, _("O que escolheu de {name} já se vê junto com os seus dados.").format(name=one.name))
     return HttpResponseRedirect(reverse("federation:index"))
 
 

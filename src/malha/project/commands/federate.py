@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import click
@@ -18,13 +19,22 @@ from malha.project import supervisor
 from malha.project.commands.options import JSON, tell
 
 if TYPE_CHECKING:
+    from malha.context.federation.partners.brokers import Broker
     from malha.context.federation.partners.links import Offer, Terms
+    from malha.foundation.tenancy.contracts import Tenant
 
 
 @click.command()
 @click.argument("invitation", default="")
 @click.option("--tenant", "slug", required=True, help=msg("O município ou a comunidade, pelo seu endereço."))
 @click.option("--invite", "invited", default="", help=msg("Faz um convite para a instalação com este nome, com o que --give, --area e --licence dizem."))
+@click.option("--broker", "address", default="", help=msg("Lê o broker NGSI-LD neste endereço, que não é uma instalação da Malha."))
+@click.option("--name", default="", help=msg("Nome por que o broker fica conhecido aqui; por omissão, o do seu endereço."))
+@click.option(
+    "--token", default="", envvar="MALHA_BROKER_TOKEN", help=msg("Token com que o broker se lê; melhor na variável MALHA_BROKER_TOKEN do que na linha.")
+)
+@click.option("--broker-tenant", default="", help=msg("Inquilino do broker (NGSILD-Tenant)."))
+@click.option("--context", default="", help=msg("Endereço do @context em que o broker escreve os nomes."))
 @click.option("--area", default="", help=msg("Código DICO do concelho a que o convite se limita; por omissão, todo o território."))
 @click.option("--give", "gives", multiple=True, help=msg("Tipo de dados que sai; repete-se. Por omissão, nenhum."))
 @click.option("--take", "takes", multiple=True, help=msg("Tipo de dados que vem; repete-se. Por omissão, todos."))
@@ -33,9 +43,9 @@ if TYPE_CHECKING:
 @click.option("--end", "end_id", type=int, default=0, help=msg("Termina a ligação com este número."))
 @JSON
 def command(
-    invitation: str, slug: str, invited: str, area: str, gives: tuple[str, ...], takes: tuple[str, ...], licence: str, yes: bool, end_id: int, as_json: bool
+    invitation: str, slug: str, invited: str, address: str, name: str, token: str, broker_tenant: str, context: str, area: str, gives: tuple[str, ...], takes: tuple[str, ...], licence: str, yes: bool, end_id: int, as_json: bool
 ) -> None:  # fmt: skip
-    """Junta com outra instalação pelo CONVITE que ela deu, ou faz um; sem convite mostra como está cada ligação."""
+    """Junta com outra instalação pelo CONVITE que ela deu, faz um, ou lê um broker; sem nada disso mostra como está cada ligação."""
     with supervisor.platform():
         from malha.context.federation.partners import joining, links
         from malha.foundation.database import django as database
@@ -47,14 +57,21 @@ def command(
             if end_id:
                 _ended(end_id, joining.end(conn, tenant, end_id, person_id=None, by="command"), as_json)
                 return
+            if address:
+                from malha.context.federation.partners.brokers import Broker
+
+                _read_broker(
+                    conn, tenant, Broker(name or str(urlsplit(address).hostname), address, broker_tenant, context, token), takes, yes=yes, as_json=as_json
+                )
+                return
             if not invitation and not invited:
                 _show(joining.health(conn, tenant), tenant.zone, as_json)
                 return
             offer = links.offer(conn, tenant.id)
             given = _given(offer, gives, licence, links.LICENCES)
             if invited:
-                place, name = joining.area_of(conn, tenant.id, area)
-                made = joining.invite(conn, tenant, invited, replace(given, area=place, area_name=name), person_id=None, by="command")
+                place, place_name = joining.area_of(conn, tenant.id, area)
+                made = joining.invite(conn, tenant, invited, replace(given, area=place, area_name=place_name), person_id=None, by="command")
                 tell({"invitation": made}) if as_json else click.echo(made)
                 return
             one = links.invitation(invitation)
@@ -66,6 +83,26 @@ def command(
         tell({"joined": True, "link": number})
         return
     click.echo(language.say(msg("As duas instalações estão juntas. Para terminar: ./malha federate --tenant {slug} --end {number}"), slug=slug, number=number))
+
+
+def _read_broker(conn: Any, tenant: Tenant, broker: Broker, takes: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
+    """Say what would come from an NGSI-LD broker, ask, and read it from now on. To give it something, make it a key on the page."""
+    from malha.context.federation.partners import joining
+    from malha.context.federation.partners.links import Terms
+
+    found = joining.look_at_broker(tenant, broker)
+    if as_json and not yes:
+        tell({"joined": False, "name": broker.name, "comes": _facts(found.offer), "past": found.past})
+        return
+    if not as_json:
+        _tell(language.say(msg("Vem de {name}:"), name=broker.name), found.offer)
+        if not yes and not click.confirm(language.say(msg("Juntar?"))):
+            click.echo(language.say(msg("Nada mudou.")))
+            return
+    types = takes or tuple(each.type for each in found.offer.types)
+    number, _machine, _secret = joining.join_broker(conn, tenant, broker, Terms(), types, None, "interno", person_id=None, by="command")
+    told = language.say(msg("O broker lê-se daqui em diante. Para terminar: ./malha federate --tenant {slug} --end {number}"), slug=tenant.slug, number=number)
+    tell({"joined": True, "link": number}) if as_json else click.echo(told)
 
 
 def _agreed(comes: Offer, offer: Offer, facts: Mapping[str, Any], gives: tuple[str, ...], *, yes: bool, as_json: bool) -> bool:
@@ -104,7 +141,7 @@ def _given(offer: Offer, gives: tuple[str, ...], licence: str, known: Collection
 def _tell(title: str, offer: Offer) -> None:
     click.echo(title)
     for each in offer.types:
-        click.echo(f"  {each.type}: {each.count} ({', '.join(each.attributes)})")
+        click.echo(f"  {each.type}: {'?' if each.count is None else each.count} ({', '.join(each.attributes)})")
     for what, reason, more in offer.refused:
         click.echo(f"  - {what}: {language.say(reason, **more)}")
 

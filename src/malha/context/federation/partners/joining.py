@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,11 +15,13 @@ import psycopg
 from malha.context.federation import service
 from malha.context.federation.asking import credentials, wire
 from malha.context.federation.contracts import Answer, State, Unusable
-from malha.context.federation.partners import handshake, links
-from malha.context.federation.partners.links import Invitation, Link, Offer, Terms
+from malha.context.federation.partners import brokers, handshake, links
+from malha.context.federation.partners.brokers import Broker, Found
+from malha.context.federation.partners.links import Invitation, Kind, Link, Offer, Terms
 from malha.context.federation.registrations import registry
 from malha.foundation.access.contracts import Capability
 from malha.foundation.audit import service as audit
+from malha.foundation.database import service as database
 from malha.foundation.identity import service as identity
 from malha.foundation.identity.contracts import Machine, UnknownMachine
 from malha.foundation.settings import service as settings
@@ -28,6 +30,8 @@ from malha.foundation.tenancy.contracts import Tenant
 from malha.kernel.errors import NotFound
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.contexts.contracts import ContextError
+from malha.vocabulary.contexts.service import Context
 from malha.vocabulary.territory import service as territory
 
 SECONDS = 15.0
@@ -123,6 +127,44 @@ def join(conn: psycopg.Connection[Any], tenant: Tenant, one: Invitation, gives: 
     return number
 
 
+def words_of(tenant: Tenant, address: str) -> Context:
+    """The words of the @context at an address, the core's without one. Raises Unusable where it cannot be had."""
+    if not address:
+        return contexts.CORE
+    try:
+        contexts.bring(lambda: database.connect(autocommit=True), tenant.id, address)
+    except ContextError as error:
+        raise Unusable(msg("O @context {url} não se consegue ler: {reason}"), url=address[:200], reason=str(error)) from error
+    return contexts.of_tenant(tenant.id, address)
+
+
+def look_at_broker(tenant: Tenant, broker: Broker) -> Found:
+    """What an NGSI-LD broker of somebody else has. Raises Unusable with what is wrong."""
+    return asyncio.run(brokers.look(broker, words_of(tenant, broker.context), tenant.slug))
+
+
+def join_broker(
+    conn: psycopg.Connection[Any], tenant: Tenant, broker: Broker, gives: Terms, takes: Collection[str], attributes: Collection[str] | None, licence: str,
+    *, person_id: int | None, by: str,
+) -> tuple[int, Machine | None, str]:  # fmt: skip
+    """Read a broker from now on, and give it a key where something leaves: the link's number, the key's machine and secret, told this once.
+
+    `attributes` None takes all. Raises Unusable.
+    """
+    found = look_at_broker(tenant, broker)
+    kept = found.offer.attributes() if attributes is None else attributes
+    said, taken = brokers.registration(broker, found, takes, kept, licence)
+    uri = service.create(conn, tenant.id, said, words_of(tenant, broker.context))
+    machine, secret = _machine(tenant, broker.name, gives, person_id) if gives.types else (None, "")
+    number = links.insert(
+        conn, tenant.id, name=broker.name, invited=False, url=broker.base, client_id=machine.client_id if machine else "",
+        machine_id=machine.id if machine else None, registration_uri=uri, secrets={}, gives=gives, takes=taken, joined=True, kind=Kind.BROKER,
+    )  # fmt: skip
+    audit.record_on(conn, tenant.id, by, "federation.join", broker.name, {"gives": list(gives.types), "takes": list(taken.types)})
+    registry.forget()
+    return number, machine, secret
+
+
 def end(conn: psycopg.Connection[Any], tenant: Tenant, id_: int, *, person_id: int | None, by: str) -> bool:
     """End a link in one go: their key here, their data here, and ours there as far as they can be told. Whether they were told."""
     link = links.find(conn, tenant.id, id_=id_)
@@ -131,6 +173,8 @@ def end(conn: psycopg.Connection[Any], tenant: Tenant, id_: int, *, person_id: i
             identity.revoke_machine(tenant.id, link.machine_id, by=person_id)
     handshake.forget(conn, tenant.id, link, by)
     registry.forget()
+    if link.kind is Kind.BROKER:
+        return True  # it was never told that it is read
     if not link.secrets or not link.url:
         return link.joined_at is None
     root = link.url.removesuffix("/ngsi-ld/v1")

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from malha.foundation.agreements.contracts import Agreement
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
 
-_COLUMNS = "id, name, invited, url, client_id, machine_id, registration_uri, sealed, gives, takes, created_at, joined_at, ended_at"
+_COLUMNS = "id, name, invited, url, client_id, machine_id, registration_uri, sealed, gives, takes, created_at, joined_at, ended_at, kind"
 PERSONAL = msg("é sobre pessoas (RGPD): não sai daqui")
 FOREIGN = msg("vem de outra fonte ({name}), que é quem o pode dar")
 NOTHING = msg("não há aqui nenhuma entidade deste tipo")
@@ -55,9 +56,16 @@ def terms(said: Mapping[str, Any]) -> Terms:
     return Terms(tuple(said.get("types", ())), tuple(said.get("attributes", ())), said.get("area"), said.get("area_name", ""), said.get("licence", ""))
 
 
+class Kind(StrEnum):
+    """Who the other side is: an installation of Malha, which knows of the link, or an NGSI-LD broker that is read and no more."""
+
+    MALHA = "malha"
+    BROKER = "ngsild"
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One other installation; `invited` says that they came by our invitation. `secrets` are those by which we read there."""
+    """One other side; `invited` says that they came by our invitation. `secrets` are those by which we read there."""
 
     id: int
     name: str
@@ -72,6 +80,7 @@ class Link:
     created_at: datetime
     joined_at: datetime | None
     ended_at: datetime | None
+    kind: Kind = Kind.MALHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +122,11 @@ def invitation(text: str) -> Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A type that can be read: its attributes, and how many entities there are."""
+    """A type that can be read: its attributes, and how many entities there are, None where that is not told."""
 
     type: str
     attributes: tuple[str, ...]
-    count: int
+    count: int | None
 
 
 @dataclass(slots=True)
@@ -187,7 +196,7 @@ def find(conn: psycopg.Connection[Any], tenant_id: int, *, id_: int = 0, client_
 
 def _link(row: Sequence[Any]) -> Link:
     kept = sealing.unseal(row[7])
-    return Link(row[0], row[1], row[2], row[3], row[4], row[5], row[6], kept, terms(row[8]), terms(row[9]), row[10], row[11], row[12])
+    return Link(row[0], row[1], row[2], row[3], row[4], row[5], row[6], kept, terms(row[8]), terms(row[9]), row[10], row[11], row[12], Kind(row[13]))
 
 
 def _cursor(conn: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
@@ -196,14 +205,14 @@ def _cursor(conn: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
 
 def insert(
     conn: psycopg.Connection[Any], tenant_id: int, *, name: str, invited: bool, url: str, client_id: str, machine_id: int | None, registration_uri: str,
-    secrets: Mapping[str, str], gives: Terms, takes: Terms, joined: bool,
+    secrets: Mapping[str, str], gives: Terms, takes: Terms, joined: bool, kind: Kind = Kind.MALHA,
 ) -> int:  # fmt: skip
     """Keep a link; its number."""
     row = _cursor(conn).execute(
-        "INSERT INTO federation_link (tenant_id, name, invited, url, client_id, machine_id, registration_uri, sealed, gives, takes, joined_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, CASE WHEN %s THEN now() END) RETURNING id",
+        "INSERT INTO federation_link (tenant_id, name, invited, url, client_id, machine_id, registration_uri, sealed, gives, takes, joined_at, kind) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, CASE WHEN %s THEN now() END, %s) RETURNING id",
         [
-            tenant_id, name, invited, url, client_id, machine_id, registration_uri, sealing.seal(secrets), Jsonb(gives.plain()), Jsonb(takes.plain()), joined,
+            tenant_id, name, invited, url, client_id, machine_id, registration_uri, sealing.seal(secrets), Jsonb(gives.plain()), Jsonb(takes.plain()), joined, kind,
         ],
     ).fetchone()  # fmt: skip
     assert row is not None

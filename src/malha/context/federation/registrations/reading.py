@@ -118,7 +118,11 @@ def _uri(name: str, value: Any, context: Context) -> str:
 
 
 def _endpoint(name: str, value: Any, context: Context) -> str:
-    text = _text(name, value, context)
+    return endpoint(_text(name, value, context))
+
+
+def endpoint(text: str) -> str:
+    """The address of a source, without a slash at its end. Raises Unusable for what is none."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and not any(c.isspace() for c in text)
