@@ -47,14 +47,15 @@ LEFT JOIN ducklake_file_column_stats i ON i.data_file_id = f.data_file_id AND i.
 LEFT JOIN ducklake_delete_file d ON d.data_file_id = f.data_file_id AND {_LIVE.format("d")}
 ORDER BY 2"""
 #: tables that are asked for this way
-TABLES = ("observation", "rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")
+TABLES = ("observation", "superseded", "rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")
 #: columns that mostly say the same in a whole file: they are not read there, and conditions on them cost nothing
 _SAME = {"tenant_id": "BIGINT", "type": "VARCHAR", "attribute": "VARCHAR", "dataset_id": "INTEGER", "op": "SMALLINT", "run_id": "BIGINT", "unit": "VARCHAR"}
-#: a table of observations or sums that holds nothing
+#: a table of observations, of those that were replaced, or of sums that holds nothing
 NO_ROWS = """(SELECT NULL::VARCHAR AS type, NULL::VARCHAR AS attribute, NULL::BIGINT AS entity_id, 0 AS dataset_id, NULL::TIMESTAMPTZ AS observed_at,
     NULL::TIMESTAMPTZ AS bucket, NULL::SMALLINT AS kind, NULL::DOUBLE AS num, NULL::VARCHAR AS txt, NULL::VARCHAR AS unit, 0 AS op, NULL::BIGINT AS run_id,
     NULL::BIGINT AS seq, 0::BIGINT AS count, 0.0 AS sum, 0.0 AS minimum, 0.0 AS maximum, 0.0 AS first, 0.0 AS last, NULL::INTEGER AS month,
-    NULL::MAP(SMALLINT, INTEGER) AS sketch, NULL::TIMESTAMPTZ AS received_at WHERE false)"""
+    NULL::MAP(SMALLINT, INTEGER) AS sketch, NULL::TIMESTAMPTZ AS received_at,
+    NULL::BIGINT AS by_run, NULL::BIGINT AS by_seq, NULL::TIMESTAMPTZ AS replaced_at WHERE false)"""
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _WORD = re.compile(r"\w+")
 #: a statement that takes every column of a table

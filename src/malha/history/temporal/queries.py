@@ -206,18 +206,13 @@ def corrections(schema: str, whose: str) -> str:
     """Values that later ones replaced, of the series that `whose` (a condition on `x`) names: in the lake, hot, or in the lake by a hot one."""
     window = "PARTITION BY entity_id, attribute, dataset_id, observed_at ORDER BY seq DESC"
     differ = "num IS DISTINCT FROM new_num OR txt IS DISTINCT FROM new_txt"
-    lake = (
-        table(schema, "superseded")
-        if schema
-        else NO_ROWS.replace("NULL::BIGINT AS seq,", "NULL::BIGINT AS seq, NULL::BIGINT AS by_run, NULL::BIGINT AS by_seq, NULL::TIMESTAMPTZ AS replaced_at,")
-    )
     key = "h.entity_id = x.entity_id AND h.attribute = x.attribute AND h.dataset_id = x.dataset_id AND h.observed_at = x.observed_at"
     stands = f"""SELECT entity_id, attribute, dataset_id, observed_at, kind, num, txt, unit, seq, received_at, run_id FROM hot AS h WHERE op = 0
         UNION ALL SELECT x.entity_id, x.attribute, x.dataset_id, x.observed_at, x.kind, x.num, x.txt, x.unit, x.seq, x.received_at, x.run_id
         FROM {table(schema, "observation")} AS x WHERE {whose} AND EXISTS (SELECT 1 FROM hot AS h WHERE {key})"""
     stands = stands if schema else stands.split("UNION ALL", maxsplit=1)[0]
     return f"""SELECT attribute, observed_at, kind, num, txt, unit, replaced_at, by_run, entity_id, by_seq FROM (
-        SELECT x.entity_id, x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.replaced_at, x.by_run, x.by_seq FROM {lake} AS x WHERE {whose} AND x.replaced_at IS NOT NULL
+        SELECT x.entity_id, x.attribute, x.observed_at, x.kind, x.num, x.txt, x.unit, x.replaced_at, x.by_run, x.by_seq FROM {table(schema, "superseded")} AS x WHERE {whose} AND x.replaced_at IS NOT NULL
         UNION ALL SELECT entity_id, attribute, observed_at, kind, num, txt, unit, replaced_at, by_run, by_seq FROM (
             SELECT *, lag(seq) OVER w AS by_seq, lag(num) OVER w AS new_num, lag(txt) OVER w AS new_txt, lag(received_at) OVER w AS replaced_at, lag(run_id) OVER w AS by_run
             FROM ({stands}) WINDOW w AS ({window})) WHERE replaced_at IS NOT NULL AND ({differ})

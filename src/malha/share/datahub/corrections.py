@@ -76,18 +76,17 @@ def _mark(table: Table) -> str:
 
 def _of_lake(files: Layout | None, cursor: Connection, parts: Parts) -> str:
     """Those that the lake says, of the type: kept with its snapshot where they are few."""
-    if files is None:
+    if files is None or files.is_empty("superseded"):
         return ""
-    stored = f"SELECT {_COLUMNS} FROM lake.{files.schema}.superseded AS x WHERE x.type = $malha_type AND x.replaced_at IS NOT NULL"
-    mark = _mark(parts.table)
+    mark, source = _mark(parts.table), files.relation("superseded")
     if mark not in files.noted:
-        given = {"malha_type": parts.table.entity_type}
-        files.noted[mark] = cursor.execute(f"{stored} LIMIT {MOST + 1}", given).to_arrow_table()
+        text = f"SELECT {_COLUMNS} FROM {source} AS x WHERE x.type = $type AND x.replaced_at IS NOT NULL LIMIT {MOST + 1}"
+        files.noted[mark] = cursor.execute(text, {"type": parts.table.entity_type}).to_arrow_table()
     found = cast("pa.Table", files.noted[mark])
     if not found.num_rows:
         return ""
     if found.num_rows > MOST:
-        return f"SELECT {_COLUMNS} FROM lake.{files.schema}.superseded AS x WHERE {parts.only} AND x.replaced_at IS NOT NULL"
+        return f"SELECT {_COLUMNS} FROM {source} AS x WHERE {parts.only} AND x.replaced_at IS NOT NULL"
     cursor.register("hub_replaced", found)
     return f"SELECT * FROM hub_replaced WHERE true{parts.seen('attribute')}{parts.among()}"
 

@@ -6,7 +6,7 @@ series are put in order once for each snapshot of the lake, with how many rows e
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -69,9 +69,10 @@ def _stretch(known: Series, positions: Sequence[int]) -> Stretch:
     found: dict[str, list[int]] = {}
     for at in positions:
         found.setdefault(known.attributes[at], []).append(known.ids[at])
-    inner = list(found)[1:-1] if isinstance(positions, range) else []  # between the first attribute and the last lies all of each
+    every = {name: bisect_right(known.attributes, name) - bisect_left(known.attributes, name) for name in found}
     return Stretch(
-        tuple(sorted({id_ for ids in found.values() for id_ in ids})), tuple((name, None if name in inner else tuple(ids)) for name, ids in found.items())
+        tuple(sorted({id_ for ids in found.values() for id_ in ids})),
+        tuple((name, None if len(ids) == every[name] else tuple(ids)) for name, ids in found.items()),
     )
 
 
