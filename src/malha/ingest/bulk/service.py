@@ -17,6 +17,7 @@ import pyarrow as pa
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
 from malha.history.lake import service as lake
+from malha.history.lake import upkeep
 from malha.history.rollups import ordering
 from malha.ingest.bulk import checking, reading
 from malha.ingest.bulk.contracts import Block, Checked, Shape, UnreadableHistory
@@ -100,6 +101,7 @@ class _Load:
         for part, files in self._parts():
             lake.bulk_load_files(self.tenant_id, files, self.run_id, part)
             self.on_progress(self.counts, self.expected)
+        upkeep.settle_sums(self.tenant_id)
 
     def _end(self, piece: _Piece) -> _Piece:
         """Note what came of a piece, count it, and begin the next."""

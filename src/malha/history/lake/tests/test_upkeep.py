@@ -53,6 +53,25 @@ def test_it_works(new_tenant: Any) -> None:
     assert {name for name in on_disk(tenant) if "/observation/" in name} == set(paths(tenant))
 
 
+def test_sums_that_rows_were_taken_out_of_are_written_anew(new_tenant: Any) -> None:
+    tenant = new_tenant().id
+    schema = engines.tenant_schema(tenant)
+    write_hot(tenant, [(2, START, 1.0)])
+    for hour in range(3):  # each takes the day of the one before out and writes it again
+        write_hot(tenant, [(1, START + timedelta(hours=hour, minutes=minute), 1.0) for minute in range(5)])
+        lake.compact(tenant)
+
+    def days() -> tuple[list[Any], list[bool]]:
+        sums = engines.run([tenant], lambda reader: reader.execute(f"SELECT bucket, count, sum FROM lake.{schema}.rollup_day ORDER BY count").fetchall())
+        return sums, [f.deletes for f in files.catalogued(LONG_AGO) if f.schema == schema and f.table == "rollup_day" and f.current]
+
+    before, torn = days()
+    assert any(torn)
+    assert [row[1] for row in before] == [1, 15]
+    upkeep.settle_sums(tenant)
+    assert days() == (before, [False])
+
+
 def test_no_file_goes_while_a_copy_is_made(new_tenant: Any) -> None:
     tenant = new_tenant().id
     for hour in range(2):
