@@ -26,7 +26,7 @@ from typing import IO, cast
 
 import psycopg
 
-from malha.foundation.database import service
+from malha.foundation.database import memory, service
 from malha.foundation.database.contracts import DATABASE, AlreadyRunning, DatabaseError, Endpoint, Role, WrongVersion
 from malha.foundation.settings import service as settings
 from malha.kernel.pieces import Pieces
@@ -44,8 +44,6 @@ listen_addresses = ''
 unix_socket_permissions = 0700
 password_encryption = 'scram-sha-256'
 max_connections = 80
-shared_buffers = 128MB
-effective_cache_size = 1GB
 maintenance_work_mem = 128MB
 work_mem = 16MB
 wal_compression = on
@@ -91,7 +89,7 @@ class Cluster:
 
     def __init__(self, data: Path, configuration: str = "") -> None:
         self.data = data
-        self.configuration = CONFIGURATION + WORKERS + configuration
+        self.configuration = CONFIGURATION + WORKERS + memory.divided(memory.available_mb(), settings.current().database_memory_mb) + configuration
         self.folder = data / "postgres"
         self.secrets_file = data / "secrets" / "postgres.json"
         self._lock: IO[str] | None = None

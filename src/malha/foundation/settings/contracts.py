@@ -92,6 +92,9 @@ class Settings:
 
     data: Path = _setting(_folder, default_data_folder, "Pasta de dados: base embutida, lago, ficheiros, segredos")
     database_url: str = _setting(str, "", "Servidor PostgreSQL em vez do embutido, com um utilizador que possa criar papéis e bases", secret=True)
+    database_memory_mb: int = _setting(
+        _count, 0, "Memória que o PostgreSQL embutido partilha entre as suas ligações, em MB (0: 1/32 da que a máquina ou o contentor tem, entre 128 e 256)"
+    )
     lake: str = _setting(_place, "", "Onde fica o histórico: uma pasta ou s3://balde/prefixo (vazio: na pasta de dados)")
     s3_endpoint: str = _setting(str, "", "Endereço do armazenamento S3, se não for o da Amazon: https://servidor[:porta]")
     s3_region: str = _setting(str, "", "Região do armazenamento S3")
