@@ -107,6 +107,7 @@ def create(bench: Bench) -> Found:
 def update(bench: Bench) -> Found:
     """`update_per_s`: partial updates of one attribute of a thousand entities, against one function that writes the same rows."""
     numbers = Numbers()
+    _have_things(bench, numbers)
 
     def moment(n: int) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_780_000_000 + n))
@@ -138,6 +139,15 @@ def update(bench: Bench) -> Found:
     last = load(bench.port, [http(bench.town, "GET", f"entities/urn:bench:{TYPE}:7")], connections=1, keep=[0])
     wanted = max(n for n in range(bench.requests) if n % THINGS == 7) + (bench.runs - 1) / 10
     return figures, correct and last.body(0)[CHANGED]["value"] == wanted
+
+
+def _have_things(bench: Bench, numbers: Numbers) -> None:
+    """Make the entities that are changed, where `create` has not."""
+    if load(bench.port, [http(bench.town, "GET", f"entities/urn:bench:{TYPE}:{THINGS - 1}")], connections=1).only(200):
+        return
+    ours, theirs = [*range(THINGS), *range(900_000_000, 900_000_050)], [*range(10_000_000, 10_000_000 + THINGS), *range(800_000_000, 800_000_050)]
+    load(bench.port, [http(bench.town, "POST", "entities", _town.entity(n)) for n in ours])
+    load(bench.bare, [plain("POST", "/entities", numbers.columns(_town.entity(n))) for n in theirs])
 
 
 def batch(bench: Bench) -> Found:
