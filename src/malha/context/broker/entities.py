@@ -151,7 +151,11 @@ async def _create_at_once(
     except (express.NotAtHand, UnusableEntity):
         return None
     made = await here.fetch(express_store.MADE, params)
-    return (doc.uri, warning) if made and made[0] is not None else None
+    if not made or made[0] is None:
+        return None
+    if (row := express_store.made(params, made[0], made[1])) is not None:
+        here.rows.keep(who.tenant_id, doc.uri, row)
+    return doc.uri, warning
 
 
 def check_expiry(doc: EntityDocument) -> None:

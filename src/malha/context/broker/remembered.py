@@ -1,4 +1,4 @@
-"""Rows of entities that were changed a moment ago: a sensor's is changed again and again, and need not be read each time.
+"""Rows of entities that were made or changed a moment ago: a sensor's is changed again and again, and need not be read each time.
 
 What is remembered may be old, so it is good for one thing: to work out a change that the database makes only where the entity is still
 the one that is remembered. For nothing else, not even for a refusal.

@@ -22,7 +22,7 @@ _HISTORY = (
 )
 NAMED = "SELECT * FROM entity_named(%s, %s)"
 MADE = (
-    "SELECT entity_made(%(tenant)s, %(uri)s, %(types)s::int[], %(doc)s::jsonb, %(scopes)s::text[], %(box)s::box, decode(%(geom)s, 'hex'), %(name_key)s, "
+    "SELECT made, made_at FROM entity_made(%(tenant)s, %(uri)s, %(types)s::int[], %(doc)s::jsonb, %(scopes)s::text[], %(box)s::box, decode(%(geom)s, 'hex'), %(name_key)s, "
     f"%(expires)s::timestamptz, %(next_expiry)s::timestamptz, {_HISTORY})"
 )
 EDITED = f"SELECT entity_edited(%(tenant)s, %(id)s, %(seen)s::timestamptz, %(keys)s::text[], %(expected)s::jsonb, %(doc)s::jsonb, %(gone)s::text[], %(named)s, %(name_key)s, {_HISTORY})"
@@ -46,6 +46,14 @@ def make(conn: psycopg.Connection[Any], tenant_id: int, doc: EntityDocument) -> 
         "geom": change.shape.wkb.hex() if change.shape and change.shape.wkb else None, "name_key": change.name_key, "expires": change.expires,
         "next_expiry": change.next_expiry, **_history(round_, doc),
     }  # fmt: skip
+
+
+def made(params: Mapping[str, Any], number: int, at: datetime) -> Row | None:
+    """The row of an entity as MADE with these parameters left it; None where more than the document tells what it is."""
+    if params["geom"] or params["next_expiry"] or params["scopes"]:
+        return None
+    ids = [int(one) for one in params["types"].strip("{}").split(",")]
+    return number, params["tenant"], params["uri"], ids, params["doc"], None, None, at, at, None, None
 
 
 def edit(conn: psycopg.Connection[Any], tenant_id: int, row: Row, doc: EntityDocument, options: WriteOptions) -> dict[str, Any] | None:

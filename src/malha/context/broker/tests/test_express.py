@@ -234,3 +234,27 @@ def test_what_is_changed_again_is_not_read_first(new_tenant, monkeypatch):
     assert (found["level"]["value"], found["more"]["value"], "name" in found, gone) == (3, 2, False, 404)
     history = [row for row in kept(tenant)[1] if row[0] == "level"]
     assert [row[2] for row in history if row[2] is not None] == [1, 2, 3, 3, 3]
+
+
+def test_what_was_just_made_is_not_read_before_it_is_changed(new_tenant, monkeypatch):
+    tenant = new_tenant()
+    read: list[str] = []
+    named = express.named
+
+    async def noted(here, who, uri):
+        read.append(uri)
+        return await named(here, who, uri)
+
+    monkeypatch.setattr(express, "named", noted)
+    body = {"value": 2, "observedAt": "2026-11-20T12:00:00Z"}
+
+    async def work(client):
+        await client.post("entities", json=THING)  # fills the memory
+        for number, more in (("2", {}), ("3", {"scope": "/a"})):
+            assert (await client.post("entities", json=THING | more | {"id": f"urn:x:Thing:{number}"})).status_code == 201
+            assert (await client.patch(f"entities/urn:x:Thing:{number}/attrs/level", json=body)).status_code == 204
+        return (await client.get("entities/urn:x:Thing:2")).json()
+
+    found = run(tenant, work)
+    assert (found["level"]["value"], found["place"]["value"]["coordinates"], found["both"][1]["value"]) == (2, [-8.6, 41.1], 2)
+    assert read == ["urn:x:Thing:3", "urn:x:Thing:2"]  # what has scopes is read first; the second is the last request, which reads
