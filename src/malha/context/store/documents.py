@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 
 from malha.context.store import announce, geometry, names, state, undo
+from malha.context.store.beside import Beside
 from malha.context.store.cells import canonical, observed
 from malha.context.store.contracts import MEMBER, EntityDocument, ObservationKind, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.context.store.state import Change, Current, Observation
@@ -28,6 +29,8 @@ ENDED = {
 #: how long a value that came is hot at least
 HOT = timedelta(hours=48)
 _encode = msgspec.json.Encoder().encode
+#: entities that are written together; of more, one part is written while the next is worked out
+PART = 250
 #: what the store itself says about an instance
 STAMPS = frozenset({"createdAt", "modifiedAt"})
 
@@ -71,32 +74,57 @@ class Round:
         self.late: list[tuple[str, Observation]] = []
         self.changed: dict[str, list[int]] = {}
         self.stamp = ""
+        self.current: dict[str, Current] = {}
+        self.ids: dict[str, int] = {}
 
     def write(self, docs: Sequence[EntityDocument]) -> WriteOutcome:
         good = [doc for doc in docs if self._usable(doc)]
         self._name(good)
         self.current = self._lock([doc.uri for doc in good])
+        self.ids = {uri: found.id for uri, found in self.current.items()}
+        changed: set[str] = set()
+        made = fresh = 0
+        ordered = sorted(good, key=lambda doc: doc.uri)  # of all parts alike, so that two writers of the same new entities wait for each other one way
+        with Beside(len(good) > PART) as beside:
+            for start in range(0, len(ordered), PART):
+                part, first = ordered[start : start + PART], len(self.rows)
+                new, old = self._changes(part)
+                fresh += beside.result()
+                made += len(new)
+                changed |= {change.uri for change in (*new, *old)}
+                beside.begin(self._put, new, old, {name for doc in part for name in doc.attributes}, self.rows[first:])
+            fresh += beside.result()
+        count = len(self.rows) + self._observe_late()
+        self._announce(good, changed, self.ids)
+        return WriteOutcome(fresh, len(changed) - fresh, len(good) - len(changed), count, tuple(self.refused))
+
+    def _changes(self, docs: Iterable[EntityDocument]) -> tuple[list[Change], list[Change]]:
+        """What is new of these, and what changes."""
         new: list[Change] = []
         old: list[Change] = []
-        for doc in good:
+        for doc in docs:
             current = self.current.get(doc.uri)
             change = self.change(doc, current)
             if current is None:
                 new.append(change or Change(doc.uri, "{}", [self.types[t] for t in doc.types]))
             elif change is not None:
                 old.append(change)
-        ids = {uri: found.id for uri, found in self.current.items()}
+        return new, old
+
+    def _put(self, new: Sequence[Change], old: Sequence[Change], names_: Iterable[str], rows: Sequence[tuple[str, Observation]]) -> int:
+        """Write entities and their history; how many are new."""
         fresh = 0
         if new:
             made = state.insert(self.conn, self.tenant_id, self.options.run_id, new)
-            ids |= {uri: id_ for uri, (id_, _) in made.items()}
+            self.ids |= {uri: id_ for uri, (id_, _) in made.items()}
             fresh = sum(is_new for _, is_new in made.values())
         if old:
-            keys = sorted({name for doc in good for name in doc.attributes} | {name for change in old for name in change.gone})
+            keys = sorted({*names_, *(name for change in old for name in change.gone)})
             state.update(self.conn, self.tenant_id, self.options.run_id, old, keys)
-        count = self._observe(ids)
-        self._announce(good, {change.uri for change in (*new, *old)}, ids)
-        return WriteOutcome(fresh, len(old) + len(new) - fresh, len(good) - len(new) - len(old), count, tuple(self.refused))
+        for uri, row in rows:
+            row.entity_id = self.ids[uri]
+        state.observe(self.conn, self.tenant_id, self.options.run_id, [row for _, row in rows])
+        return fresh
 
     def _lock(self, uris: list[str]) -> dict[str, Current]:
         """The entities that exist, locked; those that have ended and wait for the job go now."""
@@ -286,18 +314,19 @@ class Round:
         self.attributes |= names.numbers(self.conn, "attribute", [name])
         return self.attributes[name]
 
-    def _observe(self, ids: dict[str, int]) -> int:
-        for uri, row in (*self.rows, *self.late):
-            row.entity_id = ids[uri]
-        rows = [row for _, row in self.rows]
-        if self.late:
-            keys = [(row.entity_id, row.attr_id, row.dataset_id, row.observed_at) for _, row in self.late]
-            found = state.known(self.conn, self.tenant_id, keys)
-            self.late = [(uri, row) for n, (uri, row) in enumerate(self.late) if found.get(n) != (row.num, row.txt, row.unit_id, row.op)]
-            mark_corrections([row for _, row in self.late], {keys[n] for n in found}, self.moment)
-            rows += [row for _, row in self.late]
-        state.observe(self.conn, self.tenant_id, self.options.run_id, rows)
-        return len(rows)
+    def _observe_late(self) -> int:
+        """Write what came late and is not known yet; how many rows."""
+        if not self.late:
+            return 0
+        for uri, row in self.late:
+            row.entity_id = self.ids[uri]
+        keys = [(row.entity_id, row.attr_id, row.dataset_id, row.observed_at) for _, row in self.late]
+        found = state.known(self.conn, self.tenant_id, keys)
+        self.late = [(uri, row) for n, (uri, row) in enumerate(self.late) if found.get(n) != (row.num, row.txt, row.unit_id, row.op)]
+        late = [row for _, row in self.late]
+        mark_corrections(late, {keys[n] for n in found}, self.moment)
+        state.observe(self.conn, self.tenant_id, self.options.run_id, late)
+        return len(late)
 
     def _announce(self, docs: Sequence[EntityDocument], changed: set[str], ids: dict[str, int]) -> None:
         touched = changed | {uri for uri, _ in self.late}
@@ -348,11 +377,21 @@ def _check_document(doc: EntityDocument) -> None:
         raise UnusableEntity(msg("Falta o tipo da entidade."))
     for name, attribute in doc.attributes.items():
         for instance in instances(attribute):
-            check_instance(name, instance)
+            _check_members(name, instance)
+    if b"\\u0000" in _encode(doc.attributes):  # all at once: of a thousand documents, none has one
+        for name, attribute in doc.attributes.items():
+            for instance in instances(attribute):
+                check_instance(name, instance)
 
 
 def check_instance(name: str, instance: dict[str, Any]) -> None:
     """Raise UnusableEntity where an instance of an attribute cannot be stored."""
+    _check_members(name, instance)
+    if b"\\u0000" in _encode(instance):
+        raise UnusableEntity(msg("O texto de “{name}” tem caracteres que não existem em Unicode."), name=name)
+
+
+def _check_members(name: str, instance: dict[str, Any]) -> None:
     kind = str(instance.get("type"))
     if kind not in MEMBER:
         raise UnusableEntity(msg("O atributo “{name}” tem um tipo que não existe: {kind}."), name=name, kind=kind[:40])
@@ -365,8 +404,6 @@ def check_instance(name: str, instance: dict[str, Any]) -> None:
             _instant(instance["observedAt"])
         except (ValueError, TypeError) as reason:
             raise UnusableEntity(msg("O observedAt de “{name}” não é uma data e hora: {value}."), name=name, value=str(instance["observedAt"])[:40]) from reason
-    if b"\\u0000" in _encode(instance):
-        raise UnusableEntity(msg("O texto de “{name}” tem caracteres que não existem em Unicode."), name=name)
 
 
 def _instant(value: object) -> str | None:
