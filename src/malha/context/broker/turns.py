@@ -29,8 +29,9 @@ REFUSAL_SECONDS = 1.0
 REFUSED_OF_ONE, REFUSED = 1_000, 4_000
 #: time of turns that a tenant may spend at once while others ask, and how much it may owe
 BURST_SECONDS, DEBT_SECONDS = 1.0, 0.2
-#: the part of the time that comes back to a tenant however many others ask: more, and they feel it in one request of twenty
-LEAST_PART = 0.06
+#: the part of the time that comes back to a tenant however many others ask: more, and they feel it in one request of twenty, those too
+#: that one of its turns begins beside
+LEAST_PART = 0.03
 _MOST = 10_000
 
 

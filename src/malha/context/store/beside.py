@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Self
 
 
@@ -28,7 +29,7 @@ class Beside:
         if self.thread is None:
             self.found = work(*args, **kwargs)
         else:
-            self.doing = self.thread.submit(copy_context().run, work, *args, **kwargs)
+            self.doing = self.thread.submit(copy_context().run, partial(work, *args, **kwargs))
 
     def result(self) -> int:
         """What the last piece gave, once it is done; 0 where there was none. Raises as it did."""
