@@ -239,22 +239,37 @@ def test_what_is_changed_again_is_not_read_first(new_tenant, monkeypatch):
 def test_what_was_just_made_is_not_read_before_it_is_changed(new_tenant, monkeypatch):
     tenant = new_tenant()
     read: list[str] = []
-    named = express.named
+    made: list[str] = []
+    named, fetch = express.named, express.Lane.fetch
 
     async def noted(here, who, uri):
         read.append(uri)
         return await named(here, who, uri)
 
+    async def fetched(lane, statement, params):
+        if "entity_made" in statement:
+            made.append(params["uri"])
+        return await fetch(lane, statement, params)
+
     monkeypatch.setattr(express, "named", noted)
-    body = {"value": 2, "observedAt": "2026-11-20T12:00:00Z"}
+    monkeypatch.setattr(express.Lane, "fetch", fetched)
+
+    async def make(client, first, more):
+        for number in range(first, first + 50):  # the lane is taken as soon as memory tells who asks
+            uri = f"urn:x:Thing:{number}"
+            assert (await client.post("entities", json=THING | more | {"id": uri})).status_code == 201
+            if uri in made:
+                return uri
+        raise AssertionError("creates took the usual road")
 
     async def work(client):
-        await client.post("entities", json=THING)  # fills the memory
-        for number, more in (("2", {}), ("3", {"scope": "/a"})):
-            assert (await client.post("entities", json=THING | more | {"id": f"urn:x:Thing:{number}"})).status_code == 201
-            assert (await client.patch(f"entities/urn:x:Thing:{number}/attrs/level", json=body)).status_code == 204
-        return (await client.get("entities/urn:x:Thing:2")).json()
+        scoped, plain = await make(client, 100, {"scope": "/a"}), await make(client, 200, {})
+        known = [uri for _, uri in express.lane().rows.kept]
+        assert (plain in known, scoped in known) == (True, False)
+        for uri in (plain, scoped):
+            assert (await client.patch(f"entities/{uri}/attrs/level", json={"value": 2, "observedAt": "2026-11-20T12:00:00Z"})).status_code == 204
+        assert plain not in read
+        return (await client.get(f"entities/{plain}")).json()
 
     found = run(tenant, work)
     assert (found["level"]["value"], found["place"]["value"]["coordinates"], found["both"][1]["value"]) == (2, [-8.6, 41.1], 2)
-    assert read == ["urn:x:Thing:3", "urn:x:Thing:2"]  # what has scopes is read first; the second is the last request, which reads
