@@ -66,6 +66,8 @@ MOST_FILES = 400
 MOST_TORN = 16
 #: tenants whose files are known at a time
 MOST_KEPT = 400
+#: and older snapshots of theirs
+MOST_OLDER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,11 @@ class Layout:
         """Whether it is certain that a table has no rows."""
         return table in self.files and not self.files[table]
 
+    def beyond(self, other: Layout, table: str) -> Layout:
+        """Of the files of one table, those that `other` has not, or has with other rows taken out."""
+        theirs = set(other.files.get(table, ()))
+        return Layout(self.snapshot, self.schema, {table: tuple(file for file in self.files.get(table, ()) if file not in theirs)})
+
     def last(self, table: str, **said: str) -> datetime | None:
         """An instant that no row of a table lies after, of those where these columns say this; None where there is none."""
         found = [file.instants[1] if file.instants else LAST for file in self.files.get(table, ()) if not file.is_only_of_others(said)]
@@ -175,6 +182,25 @@ def newest() -> int:
     return int(row[0] or 0) if row else 0
 
 
+def at(schema: str, snapshot: int) -> Layout:
+    """The files of a tenant's schema at an older snapshot, which never change while it lives."""
+    found = _older.get((schema, snapshot))
+    if found is None:
+        if len(_older) >= MOST_OLDER:
+            _older.clear()
+        found = _older[schema, snapshot] = read(schema, snapshot)
+    return found
+
+
+def snapshot_of(moment: datetime) -> tuple[int | None, int]:
+    """The number of the newest snapshot at an instant, None where the lake's are all later; and of the oldest that lives, 0 where there is none."""
+    with _pool().connection() as catalogue:
+        asked = "SELECT max(snapshot_id) FILTER (WHERE snapshot_time <= %s), min(snapshot_id) FROM ducklake_snapshot"
+        row = catalogue.execute(asked, [moment]).fetchone()
+    found, oldest = row or (None, None)
+    return found, int(oldest or 0)
+
+
 def read(schema: str, snapshot: int) -> Layout:
     """The files of a tenant's schema at a snapshot that still lives."""
     found: dict[str, list[_File]] = {}
@@ -200,12 +226,14 @@ def read(schema: str, snapshot: int) -> Layout:
 def forget() -> None:
     """Forget all files and close the connections (after a restore, and where a file was not there)."""
     _kept.clear()
+    _older.clear()
     if _pool.cache_info().currsize:
         _pool().close()
         _pool.cache_clear()
 
 
 _kept: dict[str, Layout] = {}
+_older: dict[tuple[str, int], Layout] = {}
 
 
 @cache

@@ -6,7 +6,7 @@ A hot row hides the row of the lake with the same key; a row that hides (`Operat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,10 @@ import pyarrow as pa
 from malha.context.broker import pool
 from malha.context.store.contracts import Operation
 from malha.foundation.database import service as database
+from malha.history.engines import layout
 from malha.history.engines import service as engines
 from malha.history.engines.contracts import LakeMissing
+from malha.history.engines.layout import FIRST, LAST, Layout
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
@@ -25,6 +27,8 @@ from malha.history.temporal import knowing
 from malha.history.temporal.contracts import Bucket, Duration, Evolution, EvolutionQuery, Instance, TimeProperty
 from malha.history.temporal.periods import bucket_bounds
 
+#: who answers over observations: the lake, or its files
+type Reading = Connection | knowing.Known | knowing.Filed
 #: values of one attribute of one entity in an answer; more are cut (206)
 MOST_VALUES = 10_000
 #: rows of one answer, whatever its entities and attributes are
@@ -77,7 +81,7 @@ def present(tenant_id: int, query: EvolutionQuery) -> set[int]:
 
 
 def through(
-    conn: psycopg.Connection[Any], tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]]
+    conn: psycopg.Connection[Any], tenant_id: int, query: EvolutionQuery, work: Callable[[Reading, str, dict[str, object]], list[Any]]
 ) -> list[Any]:  # fmt: skip
     """What `work` finds, given a reader, common table expressions that end in `found` (the instances of `query`), and their parameters."""
     return _ask(tenant_id, query, lambda reader, schema, given: work(reader, _found(schema, query), given), conn)
@@ -94,7 +98,7 @@ def aggregate(
     texts = "min(CASE WHEN number IS NULL THEN txt END), max(CASE WHEN number IS NULL THEN txt END)"
     limit = f"QUALIFY row_number() OVER (PARTITION BY entity_id, attribute ORDER BY n DESC) <= {int(query.last_n)}" if query.last_n is not None else ""
 
-    def work(reader: Connection | knowing.Known, schema: str, given: dict[str, object]) -> list[Any]:
+    def work(reader: Reading, schema: str, given: dict[str, object]) -> list[Any]:
         statement = f"""{_found(schema, query)},
         origin AS MATERIALIZED (SELECT coalesce($origin::TIMESTAMPTZ, min(told_at)) AS begins, max(told_at) AS ends FROM found),
         numbered AS (SELECT found.*, {_NUMBER} AS number, {_ordinal(duration)} AS n FROM found, origin)
@@ -155,7 +159,7 @@ def _parameters(query: EvolutionQuery, *, lake: bool) -> dict[str, object]:
 
 
 def _ask(
-    tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]], conn: psycopg.Connection[Any] | None = None
+    tenant_id: int, query: EvolutionQuery, work: Callable[[Reading, str, dict[str, object]], list[Any]], conn: psycopg.Connection[Any] | None = None
 ) -> list[Any]:  # fmt: skip
     """The rows of `work`, given the lake's schema of the tenant, the hot rows after its watermark as `hot`, and the parameters.
 
@@ -167,18 +171,25 @@ def _ask(
         with _scoped(tenant_id) as known_in:
             knowing.require(known_in, tenant_id, query.known_at)
 
-    def answer(reader: Connection, schema: str, after: Watermark) -> list[Any]:
+    def answer(reader: Connection, schema: str, after: Watermark, files: Layout | None) -> list[Any]:
         hot, undone = _hot(tenant_id, query, after, conn)
         reader.register("hot", hot)
-        asked = knowing.Known(reader, schema, query.known_at) if query.known_at else reader
-        return work(asked, schema, _parameters(query, lake=bool(schema)) | ({"undone": undone} if schema else {}))
+        given = _parameters(query, lake=bool(schema)) | ({"undone": undone} if schema else {})
+        if files is None:
+            return work(knowing.Known(reader, schema, query.known_at) if query.known_at else reader, schema, given)
+        span = (query.start, query.end) if query.by in {TimeProperty.OBSERVED, TimeProperty.DELETED} else (FIRST, LAST)
+        return work(knowing.Filed(reader, files, query.known_at, *span, query.entity_ids), schema, given)
 
     def inside(reader: Connection) -> list[Any]:
+        schema = engines.tenant_schema(tenant_id)
+        files = layout.kept(schema)
+        if files is not None and "watermark" in files.noted:
+            with suppress(knowing.NotInFiles):
+                return answer(reader, schema, catalogue.noted(files), files)
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
         try:
-            schema = engines.tenant_schema(tenant_id)
-            known = catalogue.has_schema(reader, schema)
-            return answer(reader, schema if known else "", catalogue.watermark(reader, tenant_id) if known else Watermark())
+            files = catalogue.standing(reader, tenant_id)
+            return answer(reader, schema if files else "", catalogue.noted(files) if files else Watermark(), None)
         finally:
             reader.execute("ROLLBACK")
 
@@ -186,7 +197,7 @@ def _ask(
         return engines.run([tenant_id], inside)
     except LakeMissing:
         with closing(engines.without_lake()) as reader:
-            return answer(reader, "", Watermark())
+            return answer(reader, "", Watermark(), None)
 
 
 def _hot(tenant_id: int, query: EvolutionQuery, after: Watermark, held: psycopg.Connection[Any] | None = None) -> tuple[pa.Table, list[int]]:

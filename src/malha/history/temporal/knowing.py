@@ -6,11 +6,14 @@ lake where it was compacted after T, among what was replaced since, or hot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import duckdb
 import psycopg
 
+from malha.history.engines import layout
+from malha.history.engines.layout import NO_ROWS, Layout
 from malha.history.engines.service import Connection
 from malha.history.erasure import service as erasure
 from malha.history.lake.upkeep import KEEP_SNAPSHOTS
@@ -19,6 +22,7 @@ from malha.kernel.text import msg
 from malha.kernel.time import format_instant, now
 
 _COLUMNS = "type, attribute, entity_id, dataset_id, observed_at, kind, num, txt, unit, op, received_at, run_id, seq"
+_NEWEST = "QUALIFY row_number() OVER (PARTITION BY type, attribute, entity_id, dataset_id, observed_at ORDER BY seq DESC) = 1"
 #: a clock that is a little ahead of ours asks for now
 _AHEAD = timedelta(minutes=5)
 
@@ -54,13 +58,43 @@ def snapshot(reader: Connection, schema: str, at: datetime) -> int | None:
     found, oldest = row or (None, 0)
     if found is None:
         if oldest:
-            raise NoLongerKnown(msg("O que se sabia em {at} já não se guarda. Sem at= vê o que hoje se sabe desse dia."), at=format_instant(at))
+            raise _gone(at)
         return None
     try:
         reader.execute(f"SELECT 1 FROM lake.{schema}.observation AT (VERSION => {int(found)}) LIMIT 0")
     except duckdb.CatalogException:
         return None  # the tenant came later
     return int(found)
+
+
+def then(schema: str, at: datetime) -> Layout | None:
+    """The files of the lake's snapshot of `at`, asked of the catalogue alone; None where the tenant had no lake then. Raises NoLongerKnown as `snapshot`."""
+    found, oldest = layout.snapshot_of(at)
+    if found is None:
+        if oldest:
+            raise _gone(at)
+        return None
+    files = layout.at(schema, found)
+    return files if "observation" in files.files else None
+
+
+def of_files(statement: str, files: Layout, before: Layout | None, start: datetime, end: datetime, ids: Sequence[int] | None) -> str | None:
+    """As `as_known`, read from the lake's files of now and of then that may hold the period and the entities; None where only DuckLake can read them."""
+    table = f"lake.{files.schema}.observation"
+    gone = before.beyond(files, "observation") if before is not None else None
+    sources = [
+        (files, "observation", "WHERE received_at <= $known"), (files, "superseded", "WHERE received_at <= $known AND replaced_at > $known"), (gone, "observation", ""),
+    ]  # fmt: skip
+    read = [(one.relation(name, start, end, ids), condition) for one, name, condition in sources if one is not None and not one.is_empty(name)]
+    if any(relation.startswith("lake.") for relation, _ in read):
+        return None
+    union = " UNION ALL ".join(f"SELECT {_COLUMNS} FROM {relation} {condition}" for relation, condition in read)
+    known = f"(SELECT * FROM ({union}) {_NEWEST})" if len(read) > 1 else f"({union})" if read else NO_ROWS
+    return statement.replace(f"{table} AS x", f"{known} AS x")
+
+
+def _gone(at: datetime) -> NoLongerKnown:
+    return NoLongerKnown(msg("O que se sabia em {at} já não se guarda. Sem at= vê o que hoje se sabe desse dia."), at=format_instant(at))
 
 
 def as_known(statement: str, schema: str, version: int | None) -> str:
@@ -73,8 +107,7 @@ def as_known(statement: str, schema: str, version: int | None) -> str:
     if version is not None:
         parts.append(f"SELECT {_COLUMNS} FROM {table} AT (VERSION => {version})")
     union = " UNION ALL ".join(parts)
-    newest = f"({union}) QUALIFY row_number() OVER (PARTITION BY type, attribute, entity_id, dataset_id, observed_at ORDER BY seq DESC) = 1"
-    return statement.replace(f"{table} AS x", f"(SELECT * FROM {newest}) AS x")
+    return statement.replace(f"{table} AS x", f"(SELECT * FROM ({union}) {_NEWEST}) AS x")
 
 
 class Known:
@@ -88,3 +121,26 @@ class Known:
         """Run a statement over observations (`AS x`), with what it is given."""
         known = {"known": self._at} if self._schema else {}
         return self._reader.execute(as_known(statement, self._schema, self._version), {**given, **known})
+
+
+class NotInFiles(Exception):
+    """DuckLake itself has to be asked."""
+
+
+class Filed:
+    """A reader that answers from the lake's files as they lie, over a period and some entities; with an instant, over what was known then."""
+
+    def __init__(self, reader: Connection, files: Layout, at: datetime | None, start: datetime, end: datetime, ids: Sequence[int]) -> None:
+        self._reader, self._files, self._at = reader, files, at
+        self._before = then(files.schema, at) if at is not None else None
+        self._within = (start, end, ids)
+
+    def execute(self, statement: str, given: dict[str, object]) -> Connection:
+        """Run a statement over observations (`AS x`), with what it is given. Raises NotInFiles."""
+        if self._at is None:
+            text: str | None = self._files.within(statement, *self._within)
+        else:
+            text = of_files(statement, self._files, self._before, *self._within)
+        if text is None or f"lake.{self._files.schema}." in text:
+            raise NotInFiles
+        return self._reader.execute(text, {**given, "known": self._at} if "$known" in text else given)

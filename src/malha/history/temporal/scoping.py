@@ -13,8 +13,7 @@ from malha.context.broker import reading
 from malha.context.broker.contracts import BadRequestData
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, Operation, PastInstance, StoredEntity
-from malha.history.engines.service import Connection
-from malha.history.temporal import evolution, knowing, rendering
+from malha.history.temporal import evolution, rendering
 from malha.history.temporal.contracts import EvolutionQuery, Instance, TimeProperty
 from malha.history.temporal.rendering import SCOPE
 from malha.history.temporal.temporal_query import BEGINNING
@@ -68,7 +67,7 @@ def instance(found: Any) -> dict[str, Any]:
 def _newest(conn: psycopg.Connection[Any], entity: StoredEntity) -> datetime:
     """The instant of the newest that is known of an entity's scopes, in the transaction of `conn`."""
 
-    def work(reader: Connection | knowing.Known, found: str, given: dict[str, object]) -> list[Any]:
+    def work(reader: evolution.Reading, found: str, given: dict[str, object]) -> list[Any]:
         return reader.execute(f"{found} SELECT max(told_at) FROM found", given).fetchall()
 
     every = EvolutionQuery((entity.id,), BEGINNING, _FOREVER, attributes=(SCOPE,))

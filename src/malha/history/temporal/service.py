@@ -31,6 +31,7 @@ from malha.history.engines import layout
 from malha.history.engines import service as engines
 from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.contracts import LakeMissing
+from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
@@ -241,7 +242,7 @@ def _last_of(entities: str, schema: str, *_: object) -> str:
 
 
 def through(
-    conn: psycopg.Connection[Any], tenant_id: int, query: EvolutionQuery, work: Callable[[Connection | knowing.Known, str, dict[str, object]], list[Any]]
+    conn: psycopg.Connection[Any], tenant_id: int, query: EvolutionQuery, work: Callable[[evolution.Reading, str, dict[str, object]], list[Any]]
 ) -> list[Any]:  # fmt: skip
     """What `work` finds among the instances of `query`, hot rows and lake as one.
 
@@ -295,10 +296,9 @@ def _ask(
 
     def work(reader: Connection) -> list[Any]:
         schema = engines.tenant_schema(tenant_id)
-        files = layout.kept(schema) if query.known_at is None and schema in _known_current else None
+        files = layout.kept(schema) if query.known_at is not None or schema in _known_current else None
         if files is not None and "watermark" in files.noted:
-            text, given = say(reader, schema, catalogue.noted(files), True, None, catalogue.coarse_of(files))
-            text = files.within(text, hour, query.end, frame.ids)
+            text, given = say(reader, schema, catalogue.noted(files), True, catalogue.coarse_of(files), partial(of_files, files))
             if f"lake.{schema}." not in text:
                 return reader.execute(text, given).fetchall()
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
@@ -307,18 +307,29 @@ def _ask(
             known = schema if files is not None else ""
             after = catalogue.noted(files) if files is not None else Watermark()
             current = not known or _is_current(reader, known)
-            version = knowing.snapshot(reader, known, query.known_at) if known and query.known_at else None
-            return reader.execute(*say(reader, known, after, current, version, catalogue.coarse_of(files) if files is not None else NONE)).fetchall()
+            thin = catalogue.coarse_of(files) if files is not None else NONE
+            return reader.execute(*say(reader, known, after, current, thin, partial(of_lake, reader, known))).fetchall()
         finally:
             reader.execute("ROLLBACK")
 
-    def say(reader: Connection, schema: str, after: Watermark, current: bool, version: int | None, thin: Coarse) -> tuple[str, dict[str, object]]:
+    def of_files(files: Layout, text: str) -> str:
+        if query.known_at is None:
+            return files.within(text, hour, query.end, frame.ids)
+        return knowing.of_files(text, files, knowing.then(files.schema, query.known_at), hour, query.end, frame.ids) or text
+
+    def of_lake(reader: Connection, schema: str, text: str) -> str:
+        if query.known_at is None or not schema:
+            return text
+        return knowing.as_known(text, schema, knowing.snapshot(reader, schema, query.known_at))
+
+    def say(
+        reader: Connection, schema: str, after: Watermark, current: bool, thin: Coarse, stored: Callable[[str], str]
+    ) -> tuple[str, dict[str, object]]:  # fmt: skip
         hot = _hot(connection, tenant_id, query, frame, after, attributes)
         if hot.num_rows:
             reader.register("hot", hot)
         text = statement(schema, current, hot.num_rows > 0, thin)
-        text = text if hot.num_rows else queries.without_hot(text)
-        text = text if query.known_at is None else knowing.as_known(text, schema, version)
+        text = stored(text if hot.num_rows else queries.without_hot(text))
         given: dict[str, object] = {
             "type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "limit": query.limit, "undone": frame.undone,
             "since": _since(hot, query, frame.zone), "id": frame.ids[0] if frame.ids else 0, "attributes": list(attributes), "known": query.known_at, "hour": hour,
@@ -334,7 +345,7 @@ def _ask(
         return engines.run([tenant_id], work)
     except LakeMissing:
         with closing(engines.without_lake()) as reader:
-            return reader.execute(*say(reader, "", Watermark(), True, None, NONE)).fetchall()
+            return reader.execute(*say(reader, "", Watermark(), True, NONE, lambda text: text)).fetchall()
 
 
 def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, after: Watermark, attributes: Sequence[str]) -> pa.Table:
