@@ -110,6 +110,7 @@ def _seen(request: HttpRequest) -> _Seen:
             rows.append({"name": table.name, "label": table.label, "fields": len(table.fields)})
             model = models.find(table.entity_type, reader.tenant_id)
             people |= {p.label.in_language(reader.language) or p.name for p in model.properties if p.personal} if model else set()
+    people |= {_("Corrigido por")} if rows else set()
     return _Seen(rows, sorted(people), reader.principal.types is not None or reader.principal.reach is not None)
 
 
