@@ -21,14 +21,15 @@ _AS = "COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE {group}"
 def write(lake: Connection, schema: str, rows: pa.Table, month: int) -> str:
     """Write rows in the order of the table, all of one month (202611), as a file that no table has yet. Returns where it lies."""
     kinds = catalogue.kinds_of("observation")
-    lake.register("month_rows", rows.select([name for name in kinds if name != "month"]))
     shown = ", ".join(f"{_said(rows, name, kind) if name != 'month' else f'{month}::{kind}'} AS {name}" for name, kind in kinds.items())
     place = f"{schema}/observation/month={month}"
     if (folder := storage.folder()) is not None:
         (folder / place).mkdir(parents=True, exist_ok=True, mode=0o700)
     path = f"{storage.address()}{place}/{storage.OURS}{uuid4()}.parquet"
-    lake.execute(f"COPY (SELECT {shown} FROM month_rows) TO {_quoted(path)} ({_AS.format(group=catalogue.GROUP[1])})")
-    lake.unregister("month_rows")
+    with lake.cursor() as apart:  # the lake's transaction would hold the rows until its end
+        apart.execute("SET write_buffer_row_group_count = 1")
+        apart.register("month_rows", rows.select([name for name in kinds if name != "month"]))
+        apart.execute(f"COPY (SELECT {shown} FROM month_rows) TO {_quoted(path)} ({_AS.format(group=catalogue.GROUP[1])})")
     return path
 
 

@@ -52,7 +52,11 @@ class Given:
     @classmethod
     def of_tables(cls, tables: Sequence[pa.Table]) -> Given:
         """Tables that are in memory."""
-        return cls([[partial(_same, table) for table in tables]])
+        months = dict[int, list[Piece]]()
+        for table in tables:
+            for month, rows in ordering.apart(table):
+                months.setdefault(month, []).append(partial(_same, rows))
+        return cls([months[month] for month in sorted(months)])
 
     def shares(self, most: int) -> Iterator[pa.Table]:
         """The rows of each group by entity, about `most` to each share: no two shares of a group hold the same entity."""

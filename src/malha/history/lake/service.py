@@ -32,7 +32,7 @@ from malha.kernel.text import msg
 #: hot rows that one lake commit takes: with more the process would hold over 500 MB
 BATCH_ROWS = 300_000
 #: rows of the bulk road that are put in order at a time, and of those that may replace others
-SHARE_ROWS, REPLACED_ROWS = 4_000_000, 1_000_000
+SHARE_ROWS, REPLACED_ROWS = 2_000_000, 500_000
 ATTEMPTS = 5
 #: tenants that share a commit, and how long the lake is held while others wait
 TENANTS_A_COMMIT, HOLD_SECONDS = 10, 60
@@ -294,6 +294,7 @@ def _load(tenant_id: int, run_id: int, part: int, make: Callable[[Connection], G
     zone = catalogue.zone_of(tenant_id)
     with catalogue.writing() as lake:
         engines.attach_hot(lake)
+        lake.execute("SET threads = 1")  # a second one would buffer ten times as much and take twice the processor's time for the same file
         schema = catalogue.ensure_tenant(lake, tenant_id)
         known = "SELECT 1 FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ? AND coalesce(part, 0) = ?"
         if lake.execute(known, [tenant_id, run_id, part]).fetchone():
@@ -301,6 +302,7 @@ def _load(tenant_id: int, run_id: int, part: int, make: Callable[[Connection], G
         if tail.waits(tenant_id, attributes):
             _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
         found = make(lake)
+        engines.give_back()  # what reading and checking needed
 
         def write() -> int:
             lake.register("bulk_series", found.series)

@@ -23,6 +23,8 @@ from malha.history.rollups.ordering import Ordered
 THIN = 48
 #: months of a type and attribute with fewer values than this keep their hours whatever they are
 LEAST_VALUES = 10_000
+#: values that are summed at a time: they stay in the processor's own memory; by the hour more, as each time makes a file
+SUMMED_ROWS, HOURLY_ROWS = 262_144, 750_000
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -43,16 +45,19 @@ class Arriving:
         if not values.rows.num_rows:
             return
         sparse, hourly = self._split(values)
-        if sparse.rows.num_rows:
-            first, last = (datetime.fromtimestamp(int(end) / 1_000_000, UTC) for end in (sparse.times.min(), sparse.times.max()))
-            known = (sparse.series, sparse.times) if _of_one_unit(sparse) else None
-            self._days.append(summing.of_values(sparse.rows, _edges(rules.local_days, first, last, self.zone), sketches=False, known=known))
-            self._months.append(summing.of_values(sparse.rows, _edges(rules.local_months, first, last, self.zone), known=known))
-        if hourly.rows.num_rows:
+        for part in sparse.parts(SUMMED_ROWS):
+            self._add_sparse(part)
+        for part in hourly.parts(HOURLY_ROWS):
             newest = self.newest if "rollup_hour" in self.summed else None
-            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, hourly.rows, newest, self.coarse), self.zone)
+            days = service.in_local_days(service.hours_after(self.lake, self.schema, self.zone, part.rows, newest, self.coarse), self.zone)
             self._days.append(days)
             self._months.append(service.in_local_months(days, self.zone))
+
+    def _add_sparse(self, values: Ordered) -> None:
+        first, last = (datetime.fromtimestamp(int(end) / 1_000_000, UTC) for end in (values.times.min(), values.times.max()))
+        known = (values.series, values.times) if _of_one_unit(values) else None
+        self._days.append(summing.of_values(values.rows, _edges(rules.local_days, first, last, self.zone), sketches=False, known=known))
+        self._months.append(summing.of_values(values.rows, _edges(rules.local_months, first, last, self.zone), known=known))
 
     def end(self, *, others_write: bool = False) -> None:
         """Write days and months, and which months are coarse; what is added after this comes after it, and after what others write now."""

@@ -116,6 +116,15 @@ class Ordered:
         """Whether all rows are surely of different keys: neighbours differ in series or instant."""
         return not bool(np.any((self.times[1:] == self.times[:-1]) & (self.series[1:] == self.series[:-1])))
 
+    def parts(self, most: int) -> Iterator[Ordered]:
+        """The same, cut between series where there is room, about `most` rows to each part."""
+        begin = 0
+        while begin < len(self.series):
+            last = self.series[min(begin + most, len(self.series)) - 1]
+            end = int(np.searchsorted(self.series, last, "right"))
+            yield Ordered(self.month, self.rows.slice(begin, end - begin), self.times[begin:end], self.series[begin:end])
+            begin = end
+
     def only(self, mine: npt.NDArray[np.bool_]) -> Ordered:
         """Some of the rows."""
         if mine.all():
@@ -199,10 +208,12 @@ def encoded(texts: pa.StringArray) -> pa.DictionaryArray:
 def take(rows: pa.Table, order: Whole) -> pa.Table:
     """The rows of these places; a column that says the same everywhere is only cut."""
     places = pa.array(order)
-    columns = [
-        column.slice(0, len(order)) if len(order) <= len(column) and says_one_thing(column) else column.combine_chunks().take(places) for column in rows.columns
-    ]
-    return pa.table(columns, rows.column_names)
+
+    def taken(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+        many = len(column) // 4 < len(order) <= len(column)  # a few would keep all of it in memory
+        return column.slice(0, len(order)) if many and says_one_thing(column) else column.combine_chunks().take(places)
+
+    return pa.table([taken(column) for column in rows.columns], rows.column_names)
 
 
 def says_one_thing(column: pa.ChunkedArray) -> bool:
@@ -235,6 +246,17 @@ def by_month(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
         if end > begin:
             month = int(found[begin])
             yield (1970 + month // 12) * 100 + month % 12 + 1, rows.slice(begin, end - begin)
+
+
+def apart(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each month (UTC, as 202611), whatever their order."""
+    if not rows.num_rows:
+        return
+    found = months(numbers(rows, "observed_at"))
+    first = int(found.min())
+    there = (np.flatnonzero(np.bincount(found - first)) + first).tolist()  # counted in their places: looking each up takes ten times as long
+    for month in there:
+        yield (1970 + month // 12) * 100 + month % 12 + 1, rows if len(there) == 1 else rows.filter(pa.array(found == month))
 
 
 def is_unique(rows: pa.Table) -> bool:

@@ -64,7 +64,7 @@ def names_of(source: Path | pa.Table) -> list[str]:
         if is_parquet(source):
             return list(parquet.read_schema(source).names)
         if is_arrow(source):
-            with pa.memory_map(str(source)) as file:
+            with pa.OSFile(str(source)) as file:
                 return list(_arrow(file).schema.names)
         return _titles(source)[0]
     except _UNREADABLE as reason:
@@ -121,7 +121,7 @@ def _blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:
         yield from _parquet(source, shape)
     elif is_arrow(source):
         row = 1
-        with pa.memory_map(str(source)) as file:
+        with pa.OSFile(str(source)) as file:  # mapped, what was read would stay
             for batch in _batches(_arrow(file)):
                 for begin in range(0, batch.num_rows, BLOCK_ROWS):
                     table = pa.Table.from_batches([batch.slice(begin, BLOCK_ROWS).select(_columns(shape))])
@@ -131,7 +131,7 @@ def _blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:
         yield from _csv(source, shape)
 
 
-def _arrow(file: pa.MemoryMappedFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+def _arrow(file: pa.NativeFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
     try:
         return pa.ipc.open_file(file)
     except pa.ArrowInvalid:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 
@@ -159,7 +158,7 @@ class _Piece:
         self.said["read"] += block.rows
         self.said["held"] += len(checked.refused) if not block.lost else block.lost
         self.said["observations"] += checked.good.num_rows
-        for month, rows in _by_month(checked.good):
+        for month, rows in ordering.apart(checked.good):
             self._write(month, rows)
 
     def end(self) -> dict[str, int]:
@@ -182,17 +181,6 @@ class _Piece:
         path, writer, count = self._files[month]
         writer.write_table(rows)
         self._files[month] = (path, writer, count + rows.num_rows)
-
-
-def _by_month(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of each month (202611)."""
-    if not rows.num_rows:
-        return
-    at = ordering.months(rows.column("observed_at").combine_chunks().cast(pa.int64()).to_numpy())
-    first = int(at.min())
-    there = np.flatnonzero(np.bincount(at - first)) + first  # counted in their places: looking each up takes ten times as long
-    for month in there.tolist():
-        yield (1970 + month // 12) * 100 + month % 12 + 1, rows if len(there) == 1 else rows.filter(pa.array(at == month))
 
 
 def _see_that_some_hold(block: Block, checked: Checked) -> None:
