@@ -367,18 +367,20 @@ def _since(hot: pa.Table, query: SeriesQuery, zone: ZoneInfo) -> datetime:
 
 
 def _frame(connection: psycopg.Connection, tenant_id: int, type_: str, uris: Sequence[str]) -> _Frame:
+    """All of it in one statement: each more waits for the server once more."""
     with database.tenant_transaction(connection, [tenant_id]):
-        zone = connection.execute("SELECT time_zone FROM organisation WHERE id = %s", [tenant_id]).fetchone()
-        undone = [row[0] for row in connection.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id]).fetchall()]
-        where = ZoneInfo(zone[0] if zone else "Europe/Lisbon")
-        if uris:
-            named: dict[int, str] = dict(
-                connection.execute("SELECT id, uri FROM entities WHERE tenant_id = %s AND uri = ANY(%s)", [tenant_id, list(uris)]).fetchall()
-            )
-            return _Frame(where, list(named), named, [], undone)
-        of_type = "SELECT entity_id FROM entity_deleted WHERE tenant_id = %s AND type_id = (SELECT id FROM entity_type WHERE name = %s)"
-        deleted = [row[0] for row in connection.execute(of_type, [tenant_id, type_]).fetchall()]
-    return _Frame(where, None, {}, deleted, undone)
+        row = connection.execute(_FRAME.format(_NAMED if uris else _DELETED), {"tenant": tenant_id, "type": type_, "uris": list(uris)}).fetchone()
+    zone, undone, found = row or (None, [], None)
+    where = ZoneInfo(zone or "Europe/Lisbon")
+    if not uris:
+        return _Frame(where, None, {}, found or [], undone)
+    named = {int(id_): uri for id_, uri in (found or {}).items()}
+    return _Frame(where, list(named), named, [], undone)
+
+
+_FRAME = """SELECT (SELECT time_zone FROM organisation WHERE id = %(tenant)s), ARRAY(SELECT run_id FROM undone_run WHERE tenant_id = %(tenant)s), ({})"""
+_NAMED = "SELECT json_object_agg(id, uri) FROM entities WHERE tenant_id = %(tenant)s AND uri = ANY(%(uris)s)"
+_DELETED = "SELECT array_agg(entity_id) FROM entity_deleted WHERE tenant_id = %(tenant)s AND type_id = (SELECT id FROM entity_type WHERE name = %(type)s)"
 
 
 def _names(connection: psycopg.Connection, tenant_id: int, frame: _Frame, ids: set[int]) -> dict[int, str]:
