@@ -1,5 +1,8 @@
 """An NGSI-LD broker of somebody else, read with one token: of the newest version, and of one that knows little (GS CIM 009 v1.3)."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from malha.context.federation.contracts import Unusable
@@ -11,6 +14,15 @@ from malha.foundation.tenancy import service as tenancy
 
 BIN = {"id": "urn:alheio:Contentor:1", "type": "Contentor", "nivel": {"type": "Property", "value": 40}, "dono": {"type": "Property", "value": "eu"}}
 SPOT = {"id": "urn:alheio:Lugar:1", "type": "Lugar", "nome": {"type": "Property", "value": "Largo"}}
+
+
+@pytest.fixture(autouse=True)
+def apart(monkeypatch):
+    """Others are asked from a thread of its own: in the one of the tests a browser's loop may be running."""
+    run = asyncio.run
+    with ThreadPoolExecutor(1) as thread:
+        monkeypatch.setattr(joining.asyncio, "run", lambda work: thread.submit(run, work).result())
+        yield
 
 
 @pytest.fixture
