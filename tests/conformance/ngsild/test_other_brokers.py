@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from malha.context.federation.contracts import Unusable
-from malha.context.federation.partners import joining
+from malha.context.federation.partners import brokers, joining
 from malha.context.federation.partners.brokers import Broker
 from malha.context.federation.partners.links import Terms
 from malha.foundation.database import django as database
@@ -131,7 +131,9 @@ def test_one_that_knows_little(broker, tenant, source):
         ("ftp://broker.pt", "não serve"),
         ("http://127.0.0.1:1/", "não se consegue ligar"),
         ("http://169.254.169.254/", "MALHA_INTERNAL_HOSTS"),
-        ("https://eu:senha@broker.pt/", "contextSourceInfo"),
+        ("https://eu:senha@broker.pt/", "nome ou uma senha"),
+        ("http://[", "não serve"),
+        ("  ", "Falta o endereço"),
     ],
 )
 def test_what_is_no_broker_is_said(tenant, source, url, said):
@@ -152,3 +154,18 @@ def test_what_answers_something_else_is_said(tenant, source):
         look(tenant, other)
     with pytest.raises(Unusable, match="@context"):
         look(tenant, other, context=f"{other.url}/nenhum.jsonld")
+
+
+def test_what_is_asked_for_in_vain_is_said(tenant, newest, monkeypatch):
+    for said in ({"token": "abc\r\nX: y"}, {"token": "abc", "tenant": "a\nb"}):
+        with pytest.raises(Unusable, match="uma só linha"):
+            look(tenant, newest, **said)
+    assert newest.asked == []
+    with database.scope(tenant.id), pytest.raises(Unusable, match="Nada: o broker não o tem"):
+        joining.join_broker(
+            database.current(), tenant, Broker("Alheio", newest.url, token="abc"), Terms(), ["Lugar", "Nada"], None, "interno", person_id=None, by="ensaio"
+        )
+    monkeypatch.setattr(brokers, "MOST_TYPES", 1)
+    found = look(tenant, newest, token="abc")
+    assert [one.type for one in found.offer.types] == ["Contentor"]
+    assert {reason for _, reason, _ in found.offer.refused} == {brokers.BEYOND}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_POST
 from malha.context.federation import service
 from malha.context.federation.contracts import FederationError
 from malha.context.federation.partners import joining, links
-from malha.context.federation.partners.brokers import Broker
+from malha.context.federation.partners.brokers import Broker, place_of
 from malha.context.federation.partners.links import Invitation, Offer, Terms
 from malha.context.federation.registrations import registry
 from malha.foundation.access.contracts import Capability
@@ -181,7 +180,7 @@ def _broker(request: HttpRequest) -> Broker:
         name: request.POST.get(name, "").strip() for name in ("nome", "endereco", "inquilino", "contexto", "token", "oauth_url", "oauth_id", "oauth_secret")
     }
     oauth = {"url": said["oauth_url"], "id": said["oauth_id"], "secret": said["oauth_secret"]} if said["oauth_url"] else {}
-    name = said["nome"] or urlsplit(said["endereco"]).hostname or ""
+    name = said["nome"] or place_of(said["endereco"])
     return Broker(name[:100], said["endereco"], said["inquilino"], said["contexto"], said["token"], oauth)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import click
@@ -58,11 +57,11 @@ def command(
                 _ended(end_id, joining.end(conn, tenant, end_id, person_id=None, by="command"), as_json)
                 return
             if address:
-                from malha.context.federation.partners.brokers import Broker
+                if gives:
+                    raise MalhaError(msg("Com --broker só se lê. Para dar dados ao broker, crie a chave na página Federação."))
+                from malha.context.federation.partners.brokers import Broker, place_of
 
-                _read_broker(
-                    conn, tenant, Broker(name or str(urlsplit(address).hostname), address, broker_tenant, context, token), takes, yes=yes, as_json=as_json
-                )
+                _read_broker(conn, tenant, Broker(name or place_of(address), address, broker_tenant, context, token), takes, yes=yes, as_json=as_json)
                 return
             if not invitation and not invited:
                 _show(joining.health(conn, tenant), tenant.zone, as_json)

@@ -20,12 +20,19 @@ from malha.context.federation.registrations.reading import endpoint
 from malha.kernel.text import msg
 from malha.vocabulary.contexts.service import Context
 
-SECONDS = 15.0
+#: what one question may take, and all of them together
+SECONDS, ALL_SECONDS = 15.0, 60.0
 MOST_TYPES = 300
 AT_ONCE = 6
 API = "/ngsi-ld/v1"
 WITHOUT_CONTEXT = msg("o broker chama-lhe {iri}; indique o @context em que esse nome se escreve")
 NOTHING = msg("o broker não tem nenhuma entidade deste tipo")
+BEYOND = msg("o broker tem mais tipos do que os que aqui se mostram; registe este pela API")
+
+
+def place_of(url: str) -> str:
+    """The part of an address that says where, of anything that somebody may have typed."""
+    return url.partition("//")[2].partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +49,20 @@ class Broker:
     @property
     def base(self) -> str:
         """Where its API begins. Raises Unusable."""
+        if not self.url.strip():
+            raise Unusable(msg("Falta o endereço do broker."))
+        if "@" in place_of(self.url):
+            raise Unusable(msg("O endereço traz um nome ou uma senha: tire-os de lá; o que dá entrada é o token."))
         url = endpoint(self.url.strip())
         return url if url.endswith(API) else url + API
 
     def pairs(self) -> dict[str, str]:
-        """What goes along with each request, as contextSourceInfo keeps it."""
+        """What goes along with each request, as contextSourceInfo keeps it. Raises Unusable."""
         said = {f"oauth:{key}": value for key, value in self.oauth.items()} if self.oauth.get("url") else {}
         if said:
             endpoint(said["oauth:url"])
+        if any(not each.isprintable() for each in (self.token, self.tenant)):
+            raise Unusable(msg("O token e o inquilino são uma só linha, sem espaços escondidos."))
         if self.token:
             said["Authorization"] = self.token if " " in self.token.strip() else f"Bearer {self.token.strip()}"
         return said | ({"jsonldContext": self.context} if self.context else {})
@@ -67,7 +80,10 @@ class Found:
 async def look(broker: Broker, words: Context, slug: str) -> Found:
     """Ask for the types, how many entities each has and with which attributes. `slug` names whose network rules hold. Raises Unusable."""
     try:
-        return await _Look(broker, words, slug).found()
+        async with asyncio.timeout(ALL_SECONDS):
+            return await _Look(broker, words, slug).found()
+    except TimeoutError as reason:
+        raise Unusable(msg("O broker demora demasiado a responder. Tente mais tarde.")) from reason
     finally:
         await wire.close()
 
@@ -87,7 +103,8 @@ class _Look:
             raise Unusable(msg("Não se conseguiu um token em {url}: verifique o endereço, o id e o segredo."), url=pairs["oauth:url"])
         said = {"Authorization": pairs["Authorization"]} if "Authorization" in pairs else {}
         self.headers = {"Accept": "application/json", **link, **tenant, **said, **token}
-        types = _types(_read(await self._ask("/types?details=true")))[:MOST_TYPES]
+        listed = _types(_read(await self._ask("/types?details=true")))
+        types, beyond = listed[:MOST_TYPES], listed[MOST_TYPES:]
         local = not types or (await self._ask(_entities(types[0][0], local=True))).status != 400  # brokers of earlier versions know no `local`
         offer = Offer()
         for one, reason in await asyncio.gather(*(self._one(name, attributes, local=local) for name, attributes in types)):
@@ -95,6 +112,7 @@ class _Look:
                 offer.types.append(one)
             else:
                 offer.refused.append((one.type, reason, {"iri": one.type}))
+        offer.refused += [(name, BEYOND, {}) for name, _ in beyond]
         ever = "&timerel=before&timeAt=2100-01-01T00:00:00Z&lastN=1"
         past = bool(offer.types) and (await self._ask(f"/temporal/entities?type={quote(offer.types[0].type, safe='')}&limit=1{ever}")).ok
         return Found(offer, local, past)
@@ -134,7 +152,7 @@ def _read(answer: Answer) -> Any:
 
 
 def _wrong(answer: Answer) -> Any:
-    raise Unusable(msg("O broker não respondeu como devia: {reason}."), reason=answer.reason or f"HTTP {answer.status}")
+    raise Unusable(msg("O broker não respondeu como devia: {reason}."), reason=(answer.reason or f"HTTP {answer.status}").rstrip("."))
 
 
 def _types(said: Any) -> list[tuple[str, tuple[str, ...]]]:
@@ -157,7 +175,9 @@ def _attributes(answer: Answer) -> tuple[str, ...]:
 
 
 def registration(broker: Broker, found: Found, takes: Collection[str], attributes: Collection[str], licence: str) -> tuple[dict[str, Any], Terms]:
-    """The broker as a source for some of its types, and what is taken: `attributes` names those that were left ticked."""
+    """The broker as a source for some of its types, and what is taken: `attributes` names those that were left ticked. Raises Unusable."""
+    if unknown := set(takes) - {one.type for one in found.offer.types}:
+        raise Unusable(msg("{types}: o broker não o tem."), types=", ".join(sorted(unknown)))
     chosen = [one for one in found.offer.types if one.type in takes]
     information: list[dict[str, Any]] = []
     for one in chosen:

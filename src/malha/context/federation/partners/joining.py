@@ -151,10 +151,11 @@ def join_broker(
 
     `attributes` None takes all. Raises Unusable.
     """
-    found = look_at_broker(tenant, broker)
+    words = words_of(tenant, broker.context)
+    found = asyncio.run(brokers.look(broker, words, tenant.slug))
     kept = found.offer.attributes() if attributes is None else attributes
     said, taken = brokers.registration(broker, found, takes, kept, licence)
-    uri = service.create(conn, tenant.id, said, words_of(tenant, broker.context))
+    uri = service.create(conn, tenant.id, said, words)
     machine, secret = _machine(tenant, broker.name, gives, person_id) if gives.types else (None, "")
     number = links.insert(
         conn, tenant.id, name=broker.name, invited=False, url=broker.base, client_id=machine.client_id if machine else "",
