@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from malha.history.engines import storage
 from malha.history.engines.service import Connection
 
 _HOUR = "make_timestamptz(epoch_us(x.observed_at) // 3600000000 * 3600000000)"
@@ -47,7 +48,7 @@ class Coarse:
         for entity_type, attribute, month in sorted(self.months):
             found[entity_type, attribute].append(month)
         parts = [
-            f"({alias}.type = {_quoted(entity_type)} AND {alias}.attribute = {_quoted(attribute)} AND {alias}.month IN ({', '.join(map(str, months))}))"
+            f"({alias}.type = {storage.quoted(entity_type)} AND {alias}.attribute = {storage.quoted(attribute)} AND {alias}.month IN ({', '.join(map(str, months))}))"
             for (entity_type, attribute), months in found.items()
         ]
         return f"({' OR '.join(parts)})" if parts else "false"
@@ -105,7 +106,3 @@ def unmark(lake: Connection, tenant_id: int, gone: Coarse | None = None) -> None
 def _month(at: datetime) -> int:
     moment = at.astimezone(UTC)
     return moment.year * 100 + moment.month
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

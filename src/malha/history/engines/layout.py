@@ -260,22 +260,18 @@ def _read(files: Sequence[_File], said: Mapping[str, tuple[datetime, datetime] |
     """The rows of files, as SQL: the columns that are `shown` (none: all); what is one thing in all of them, and instants that are `said` to lie in a period, are not read."""
     if not files:
         return ""
-    same = {name: f"{_quoted(value)}::{_SAME[name]}" for name, value in sorted(frozenset.intersection(*(file.same for file in files)))}
+    same = {name: f"{storage.quoted(value)}::{_SAME[name]}" for name, value in sorted(frozenset.intersection(*(file.same for file in files)))}
     same |= {name: f"TIMESTAMPTZ '{ends[0].isoformat()}'" for name, ends in said.items() if ends}
     chosen = ", ".join(f"{same[name]} AS {name}" if name in same else name for name in shown)
     replaced = f" REPLACE ({', '.join(f'{text} AS {name}' for name, text in same.items())})" if same else ""
     whole, torn = [file.place for file in files if not file.gone], [file for file in files if file.gone]
-    parts = [f"SELECT {chosen or f'*{replaced}'} FROM read_parquet([{', '.join(map(_quoted, whole))}], hive_partitioning = false)"] if whole else []
+    parts = [f"SELECT {chosen or f'*{replaced}'} FROM read_parquet([{', '.join(map(storage.quoted, whole))}], hive_partitioning = false)"] if whole else []
     parts += [
-        f"SELECT {chosen or f'* EXCLUDE (file_row_number){replaced}'} FROM read_parquet({_quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
-        f"ANTI JOIN (SELECT pos FROM read_parquet({_quoted(file.gone)})) ON pos = file_row_number"
+        f"SELECT {chosen or f'* EXCLUDE (file_row_number){replaced}'} FROM read_parquet({storage.quoted(file.place)}, hive_partitioning = false, file_row_number = true) "
+        f"ANTI JOIN (SELECT pos FROM read_parquet({storage.quoted(file.gone)})) ON pos = file_row_number"
         for file in torn
     ]
     return f"({' UNION ALL BY NAME '.join(parts)})"
-
-
-def _quoted(place: str) -> str:
-    return "'" + place.replace("'", "''") + "'"
 
 
 def _both[T](least: T | None, greatest: T | None) -> tuple[T, T] | None:

@@ -64,7 +64,7 @@ def connect(*extensions: str, memory_mb: int | None = None, threads: int | None 
     spill.mkdir(parents=True, exist_ok=True, mode=0o700)
     connection = duckdb.connect(config={**OFFLINE, **limits, "temp_directory": str(spill)})
     for name in extensions:
-        connection.execute(f"LOAD '{_quoted(extension(name))}'")
+        connection.execute(f"LOAD {storage.quoted(extension(name))}")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     return connection
 
@@ -93,14 +93,14 @@ def _lake_extensions() -> tuple[str, ...]:
 def attach_lake(connection: Connection, *, write: bool) -> None:
     """Make the lake known as `lake`. Raises LakeMissing when a reader comes before the first writer."""
     role = Role.LAKE_WRITER if write else Role.LAKE_READER
-    options = [f"DATA_PATH '{_quoted(storage.address())}'", "DATA_INLINING_ROW_LIMIT 0"]
+    options = [f"DATA_PATH {storage.quoted(storage.address())}", "DATA_INLINING_ROW_LIMIT 0"]
     if not write:
         options.append("READ_ONLY")
     elif (folder := storage.folder()) is not None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     storage.tell(connection)
     try:
-        connection.execute(f"ATTACH 'ducklake:postgres:{_quoted(_conninfo(role))}' AS lake ({', '.join(options)})")
+        connection.execute(f"ATTACH {storage.quoted('ducklake:postgres:' + _conninfo(role))} AS lake ({', '.join(options)})")
     except duckdb.Error as reason:
         if write:
             raise
@@ -109,7 +109,7 @@ def attach_lake(connection: Connection, *, write: bool) -> None:
 
 def attach_hot(connection: Connection) -> None:
     """Make PostgreSQL known as `hot`, with the compactor's right to read every tenant's hot rows. For the worker only."""
-    connection.execute(f"ATTACH '{_quoted(_conninfo(Role.COMPACTOR))}' AS hot (TYPE postgres, READ_ONLY)")
+    connection.execute(f"ATTACH {storage.quoted(_conninfo(Role.COMPACTOR))} AS hot (TYPE postgres, READ_ONLY)")
 
 
 @contextlib.contextmanager
@@ -154,7 +154,7 @@ def locked_reader(tenant_ids: Iterable[int]) -> Connection:
     connection.execute("SET pg_connection_limit = 4")
     connection.execute("SET GLOBAL parquet_metadata_cache = true")  # files never change; without GLOBAL no cursor would have it
     attach_lake(connection, write=False)
-    folders = ", ".join(f"'{_quoted(storage.address() + tenant_schema(tenant))}/'" for tenant in tenant_ids)
+    folders = ", ".join(storage.quoted(f"{storage.address()}{tenant_schema(tenant)}/") for tenant in tenant_ids)
     connection.execute(f"SET allowed_directories = [{folders}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -235,7 +235,3 @@ def _conninfo(role: Role) -> str:
     place = database.endpoint()
     name = place.lake_database if role in {Role.LAKE_READER, Role.LAKE_WRITER} else place.database
     return f"dbname={name} host={place.host} port={place.port} user={role} password={place.passwords[role]}"
-
-
-def _quoted(text: object) -> str:
-    return str(text).replace("'", "''")

@@ -45,10 +45,11 @@ def tell(connection: duckdb.DuckDBPyConnection) -> None:
     given = {"KEY_ID": conf.s3_key_id, "SECRET": conf.s3_secret, "REGION": conf.s3_region or ANY_REGION, "SCOPE": f"s3://{urlsplit(conf.lake).netloc}/"}
     if conf.s3_endpoint:
         given |= {"ENDPOINT": endpoint.netloc, "URL_STYLE": "path"}
-    options = ", ".join(f"{name} '{_quoted(value)}'" for name, value in given.items())
+    options = ", ".join(f"{name} {quoted(value)}" for name, value in given.items())
     plain = ", USE_SSL false" if endpoint.scheme == "http" else ""
     connection.execute(f"CREATE OR REPLACE SECRET lake_store (TYPE s3, {options}{plain})")
 
 
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+def quoted(text: object) -> str:
+    """A text as SQL has it, between its quotes."""
+    return "'" + str(text).replace("'", "''") + "'"

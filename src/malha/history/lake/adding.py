@@ -29,7 +29,7 @@ def write(lake: Connection, schema: str, rows: pa.Table, month: int) -> str:
     with lake.cursor() as apart:  # the lake's transaction would hold the rows until its end
         apart.execute("SET write_buffer_row_group_count = 1")
         apart.register("month_rows", rows.select([name for name in kinds if name != "month"]))
-        apart.execute(f"COPY (SELECT {shown} FROM month_rows) TO {_quoted(path)} ({_AS.format(group=catalogue.GROUP[1])})")
+        apart.execute(f"COPY (SELECT {shown} FROM month_rows) TO {storage.quoted(path)} ({_AS.format(group=catalogue.GROUP[1])})")
     return path
 
 
@@ -46,9 +46,5 @@ def _said(rows: pa.Table, name: str, kind: str) -> str:
     value = column[0].as_py()
     if value is None:
         return f"NULL::{kind}"
-    text = _quoted(value.isoformat() if isinstance(value, datetime) else str(value))
+    text = storage.quoted(value.isoformat() if isinstance(value, datetime) else str(value))
     return f"{text}::ENUM({text})" if kind == "VARCHAR" else f"{text}::{kind}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

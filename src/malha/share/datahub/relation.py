@@ -9,6 +9,7 @@ from datetime import datetime
 from malha.history.engines.coarse import NONE, Coarse
 from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
+from malha.history.engines.storage import quoted
 from malha.share.datahub import corrections
 from malha.share.datahub.contracts import Table, TableKind
 from malha.share.datahub.walking import Series, Stretch
@@ -147,8 +148,3 @@ def _numbers(ids: Iterable[int]) -> str:
 def listed(names: Iterable[str]) -> str:
     """Names as SQL has them in a list."""
     return ", ".join(quoted(name) for name in sorted(names))
-
-
-def quoted(text: str) -> str:
-    """A text as SQL has it."""
-    return "'" + text.replace("'", "''") + "'"
