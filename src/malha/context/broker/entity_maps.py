@@ -73,12 +73,13 @@ def found(conn: psycopg.Connection[Any], who: Asked, request: Request, *, tempor
 
 
 def kept(
-    conn: psycopg.Connection[Any], who: Asked, request: Request, uris: list[str], *, temporal: bool = False, places: dict[str, list[str]] | None = None
+    conn: psycopg.Connection[Any], who: Asked, request: Request, uris: list[str], *, temporal: bool = False, places: dict[str, list[str]] | None = None,
+    linked: Mapping[str, str] | None = None,
 ) -> EntityMap:  # fmt: skip
     """A new map of these entities. Raises TooComplex for too many."""
     if len(uris) > MOST:
         raise TooComplex(msg("A resposta tem mais de {most} entidades, que é o máximo de um mapa; restrinja a pergunta."), most=MOST)
-    return maps.keep(conn, who.tenant_id, subject(who), uris, ends(request.query_params), temporal=temporal, places=places)
+    return maps.keep(conn, who.tenant_id, subject(who), uris, ends(request.query_params), temporal=temporal, places=places, linked=linked)
 
 
 def address(request: Request, one: EntityMap) -> str:
@@ -93,6 +94,7 @@ def document(one: EntityMap) -> dict[str, Any]:
         "type": "EntityMap",
         "expiresAt": format_instant(one.expires_at),
         "entityMap": {uri: one.places.get(uri, ["@none"]) for uri in one.uris},
+        **({"linkedMaps": {name: unquote(place.rsplit("/", 1)[-1]) for name, place in one.linked.items()}} if one.linked else {}),
     }
 
 

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[^\s,;|{}()\[\]\"'<>=!~]+")
 DEPTH = 8
 #: members of an entity that are named as they are
 OWN = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
-COMMON = frozenset({"options", "format", "sysAttrs", "lang", "local", "attrs", "pick", "omit", "datasetId", "geometryProperty", "join", "joinLevel", "containedBy", "jsonKeys", "entityMap", "type", "csf"})  # fmt: skip
+COMMON = frozenset({"options", "format", "sysAttrs", "lang", "local", "attrs", "pick", "omit", "datasetId", "geometryProperty", "join", "joinLevel", "containedBy", "jsonKeys", "entityMap", "entityMapLifetime", "type", "csf"})  # fmt: skip
 RETRIEVE = COMMON
 
 

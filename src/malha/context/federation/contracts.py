@@ -37,22 +37,24 @@ PROXIED = frozenset({Mode.EXCLUSIVE, Mode.REDIRECT})
 _DISCOVERY = (
     "retrieveEntityTypes", "retrieveEntityTypeDetails", "retrieveEntityTypeInfo", "retrieveAttrTypes", "retrieveAttrTypeDetails", "retrieveAttrTypeInfo",
 )  # fmt: skip
+_MAPS = ("retrieveEntityMap", "updateEntityMap", "deleteEntityMap", "createEntityMapQueryEntity")
 _SUBSCRIBING = ("createSubscription", "updateSubscription", "retrieveSubscription", "querySubscription", "deleteSubscription")
 #: names for several operations at once (§4.20, table 2)
 GROUPS: dict[str, frozenset[str]] = {
-    "federationOps": frozenset({"retrieveEntity", "queryEntity", "queryBatch", *_DISCOVERY, *_SUBSCRIBING}),
+    "federationOps": frozenset({"retrieveEntity", "queryEntity", "queryBatch", *_DISCOVERY, *_SUBSCRIBING, *_MAPS, "retrieveContextSourceIdentity"}),
+    "associationOps": frozenset({"retrieveEntity", "queryEntity", "queryBatch", *_DISCOVERY, *_SUBSCRIBING, "retrieveContextSourceIdentity"}),
     "updateOps": frozenset({"updateEntity", "updateAttrs", "replaceEntity", "replaceAttrs"}),
     "retrieveOps": frozenset({"retrieveEntity", "queryEntity"}),
     "redirectionOps": frozenset({
         "createEntity", "updateEntity", "appendAttrs", "updateAttrs", "deleteAttrs", "deleteEntity", "mergeEntity", "replaceEntity", "replaceAttrs", "purgeEntity",
-        "retrieveEntity", "queryEntity", *_DISCOVERY,
+        "retrieveEntity", "queryEntity", *_DISCOVERY, *_MAPS, "retrieveContextSourceIdentity",
     }),
 }  # fmt: skip
 #: every operation that a source may say it takes (§4.20, table 1)
 OPERATIONS = frozenset().union(*GROUPS.values()) | {
     "createBatch", "upsertBatch", "updateBatch", "deleteBatch", "mergeBatch", "queryBatch", "upsertTemporal", "appendAttrsTemporal", "deleteAttrsTemporal",
-    "updateAttrsTemporal", "deleteAttrInstanceTemporal", "deleteTemporal", "retrieveTemporal", "queryTemporal", "queryBatchTemporal", "retrieveEntityMap",
-    "updateEntityMap", "deleteEntityMap", "createEntityMap", "queryEntityMap", "createSnapshot", "retrieveSnapshot", "deleteSnapshot",
+    "updateAttrsTemporal", "deleteAttrInstanceTemporal", "deleteTemporal", "retrieveTemporal", "queryTemporal", "queryBatchTemporal",
+    "updateAttrInstanceTemporal", "createEntityMapQueryTemporal", "createEntityMap", "queryEntityMap", "createSnapshot", "retrieveSnapshot", "deleteSnapshot",
 }  # fmt: skip
 READING = frozenset({"retrieveEntity", "queryEntity"})
 

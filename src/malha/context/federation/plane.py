@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Route
 
 from malha.context.broker.door import Handler, guarded
 from malha.context.federation.distribute import Road, distributed
-from malha.context.federation.gathering import gather, listing, mapped
+from malha.context.federation.gathering import listing, mapped
 from malha.context.federation.partners import handshake
 from malha.context.federation.passing_on import forwarding, hearing
 from malha.context.federation.registrations import operations, subscribing
@@ -42,9 +42,11 @@ def routes() -> list[BaseRoute]:
 #: operations of the broker that other sources take part in
 _ROADS: dict[tuple[str, str], Road] = {
     ("GET", "/entities"): mapped.question,
-    ("GET", "/entities/{id}"): gather.retrieve,
+    ("GET", "/entities/{id}"): mapped.retrieve,
     ("POST", "/entityOperations/query"): mapped.question,
     ("GET", "/entityMaps"): mapped.create,
+    ("PATCH", "/entityMaps/{id}"): mapped.change,
+    ("DELETE", "/entityMaps/{id}"): mapped.delete,
     ("GET", "/types"): listing.listed(listing.TYPES),
     ("GET", "/types/{type:path}"): listing.listed(listing.TYPE),
     ("GET", "/attributes"): listing.listed(listing.ATTRIBUTES),

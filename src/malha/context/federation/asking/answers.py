@@ -77,8 +77,13 @@ def warn(response: Response, warnings: Sequence[Warning_], alias: str, tongue: s
 
 def decoded(answer: Answer) -> Any:
     """The JSON of an answer. Raises ValueError."""
+    return decoded_bytes(answer.body)
+
+
+def decoded_bytes(body: bytes) -> Any:
+    """The JSON of a body. Raises ValueError."""
     try:
-        return msgspec.json.decode(answer.body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
         raise ValueError("not JSON") from reason
 

@@ -22,7 +22,8 @@ from malha.context.federation.asking.conversation import Session
 from malha.context.federation.asking.merging import Part
 from malha.context.federation.asking.speaking import Speech
 from malha.context.federation.contracts import PROXIED, LoopDetected
-from malha.context.federation.gathering import behind
+from malha.context.federation.gathering import behind, linking
+from malha.context.federation.gathering.linking import Links
 from malha.context.federation.registrations import discovering, registry
 from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
@@ -37,8 +38,37 @@ READ = ("retrieveEntity", "queryEntity", "queryBatch")
 _PARTIAL = msg("há mais do que se leu; restrinja a pergunta")
 
 
+@dataclass(frozen=True, slots=True)
+class LookedFor:
+    """One entity that was looked for: what this broker has of it, what each source said, and the whole; None where there is none."""
+
+    session: Session
+    uri: str
+    want: Wanted
+    own: StoredEntity | None
+    told: Sequence[Told]
+    whole: StoredEntity | None
+
+    def missing(self) -> Response:
+        """404"""
+        return self.session.warn(door.problem(EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=self.uri), self.session.request))
+
+    async def written(self, found: Diverted) -> Response:
+        """The answer, with what it leads to."""
+        assert self.whole is not None
+        shown = door.shown(self.session.who, self.whole)
+        joined = await behind.join(self.session, found, [shown], self.want)
+        return self.session.warn(entities.written(shown, self.want, joined))
+
+
 async def retrieve(request: Request, found: Diverted, _handler: Handler) -> Response:
     """GET /entities/{id}"""
+    one = await looked_for(request, found)
+    return one.missing() if one.whole is None else await one.written(found)
+
+
+async def looked_for(request: Request, found: Diverted, links: Links | None = None, listed: frozenset[str] | None = None) -> LookedFor:
+    """One entity, from this broker and its sources; from those of the registrations in `listed` where a map says which have a part of it."""
     uri = entities.uri_of(request)
     projection.check_parameters(request, projection.RETRIEVE)
 
@@ -53,18 +83,17 @@ async def retrieve(request: Request, found: Diverted, _handler: Handler) -> Resp
     session, want, own = await door.read(request, look)
     types = _types_asked(request, session.who) or (own.types if own else ())
     wanted = want.attrs or frozenset(name for name in want.pick.names if name not in projection.OWN)
-    shares = [share for source in conversation.usable(found, request, session.alias) if source.takes(*READ) and (share := source.of_entity(uri, types, wanted))]
+    sources = [source for source in conversation.usable(found, request, session.alias) if listed is None or source.registration.uri in listed]
+    shares = [share for source in sources if source.takes(*READ) and (share := source.of_entity(uri, types, wanted))]
     _refuse_loop(found, request, session.alias, uri, types)
-    told = await ask_for_entity(session, shares, uri)
+    told = await ask_for_entity(session, shares, uri, links)
     parts = [Part(own)] if own else []
     parts += conversation.parts(session, told)
     whole = _reachable(session.who, merging.merged(parts)) if parts else None
     selected = request.query_params.get("type", "")
-    if whole is None or (selected and not store.type_holds(store.rename_in_types(selected, session.who.context.expand), whole.types)):
-        return session.warn(door.problem(EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri), request))
-    shown = door.shown(session.who, whole)
-    joined = await behind.join(session, found, [shown], want)
-    return session.warn(entities.written(shown, want, joined))
+    if whole is not None and selected and not store.type_holds(store.rename_in_types(selected, session.who.context.expand), whole.types):
+        whole = None
+    return LookedFor(session, uri, want, own, told, whole)
 
 
 def _types_asked(request: Request, who: Asked) -> tuple[str, ...]:
@@ -84,17 +113,17 @@ def _reachable(who: Asked, entity: StoredEntity) -> StoredEntity | None:
     return entity if door.within_reach(who, entity.types) else None
 
 
-async def ask_for_entity(session: Session, shares: Sequence[Share], uri: str) -> list[Told]:
+async def ask_for_entity(session: Session, shares: Sequence[Share], uri: str, links: Links | None = None) -> list[Told]:
     """What each source says of one entity, by whichever operation it takes (§4.3.6.1)."""
     speeches = await conversation.spoken(session, shares)
-    return await conversation.together([_ask_for_entity(session, share, speech, uri) for share, speech in zip(shares, speeches, strict=True)])
+    return await conversation.together([_ask_for_entity(session, share, speech, uri, links) for share, speech in zip(shares, speeches, strict=True)])
 
 
-async def _ask_for_entity(session: Session, share: Share, speech: Speech, uri: str) -> Told:
+async def _ask_for_entity(session: Session, share: Share, speech: Speech, uri: str, links: Links | None) -> Told:
     names = {"attrs": ",".join(sorted(speech.name(name) for name in share.attributes))} if share.attributes is not None else {}
     types = ",".join(speech.name(name) for name in share.types)
     if share.source.takes("retrieveEntity"):
-        answer = await session.ask(share.source, speech, "GET", speaking.entity_path(uri), {**names, "options": "sysAttrs"})
+        answer = await linking.ask(session, links, share.source, speech, "GET", speaking.entity_path(uri), {**names, "options": "sysAttrs"})
     elif share.source.takes("queryEntity"):
         answer = await session.ask(share.source, speech, "GET", "/entities", {"id": uri, **({"type": types} if types else {}), **names, "options": "sysAttrs"})
     else:
@@ -215,19 +244,21 @@ def _own(conn: psycopg.Connection[Any], who: Asked, plan: Plan) -> EntityPage:
     return store.query(conn, [who.tenant_id], narrowed)
 
 
-async def said(session: Session, plan: Plan, asking: Asking) -> tuple[EntityPage, list[Told]]:
+async def said(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> tuple[EntityPage, list[Told]]:
     """What this broker and each source say to a question."""
     own = await door.read(session.request, lambda conn, who: _own(conn, who, plan), asking.source)
-    return own, await _told(session, plan, asking)
+    return own, await _told(session, plan, asking, links)
 
 
-async def _told(session: Session, plan: Plan, asking: Asking) -> list[Told]:
+async def _told(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> list[Told]:
     speeches = await conversation.spoken(session, plan.shares)
-    return await conversation.together([_ask_question(session, plan, share, speech, asking) for share, speech in zip(plan.shares, speeches, strict=True)])
+    return await conversation.together(
+        [ask_question(session, plan, share, speech, asking, links) for share, speech in zip(plan.shares, speeches, strict=True)]
+    )  # fmt: skip
 
 
-async def _ask_question(session: Session, plan: Plan, share: Share, speech: Speech, asking: Asking) -> Told:
-    """What one source says: as many pages as are needed, one after the other."""
+async def ask_question(session: Session, plan: Plan, share: Share, speech: Speech, asking: Asking, links: Links | None = None) -> Told:
+    """What one source says: as many pages as are needed, one after the other; by its map where `links` say so."""
     whole: Told | None = None
     offset = 0
     while True:
@@ -236,7 +267,7 @@ async def _ask_question(session: Session, plan: Plan, share: Share, speech: Spee
         params |= {"limit": str(limit)} | ({"offset": str(offset)} if offset else {}) | ({"count": "true"} if plan.question.count and not offset else {})
         if datasets := _parameter(session.request, asking, "datasetId"):
             params["datasetId"] = datasets
-        told = await conversation.read(session, share, speech, await session.ask(share.source, speech, method, path, params, body))
+        told = await conversation.read(session, share, speech, await linking.ask(session, links, share.source, speech, method, path, params, body))
         if whole is None:
             whole = told
         else:

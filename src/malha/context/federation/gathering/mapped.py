@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,19 +10,26 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entity_maps, query
+from malha.context.broker import attributes, door, entities, entity_maps, query, questions
 from malha.context.broker.contracts import Asked, TooComplex
 from malha.context.broker.door import Handler
 from malha.context.broker.query import Asking, Mapped
-from malha.context.federation.asking import conversation
+from malha.context.federation.asking import answers, conversation, forms
 from malha.context.federation.asking.answers import Told
 from malha.context.federation.asking.conversation import Session
-from malha.context.federation.gathering import behind, gather
+from malha.context.federation.asking.speaking import Speech
+from malha.context.federation.gathering import behind, gather, linking
 from malha.context.federation.gathering.gather import MOST_ENTITIES, Plan
+from malha.context.federation.gathering.linking import Links
+from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
-from malha.context.store.contracts import EntityPage, Selector, StoredEntity
+from malha.context.store import maps
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityPage, EntityQuery, Selector, StoredEntity
 from malha.context.store.maps import EntityMap
+from malha.context.subscriptions import patterns
 from malha.kernel.text import msg
+from malha.kernel.time import format_instant
 
 HERE = "@none"
 #: entities that are asked for by their ids in one request to a source: an address has an end
@@ -38,14 +45,38 @@ async def question(request: Request, found: Diverted, handler: Handler) -> Respo
     if not plan.shares:
         return await query.by_map(request, asking)
     if known is None:
-        entities, one = await _made(session, plan, asking)
-        entities = entities[plan.question.query.offset :][: plan.question.query.limit]
+        read, one = await _made(session, plan, asking)
+        read = read[plan.question.query.offset :][: plan.question.query.limit]
     else:
         one = known
-        entities = await _still(session, plan, asking, known)
-    page = EntityPage(entities, len(one.uris) if plan.question.count else None)
+        read = await _still(session, plan, asking, known)
+    page = EntityPage(read, len(one.uris) if plan.question.count else None)
     joined = await behind.join(session, found, page.entities, plan.want, asking.source)
     return session.warn(query.written(request, page, plan.question, plan.want, joined, Mapped(one, known is None, len(one.uris))))
+
+
+async def retrieve(request: Request, found: Diverted, handler: Handler) -> Response:
+    """GET /entities/{id}: where a map is meant, only the sources that it names are asked, by the maps that they keep (§5.7.1.4)."""
+    if not entity_maps.meant(request):
+        return await gather.retrieve(request, found, handler)
+    uri = entities.uri_of(request)
+    known = await door.look(request, lambda conn, who: entity_maps.found(conn, who, request))
+    if known is not None and uri not in known.uris:
+        known = None
+    links = Links(dict(known.linked)) if known is not None else linking.to_be_made(request.query_params)
+    one = await gather.looked_for(request, found, links, None if known is None else frozenset(known.places.get(uri, (HERE,))))
+    if one.whole is None:
+        return one.missing()
+    response = await one.written(found)
+    if known is None:
+        places = [*([HERE] if one.own is not None else []), *(each.source.registration.uri for each in one.told if each.entities)]
+        known = await door.look(
+            request, lambda conn, who: entity_maps.kept(conn, who, request, [uri], places={uri: places}, linked=links.known)
+        )  # fmt: skip
+    else:
+        await _relinked(one.session, known, links)
+    response.headers[entity_maps.HEADER] = entity_maps.address(request, known)
+    return response
 
 
 async def create(request: Request, found: Diverted, handler: Handler) -> Response:
@@ -54,8 +85,37 @@ async def create(request: Request, found: Diverted, handler: Handler) -> Respons
     session, plan, _ = await _opened(request, found, asking)
     if not plan.shares:
         return await handler(request)
-    _, one = await _made(session, plan, asking)
+    # which types an id has is not told, and what only whole entities answer is found out by reading them
+    alone = not plan.split and session.who.principal.types is None
+    one = await _listed(session, plan, asking) if alone else (await _made(session, plan, asking))[1]
     return session.warn(entity_maps.made(request, one))
+
+
+async def change(request: Request, found: Diverted, handler: Handler) -> Response:
+    """PATCH /entityMaps/{id}: the maps that sources keep end when this one does."""
+    response = await handler(request)
+    session, one = await _named(request)
+    if one is not None and one.linked:
+        await linking.prolong(session, found, one, format_instant(one.expires_at))
+    return response
+
+
+async def delete(request: Request, found: Diverted, handler: Handler) -> Response:
+    """DELETE /entityMaps/{id}: the maps that sources keep end with it."""
+    session, one = await _named(request)
+    response = await handler(request)
+    if one is not None and one.linked:
+        await linking.end(session, found, one)
+    return response
+
+
+async def _named(request: Request) -> tuple[Session, EntityMap | None]:
+    name = attributes.uri("id", str(request.path_params["id"]))
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, EntityMap | None]:
+        return conversation.opened(request, conn, who), maps.find(conn, who.tenant_id, entity_maps.subject(who), name)
+
+    return await door.look(request, look)
 
 
 async def _opened(request: Request, found: Diverted, asking: Asking) -> tuple[Session, Plan, EntityMap | None]:
@@ -69,22 +129,30 @@ async def _opened(request: Request, found: Diverted, asking: Asking) -> tuple[Se
 async def _made(session: Session, plan: Plan, asking: Asking) -> tuple[list[StoredEntity], EntityMap]:
     """All entities that answer, and their map. Raises TooComplex where one place has more than are read for one question."""
     whole = _asking_for(plan, offset=0, limit=MOST_ENTITIES)
-    own, told = await gather.said(session, whole, asking)
-    if len(own.entities) >= MOST_ENTITIES or any(each.more for each in told):
+    links = linking.to_be_made(session.request.query_params)
+    own, told = await gather.said(session, whole, asking, links)
+    _require_all(told, len(own.entities))
+    read = gather.assembled(session, whole, own, told).entities
+    places = _places((entity.uri for entity in own.entities), told)
+    return read, await _kept(session, {entity.uri: places[entity.uri] for entity in read}, links)
+
+
+def _require_all(told: Sequence[Told], own: int = 0) -> None:
+    """Raise TooComplex where a place has more than is read of it."""
+    if own >= MOST_ENTITIES or any(each.more for each in told):
         raise TooComplex(msg("A resposta tem mais de {most} entidades, que é o máximo de um mapa; restrinja a pergunta."), most=MOST_ENTITIES)
-    entities = gather.assembled(session, whole, own, told).entities
-    places = _places(own, told)
-    uris = [entity.uri for entity in entities]
 
+
+async def _kept(session: Session, places: dict[str, list[str]], links: Links) -> EntityMap:
     def keep(conn: psycopg.Connection[Any], who: Asked) -> EntityMap:
-        return entity_maps.kept(conn, who, session.request, uris, places={uri: places[uri] for uri in uris})
+        return entity_maps.kept(conn, who, session.request, list(places), places=places, linked=links.known)
 
-    return entities, await door.look(session.request, keep)
+    return await door.look(session.request, keep)
 
 
-def _places(own: EntityPage, told: Sequence[Told]) -> dict[str, list[str]]:
+def _places(own: Iterable[str], told: Sequence[Told]) -> dict[str, list[str]]:
     """Where each entity lies: here, and by the registrations of the sources that have a part of it."""
-    places: dict[str, list[str]] = {entity.uri: [HERE] for entity in own.entities}
+    places: dict[str, list[str]] = {uri: [HERE] for uri in own}
     for each in told:
         for raw in each.entities:
             if isinstance(uri := raw.get("id", raw.get("@id")), str):
@@ -92,9 +160,64 @@ def _places(own: EntityPage, told: Sequence[Told]) -> dict[str, list[str]]:
     return places
 
 
+async def _listed(session: Session, plan: Plan, asking: Asking) -> EntityMap:
+    """The map of a question whose filters each place answers by itself: sources that keep maps tell the ids alone, the others what they have."""
+    whole = _asking_for(plan, offset=0, limit=MOST_ENTITIES)
+    links = linking.to_be_made(session.request.query_params)
+
+    def own(conn: psycopg.Connection[Any], who: Asked) -> list[str]:
+        questions.refuse_personal(conn, who, plan.question.query)
+        narrowed = questions.narrowed(plan.question.query, who.principal.types)
+        return [] if narrowed is None else store.uris(conn, who.tenant_id, replace(narrowed, offset=0, limit=entity_maps.MOST + 1))
+
+    uris = await door.read(session.request, own, asking.source)
+    speeches = await conversation.spoken(session, plan.shares)
+    told = await conversation.together([_ids(session, whole, asking, share, speech, links) for share, speech in zip(plan.shares, speeches, strict=True)])
+    _require_all(told)
+    return await _kept(session, _places(uris, told), links)
+
+
+async def _ids(session: Session, plan: Plan, asking: Asking, share: Share, speech: Speech, links: Links) -> Told:
+    """The ids of what a source has for a question, by a map that it makes of them; where it makes none its entities are read."""
+    method, _, params, _ = forms.question(plan.asked, plan.wanted | gather.filtering(plan.question.query) if plan.wanted else frozenset(), share, speech)
+    if method != "GET" or not linking.able(share.source):
+        return await gather.ask_question(session, plan, share, speech, asking, links)
+    params = {name: value for name, value in params.items() if name != "options"} | {"entityMapLifetime": links.lifetime}
+    answer = await session.ask(share.source, speech, "GET", "/entityMaps", params)
+    told = Told(share, speech, answer)
+    if answer.status == 0:
+        session.warnings.append(answers.Warning_(answer.warning, share.source.registration.uri, answer.reason))
+        return told
+    listed = _ids_in(answer.body) if answer.ok else None
+    if listed is None:
+        return await gather.ask_question(session, plan, share, speech, asking, links)
+    name, uris = listed
+    links.known[share.source.registration.uri] = linking.location(answer) or name
+    told.entities = [{"id": uri} for uri in uris if share.source.of_entity(uri, ()) is not None and _meant(plan.question.query, uri)]
+    return told
+
+
+def _ids_in(body: bytes) -> tuple[str, list[str]] | None:
+    """The id of a map, and the entities in it; None for what is no map."""
+    try:
+        said = answers.decoded_bytes(body)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or not isinstance(said.get("entityMap"), dict) or not isinstance(said.get("id"), str):
+        return None
+    return said["id"], list(said["entityMap"])
+
+
+def _meant(asked: EntityQuery, uri: str) -> bool:
+    """Whether a question may mean the entity, by its id."""
+    selectors = asked.any_of or (Selector("", asked.uris, asked.id_pattern),)
+    return any((not one.uris or uri in one.uris) and (not one.id_pattern or patterns.found(one.id_pattern, uri)) for one in selectors)
+
+
 async def _still(session: Session, plan: Plan, asking: Asking, known: EntityMap) -> list[StoredEntity]:
     """Those entities of the page of a map that answer still, each asked for only where it lies. The map stays as it is, and so do the pages after this one."""
     asked = plan.question.query
+    links = Links(dict(known.linked))
     left = [uri for uri in known.uris if not asked.uris or uri in asked.uris][asked.offset :][: asked.limit]
     found: dict[str, StoredEntity] = {}
     for start in range(0, len(left), TOGETHER):
@@ -105,9 +228,16 @@ async def _still(session: Session, plan: Plan, asking: Asking, known: EntityMap)
         if asked.any_of and not selectors:
             continue
         part = replace(_asking_for(plan, uris=tuple(some), any_of=selectors, offset=0, limit=len(some)), shares=shares)
-        own, told = await gather.said(session, part, asking)
+        own, told = await gather.said(session, part, asking, links)
         found |= {entity.uri: entity for entity in gather.assembled(session, part, own, told).entities}
+    await _relinked(session, known, links)
     return [found[uri] for uri in left if uri in found]
+
+
+async def _relinked(session: Session, known: EntityMap, links: Links) -> None:
+    """Remember which maps at sources are gone."""
+    if links.known != known.linked:
+        await door.look(session.request, lambda conn, who: maps.relink(conn, who.tenant_id, entity_maps.subject(who), known.id, links.known))
 
 
 def _asking_for(plan: Plan, **changed: Any) -> Plan:
