@@ -48,11 +48,18 @@ def ticks() -> list[Tick]:
 def services() -> list[Callable[[threading.Event], object]]:
     """What runs in the worker for as long as it does, each in a thread of its own, until the event is set."""
     from malha.context.federation.passing_on import forwarding
-    from malha.context.subscriptions import runner
     from malha.ingest.devices import mqtt
     from malha.insight.metrics import keeper
 
-    return [runner.run, forwarding.run, mqtt.run, keeper.run]
+    return [notify, forwarding.run, mqtt.run, keeper.run]
+
+
+def notify(stop: threading.Event) -> None:
+    """Match changes and deliver notifications until the event is set."""
+    from malha.context.federation.registrations import telling
+    from malha.context.subscriptions import runner
+
+    runner.run(stop, telling.matching)
 
 
 def erasers() -> list[Callable[[int], object]]:

@@ -173,9 +173,9 @@ def _fork(one: Mapping[str, Any]) -> int:
 def _work() -> None:
     """What the worker does for subscriptions, in threads that end with the process."""
     from malha.context.federation.passing_on import forwarding
-    from malha.context.subscriptions import runner
+    from malha.project import composition
 
-    for run in (runner.run, forwarding.run):
+    for run in (composition.notify, forwarding.run):
         threading.Thread(target=run, args=[threading.Event()], daemon=True).start()
 
 

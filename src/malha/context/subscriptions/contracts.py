@@ -11,11 +11,13 @@ SubscriptionError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+import psycopg
 
 from malha.context.broker.contracts import BrokerError
 from malha.context.store.contracts import StoredEntity
@@ -63,6 +65,10 @@ class Subscription:
     modified_at: datetime
     about: str = ENTITIES
     through: Sequence[str] = ()
+
+
+#: what is told now of registrations to whoever subscribed to them, by who keeps those; None for nothing
+type Registrations = Callable[[psycopg.Connection[Any], Subscription], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
-"""Subscriptions with `timeInterval`: told of what matches every so many seconds, whether it changed or not (§5.8.6)."""
+"""Subscriptions with `timeInterval`: told of what matches every so many seconds, whether it changed or not (§5.8.6, §5.11.7)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.context.subscriptions import notice
-from malha.context.subscriptions.contracts import Lane
+from malha.context.subscriptions.contracts import REGISTRATIONS, Lane, Message, Reader, Registrations
 from malha.context.subscriptions.delivery import Post
 from malha.context.subscriptions.matcher import Matcher
 from malha.context.subscriptions.rules import Rule
@@ -24,8 +24,8 @@ ENTITIES = 1000
 class Periodic:
     """The clock of periodic subscriptions. A receiver that is still busy with the last one misses a beat, nobody else does."""
 
-    def __init__(self, matcher: Matcher, post: Post) -> None:
-        self.matcher, self.post = matcher, post
+    def __init__(self, matcher: Matcher, post: Post, registrations: Registrations) -> None:
+        self.matcher, self.post, self.registrations = matcher, post, registrations
         self.due: dict[Lane, float] = {}
         self.busy: dict[Lane, asyncio.Task[None]] = {}
 
@@ -51,20 +51,29 @@ class Periodic:
             reader = await self.post.rows.run(self.post.rows.reader, lane[0], rule.subscription.subject)
             if reader.principal is None:
                 return
-            found = await self.post.rows.run(self._matching, rule)
-            linked, context = self.post.rows.linked(lane[0]), await self.post.words(rule)
-            message = await self.post.rows.run(notice.of_entities, rule, found, reader, linked, at.isoformat(), at, context)
-            if message is None:
+            told = await (self._of_registrations if rule.subscription.about == REGISTRATIONS else self._of_entities)(rule, reader, at)
+            if told is None:
                 return
+            message, count = told
             delivery = await self.post.deliver(message, reader)
             if delivery.ok:
-                self.post.outcomes.sent(lane, at, len(found), delivery.seconds)
+                self.post.outcomes.sent(lane, at, count, delivery.seconds)
             else:
                 self.post.outcomes.failed(lane, at, delivery.error, None)
         except Exception:
             logger.exception("the periodic notification of subscription %s of tenant %s failed", lane[1], lane[0])
         finally:
             self.busy.pop(lane, None)
+
+    async def _of_entities(self, rule: Rule, reader: Reader, at: datetime) -> tuple[Message, int] | None:
+        found = await self.post.rows.run(self._matching, rule)
+        linked, context = self.post.rows.linked(rule.lane[0]), await self.post.words(rule)
+        message = await self.post.rows.run(notice.of_entities, rule, found, reader, linked, at.isoformat(), at, context)
+        return None if message is None else (message, len(found))
+
+    async def _of_registrations(self, rule: Rule, reader: Reader, at: datetime) -> tuple[Message, int] | None:
+        told = await self.post.rows.fetch(self.post.rows.told, self.registrations, rule.subscription)
+        return None if told is None else (notice.of_registrations(rule, told, reader, at.isoformat(), at), len(told["data"]))
 
     def _matching(self, rule: Rule) -> list[StoredEntity]:
         out: dict[str, StoredEntity] = {}

@@ -14,7 +14,7 @@ from malha.context.store import names
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityPage, EntityQuery, StoredEntity
 from malha.context.subscriptions import queries
-from malha.context.subscriptions.contracts import Change, Lane, Queued, Reader
+from malha.context.subscriptions.contracts import Change, Lane, Queued, Reader, Registrations, Subscription
 from malha.context.subscriptions.outcomes import Outcomes
 from malha.context.subscriptions.rights import Rights
 from malha.foundation.database import service as database
@@ -98,6 +98,11 @@ class Rows:
         """Entities of a tenant."""
         with self.tenants.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
             return store.query(conn, [tenant_id], question)
+
+    def told(self, of: Registrations, subscription: Subscription) -> Mapping[str, Any] | None:
+        """What is told of registrations to whoever subscribed to them. May wait for the network."""
+        with self.tenants.connection() as conn, database.tenant_transaction(conn, [subscription.tenant_id]):
+            return of(conn, subscription)
 
     def close(self) -> None:
         """Close connections and threads."""

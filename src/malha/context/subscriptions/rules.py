@@ -163,11 +163,11 @@ class Index:
     def add(self, rule: Rule) -> None:
         """Take a subscription in."""
         self.rules[rule.subscription.id] = rule
-        if rule.subscription.about == REGISTRATIONS:
-            return  # told by whoever keeps the registrations
         if rule.interval:
             self.periodic.append(rule)
             return
+        if rule.subscription.about == REGISTRATIONS:
+            return  # told by whoever keeps the registrations
         for selector in rule.selectors:
             if selector.ids is not None:
                 for uri in selector.ids:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from malha.context.subscriptions.contracts import Change, Delivery, Lane, Message, Queued
+from malha.context.subscriptions.contracts import Change, Delivery, Lane, Message, Queued, Registrations
 from malha.context.subscriptions.delivery import Post
 from malha.context.subscriptions.gate import Gate
 from malha.context.subscriptions.http import Http
@@ -27,8 +27,11 @@ logger = logging.getLogger(__name__)
 WAIT_SECONDS, AGAIN_SECONDS, LOOK_SECONDS = 2.0, 2.0, 0.1
 
 
-def run(stop: threading.Event) -> None:
-    """Match and deliver until told to stop. One process of an installation does; another one waits to take over."""
+def run(stop: threading.Event, registrations: Registrations) -> None:
+    """Match and deliver until told to stop. One process of an installation does; another one waits to take over.
+
+    `registrations` says what those are told who subscribed to registrations and want it again and again.
+    """
     while not stop.is_set():
         try:
             with database.connect(Role.COMPACTOR, autocommit=True) as conn:
@@ -36,7 +39,7 @@ def run(stop: threading.Event) -> None:
                 if not row or not row[0]:
                     stop.wait(WAIT_SECONDS)
                     continue
-                asyncio.run(_Work(conn, stop).run())
+                asyncio.run(_Work(conn, stop, registrations).run())
         except psycopg.Error:
             logger.exception("notifications lost their connection")
             stop.wait(AGAIN_SECONDS)
@@ -46,8 +49,8 @@ def run(stop: threading.Event) -> None:
 
 
 class _Work:
-    def __init__(self, conn: psycopg.Connection, stop: threading.Event) -> None:
-        self.conn, self.stop = conn, stop
+    def __init__(self, conn: psycopg.Connection, stop: threading.Event, registrations: Registrations) -> None:
+        self.conn, self.stop, self.registrations = conn, stop, registrations
         self.ended = threading.Event()
 
     async def run(self) -> None:
@@ -77,7 +80,7 @@ class _Work:
         post.restore(await rows.run(rows.lanes))
         thread = threading.Thread(target=self._match, args=[matcher], name="matcher", daemon=True)
         thread.start()
-        tasks = [asyncio.create_task(post.keep_writing()), asyncio.create_task(Periodic(matcher, post).run())]
+        tasks = [asyncio.create_task(post.keep_writing()), asyncio.create_task(Periodic(matcher, post, self.registrations).run())]
         try:
             while not self.stop.is_set() and not self.ended.is_set():  # noqa: ASYNC110 -- the events are a thread's
                 await asyncio.sleep(LOOK_SECONDS)

@@ -16,6 +16,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from malha.context.broker import auth, pool
+from malha.context.federation.registrations import telling
 from malha.context.subscriptions import runner
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
@@ -31,9 +32,10 @@ WORKER = """
 import threading
 import django
 django.setup()
+from malha.context.federation.registrations import telling
 from malha.context.subscriptions import runner
 print("ready", flush=True)
-runner.run(threading.Event())
+runner.run(threading.Event(), telling.matching)
 """
 READ_WRITE = (Capability.DATA_READ, Capability.DATA_WRITE)
 
@@ -97,7 +99,7 @@ def loopback(monkeypatch):
 def running(loopback):
     """Notifications at work, as in the worker."""
     stop = threading.Event()
-    thread = threading.Thread(target=runner.run, args=[stop])
+    thread = threading.Thread(target=runner.run, args=[stop, telling.matching])
     thread.start()
     yield
     stop.set()
