@@ -168,7 +168,7 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
     if not request.scope.get("malha.counted") and (wait := _quota().wait_seconds(who.tenant_id)):
         raise TooManyRequests(msg("O seu município já fez os pedidos que lhe cabem. Tente daqui a {seconds} s."), seconds=math.ceil(wait))
     request.scope["malha.principal"], request.scope["malha.counted"] = who, True
-    acting.note(who)
+    acting.note(who, reading.reason(request))
     reach.narrow(None if reach.only_types(who.reach) else who.reach)
     if tenant is not None:
         tenant[:] = [who.tenant_id]

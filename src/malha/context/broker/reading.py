@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
@@ -18,6 +19,8 @@ from malha.kernel.text import msg, sentence
 from malha.vocabulary.contexts.service import Context
 
 BODY_LIMIT = 20 * 1024 * 1024
+#: characters of the reason of a correction
+REASON_LIMIT = 300
 NULL = attributes.NULL
 JSON, JSON_LD, MERGE = "application/json", "application/ld+json", "application/merge-patch+json"
 #: members of an entity that are no attributes
@@ -101,6 +104,17 @@ def linked(request: Request) -> str | None:
         raise BadRequestData(msg("O cabeçalho Link só pode indicar um @context."))
     address, _, _ = found[0].strip().removeprefix("<").partition(">")
     return str(address).strip()
+
+
+def reason(request: Request) -> str:
+    """Why a value is corrected, as the header Malha-Reason says it (UTF-8, percent-encoded or not). Raises BadRequestData for more than 300 characters."""
+    said = request.headers.get("malha-reason")
+    if said is None:
+        return ""
+    words = " ".join("".join(c if c.isprintable() else " " for c in unquote(said.encode("latin-1").decode(errors="replace"))).split())
+    if len(words) > REASON_LIMIT:
+        raise BadRequestData(msg("O motivo, em Malha-Reason, leva no máximo {most} caracteres."), most=REASON_LIMIT)
+    return words
 
 
 def passed_through(request: Request) -> frozenset[str]:

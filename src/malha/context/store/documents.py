@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -26,8 +26,6 @@ ENDED = {
     "VocabProperty": ObservationKind.VOCABULARY, "JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationKind.LIST,
     "ListRelationship": ObservationKind.OBJECT_LIST,
 }  # fmt: skip
-#: how long a value that came is hot at least
-HOT = timedelta(hours=48)
 _encode = msgspec.json.Encoder().encode
 #: entities that are written together; of more, one part is written while the next is worked out
 PART = 250
@@ -350,7 +348,7 @@ class Round:
 
 def mark_corrections(rows: Sequence[Observation], hot: AbstractSet[tuple[int, int, int, str]], moment: datetime) -> None:
     """Say of late rows which correct a value: those that hot history knows another of, and those so old that only colder history could know one."""
-    oldest = format_instant(moment - HOT)
+    oldest = format_instant(moment - state.HOT)
     for row in rows:
         row.corrects = (row.entity_id, row.attr_id, row.dataset_id, row.observed_at) in hot or row.observed_at < oldest
 

@@ -100,8 +100,8 @@ def hide_past(conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEntit
     return evolution.hide(conn, tenant_id, entity, keys, options)
 
 
-def authors(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> dict[int, str]:
-    """Who wrote values that took the place of others, by their number in history; those that a load brought, or a program of ours, are left out."""
+def authors(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Who wrote values that took the place of others, and why if they said it, by their number in history; those that a load brought are left out."""
     return state.authors(conn, tenant_id, seqs)
 
 

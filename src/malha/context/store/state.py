@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -66,6 +66,9 @@ FROM unnest(%(ids)s::bigint[], %(docs)s::text[], %(gone)s::text[], %(replace)s::
 WHERE e.tenant_id = %(tenant)s AND e.id = n.id
 """
 
+#: how long a value that came is hot at least
+HOT = timedelta(hours=48)
+
 OBSERVE = """
 INSERT INTO observation_hot (tenant_id, type_id, run_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, received_at)
 SELECT %(tenant)s::bigint, n.type_id, %(run)s::bigint, n.entity_id, n.attr_id, n.dataset_id, n.observed_at, n.kind, n.num, n.txt, n.unit_id, n.row_no, n.op,
@@ -75,9 +78,17 @@ FROM unnest(%(types)s::int[], %(entities)s::bigint[], %(attrs)s::int[], %(datase
     AS n (type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, untimed)
 """
 
-OBSERVE_BY = (
-    f"WITH written AS ({OBSERVE} RETURNING seq) INSERT INTO observation_author (tenant_id, seq, actor) SELECT %(tenant)s::bigint, seq, %(actor)s FROM written"
-)
+OBSERVE_BY = f"WITH written AS ({OBSERVE} RETURNING seq) INSERT INTO observation_author (tenant_id, seq, actor, why) SELECT %(tenant)s::bigint, seq, %(actor)s, %(why)s FROM written"
+
+#: of values just written that correct others, who wrote them
+SIGN = """
+INSERT INTO observation_author (tenant_id, seq, actor, why)
+SELECT %(tenant)s::bigint, max(h.seq), %(actor)s, %(why)s
+FROM unnest(%(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[]) AS n (entity_id, attr_id, dataset_id, observed_at)
+JOIN observation_hot h ON h.tenant_id = %(tenant)s AND h.attr_id = n.attr_id AND h.entity_id = n.entity_id AND h.observed_at = n.observed_at AND h.dataset_id = n.dataset_id
+GROUP BY n.entity_id, n.attr_id, n.dataset_id, n.observed_at
+ON CONFLICT (tenant_id, seq) DO NOTHING
+"""
 
 KNOWN = """
 SELECT n.n, o.num, o.txt, o.unit_id, o.op FROM unnest(%(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[])
@@ -227,14 +238,20 @@ def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, r
     actor = acting.current() if run_id is None else ""
     for statement, part in ((OBSERVE, [r for r in rows if not (actor and r.corrects)]), (OBSERVE_BY, [r for r in rows if actor and r.corrects])):
         if part:
-            given = {"tenant": tenant_id, "run": run_id, "actor": actor, "entities": array_of([r.entity_id for r in part])}
+            given = {"tenant": tenant_id, "run": run_id, "actor": actor, "why": acting.why(), "entities": array_of([r.entity_id for r in part])}
             execute(conn, statement, given | history_columns(part))
 
 
-def authors(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> dict[int, str]:
-    """Who wrote rows that correct others, by their number."""
-    rows = execute(conn, "SELECT seq, actor FROM observation_author WHERE tenant_id = %s AND seq = ANY (%s::bigint[])", [tenant_id, list(seqs)])
-    return {row[0]: row[1] for row in rows}
+def sign(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> None:
+    """Keep who acts with values that were just written (entity, attribute, dataset, instant) and correct others."""
+    if keys and (actor := acting.current()):
+        execute(conn, SIGN, {"tenant": tenant_id, "actor": actor, "why": acting.why(), **_keyed(keys)})
+
+
+def authors(conn: psycopg.Connection[Any], tenant_id: int, seqs: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Who wrote rows that correct others, and why if they said it, by their number."""
+    rows = execute(conn, "SELECT seq, actor, why FROM observation_author WHERE tenant_id = %s AND seq = ANY (%s::bigint[])", [tenant_id, list(seqs)])
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def history_columns(rows: Sequence[Observation]) -> dict[str, str]:
@@ -249,8 +266,10 @@ def history_columns(rows: Sequence[Observation]) -> dict[str, str]:
 
 def known(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> dict[int, tuple[Any, ...]]:
     """What hot history holds at (entity, attribute, dataset, instant): by position in `keys`, (number, text, unit, operation)."""
-    rows = execute(conn, KNOWN, {
-        "tenant": tenant_id, "entities": array_of([k[0] for k in keys]), "attrs": array_of([k[1] for k in keys]),
-        "datasets": array_of([k[2] for k in keys]), "instants": array_of([k[3] for k in keys]),
-    })  # fmt: skip
+    rows = execute(conn, KNOWN, {"tenant": tenant_id, **_keyed(keys)})
     return {row[0] - 1: row[1:] for row in rows}
+
+
+def _keyed(keys: Sequence[tuple[int, int, int, str]]) -> dict[str, str]:
+    """(entity, attribute, dataset, instant) by column, each an array as text."""
+    return {name: array_of([key[n] for key in keys]) for n, name in enumerate(("entities", "attrs", "datasets", "instants"))}

@@ -93,6 +93,10 @@ class Batch:
         created = self._insert()
         updated = self._update() + self.merged
         observations = self._observe() if created or updated or self._has_past() else 0
+        if self.corrections and self.options.run_id is None:
+            state.sign(
+                self.conn, self.tenant_id, [(self.ids[self.entity[i]], self.attr_ids[self.cells[c].name], 0, self.texts[i]) for c, i in self.corrections]
+            )
         if created or updated or observations:
             self._announce()
         return WriteOutcome(created, updated, len(self.uris) - len(self.bad) - created - updated, observations, tuple(self.refused))
@@ -133,6 +137,8 @@ class Batch:
     def _compare(self) -> None:
         """Leave out what an existing entity says already; find values that come late."""
         self.late = False
+        #: (column, row) of values that correct one of the same instant, or are so old that only colder history could know one
+        self.corrections: list[tuple[int, int]] = []
         #: entities whose attribute (by column) stays as it is
         self.kept: list[set[int]] = [set() for _ in self.cells]
         if not self.current:
@@ -180,6 +186,8 @@ class Batch:
                 cells.drop(i)
                 if self.last[c].get(n) == i:
                     self.kept[c].add(n)
+            elif self.timed and at is not None:
+                self.corrections.append((c, i))
         if late:
             self._settle_late(late)
 
@@ -196,6 +204,8 @@ class Batch:
                 cells.drop(i)
             else:
                 self.late = True
+                if row is not None or self.instants[i] < self.moment - state.HOT:
+                    self.corrections.append((c, i))
 
     def _known_in_the_past(self, past: Past, late: list[tuple[int, int, int]]) -> dict[int, tuple[Any, ...]]:
         """What colder history holds of the late values, by position, as `state.known` gives it."""

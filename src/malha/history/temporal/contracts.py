@@ -148,7 +148,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A value that a later one replaced: what it was, when it was replaced, and by which run (None: through the API, by `actor` as far as that is known)."""
+    """A value that a later one replaced: what it was, when it was replaced, and by which run (None: through the API, by `actor` as far as that is known, who said `why` or did not)."""
 
     attribute: str
     at: datetime
@@ -160,10 +160,11 @@ class Correction:
     by_run: int | None
     uri: str = ""
     actor: str = ""
+    why: str = ""
 
     def told(self, loads: Mapping[int, tuple[str, str]]) -> tuple[str, str]:
         """Who corrected it and why, given what a `Teller` says of loads; empty where nobody knows."""
-        return (self.actor, "") if self.by_run is None else loads.get(self.by_run, ("", ""))
+        return (self.actor, self.why) if self.by_run is None else loads.get(self.by_run, ("", ""))
 
     @property
     def value(self) -> float | str | None:

@@ -224,8 +224,8 @@ def corrected(tenant_id: int, query: SeriesQuery) -> dict[tuple[str, datetime], 
     return found
 
 
-def _authors(connection: psycopg.Connection, tenant_id: int, rows: Sequence[Sequence[Any]]) -> dict[int, str]:
-    """Who wrote what replaced these values, where no load did."""
+def _authors(connection: psycopg.Connection, tenant_id: int, rows: Sequence[Sequence[Any]]) -> dict[int, tuple[str, str]]:
+    """Who wrote what replaced these values and why, where no load did."""
     numbers = [row[9] for row in rows if row[7] is None]
     if not numbers:
         return {}
@@ -233,8 +233,8 @@ def _authors(connection: psycopg.Connection, tenant_id: int, rows: Sequence[Sequ
         return store.authors(connection, tenant_id, numbers)
 
 
-def _correction(row: Sequence[Any], uri: str, authors: Mapping[int, str]) -> Correction:
-    return Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7], uri, authors.get(row[9], ""))
+def _correction(row: Sequence[Any], uri: str, authors: Mapping[int, tuple[str, str]]) -> Correction:
+    return Correction(row[0], row[1], row[2], row[3], row[4], row[5] or "", row[6], row[7], uri, *authors.get(row[9], ("", "")))
 
 
 def _last_of(entities: str, schema: str, *_: object) -> str:

@@ -19,6 +19,7 @@ import psycopg
 
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument
+from malha.foundation.access import acting
 from malha.ingest.devices import queries, rules
 from malha.ingest.devices.contracts import (
     Device,
@@ -108,7 +109,7 @@ def _settle(conn: Conn, door: Door, fresh: Sequence[tuple[int, datetime, Reading
         known[reading.external_id] = (device, moved or last)
         queries.heard(conn, door.tenant_id, device.id, received_at, reading, why, moved)
         settled.append((seq, device.id, state, why))
-    settled = _write(conn, door.tenant_id, documents, settled)
+    settled = _write(conn, door, documents, settled)
     queries.settle(conn, door.tenant_id, settled)
     for _, _, state, why in settled:
         outcome.taken += state in {MessageState.TAKEN, MessageState.STATUS}
@@ -129,13 +130,14 @@ def _told(
 
 
 def _write(
-    conn: Conn, tenant_id: int, documents: Sequence[tuple[int, Device, EntityDocument]], settled: list[tuple[int, int | None, MessageState, str]]
+    conn: Conn, door: Door, documents: Sequence[tuple[int, Device, EntityDocument]], settled: list[tuple[int, int | None, MessageState, str]]
 ) -> list[tuple[int, int | None, MessageState, str]]:  # fmt: skip
     """Write what was told; a document that its model (where that is enforced) or the store refuses makes its messages refused, and the rest goes in."""
     if not documents:
         return settled
-    judged = judging.documents(conn, tenant_id, [document for _, _, document in documents])
-    refused = dict(store.upsert_documents(conn, tenant_id, judged.sound).refused)
+    judged = judging.documents(conn, door.tenant_id, [document for _, _, document in documents])
+    with acting.by(door.name):
+        refused = dict(store.upsert_documents(conn, door.tenant_id, judged.sound).refused)
     unfit = {id(document): sentences(*models.kept_words(faults[0])) for document, faults in judged.refused}
     said = [(seq, unfit.get(id(document)) or refused.get(document.uri)) for seq, _, document in documents]
     why = {seq: reason for seq, reason in said if reason}

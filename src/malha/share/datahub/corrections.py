@@ -20,19 +20,24 @@ from malha.foundation.language import service as language
 from malha.history.engines.layout import Layout
 from malha.history.engines.service import Connection
 from malha.ingest.runs import queries as loads
-from malha.kernel.text import worded
+from malha.kernel.text import msg, worded
 from malha.share.datahub.contracts import Reader, Table
 from malha.share.questions.contracts import Field, FieldType
 
 if TYPE_CHECKING:
     from malha.share.datahub.relation import Parts
 
-WHO = Field("correctedBy", FieldType.TEXT, label="Corrigido por", description="Quem carregou ou enviou o valor novo; vazio se ninguém o disse")
+WHO = Field("correctedBy", FieldType.TEXT, label=msg("Corrigido por"), description=msg("Quem carregou ou enviou o valor novo; vazio se ninguém o disse"))
 FIELDS = (
-    Field("correctedFrom", FieldType.NUMBER, label="Valor antes de corrigido", description="Só em valores que foram corrigidos"),
-    Field("correctedFromText", FieldType.TEXT, label="Texto antes de corrigido", description="Só em valores que foram corrigidos"),
-    Field("correctedAt", FieldType.INSTANT, label="Corrigido em", description="Vazio se o valor nunca foi corrigido"),
-    Field("correctedWhy", FieldType.TEXT, label="Porque se corrigiu", description="O nome da carga que trouxe o valor novo"),
+    Field("correctedFrom", FieldType.NUMBER, label=msg("Valor antes de corrigido"), description=msg("Só em valores que foram corrigidos")),
+    Field("correctedFromText", FieldType.TEXT, label=msg("Texto antes de corrigido"), description=msg("Só em valores que foram corrigidos")),
+    Field("correctedAt", FieldType.INSTANT, label=msg("Corrigido em"), description=msg("Vazio se o valor nunca foi corrigido")),
+    Field(
+        "correctedWhy",
+        FieldType.TEXT,
+        label=msg("Porque se corrigiu"),
+        description=msg("O nome da carga que trouxe o valor novo, ou o motivo que deu quem o enviou"),
+    ),
 )
 #: so many corrections of a type are kept in memory; with more they are read each time
 MOST = 200_000
@@ -44,7 +49,7 @@ JOINED = f"""LEFT JOIN replaced AS c ON {_KEY.format("c", "r")} AND (c.num IS DI
     LEFT JOIN hub_load AS l ON l.number = c.by_run LEFT JOIN hub_author AS w ON w.number = c.by_seq AND c.by_run IS NULL"""
 _SQL = {
     "correctedFrom": ("c.num", "DOUBLE"), "correctedFromText": ("c.txt", "VARCHAR"), "correctedAt": ("c.replaced_at", "TIMESTAMPTZ"),
-    "correctedWhy": ("nullif(l.why, '')", "VARCHAR"), "correctedBy": ("nullif(coalesce(l.who, w.who), '')", "VARCHAR"),
+    "correctedWhy": ("nullif(coalesce(l.why, w.why), '')", "VARCHAR"), "correctedBy": ("nullif(coalesce(l.who, w.who), '')", "VARCHAR"),
 }  # fmt: skip
 
 
@@ -118,15 +123,15 @@ def _tell(conn: psycopg.Connection[Any], reader: Reader, files: Layout | None, h
     lake = stored if isinstance(stored, pa.Table) else None
     runs = _numbers(hot.column("run_id")) | (_numbers(lake.column("by_run")) if lake is not None else set())
     told = loads.told(conn, reader.tenant_id, sorted(runs)) if runs else {}
-    authors, names = dict[int, str](), dict[str, str]()
-    if table.find(WHO.name) is not None:
+    authors, names = dict[int, tuple[str, str]](), dict[str, str]()
+    if any(table.find(name) is not None for name in (WHO.name, "correctedWhy")):
         numbers = _numbers(hot.filter(pc.is_null(hot.column("run_id"))).column("seq"))
         numbers |= _numbers(lake.filter(pc.is_null(lake.column("by_run"))).column("by_seq")) if lake is not None else set()
         authors = store.authors(conn, reader.tenant_id, sorted(numbers)) if numbers else {}
-        names = subjects.names(conn, {*authors.values(), *(actor for actor, _ in told.values())}, reader.language)
+        names = subjects.names(conn, {actor for actor, _ in (*authors.values(), *told.values())}, reader.language)
     why = {number: worded(title, lambda text: language.translate(text, reader.language)) for number, (_, title) in told.items()}
     _register(cursor, "hub_load", told, who=[names.get(actor, "") for actor, _ in told.values()], why=list(why.values()))
-    _register(cursor, "hub_author", authors, who=[names.get(actor, "") for actor in authors.values()])
+    _register(cursor, "hub_author", authors, who=[names.get(actor, "") for actor, _ in authors.values()], why=[text for _, text in authors.values()])
 
 
 def _numbers(column: pa.ChunkedArray) -> set[int]:

@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER
 from malha.foundation.access.contracts import Capability
+from malha.foundation.language import service as language
 from malha.kernel import units
 from malha.kernel.text import msg
 from malha.share.datahub import corrections, reaching
@@ -35,20 +36,20 @@ SUFFIX = {TableKind.HOURLY: "_hourly", TableKind.DAILY: "_daily", TableKind.SERI
 _F, _T = Field, FieldType
 
 _SUMS = (
-    _F("count", _T.INTEGER, label="Quantos valores", required=True),
-    _F("sum", _T.NUMBER, label="Soma"),
-    _F("average", _T.NUMBER, label="Média"),
-    _F("minimum", _T.NUMBER, label="Mínimo"),
-    _F("maximum", _T.NUMBER, label="Máximo"),
-    _F("first", _T.NUMBER, label="Primeiro valor"),
-    _F("last", _T.NUMBER, label="Último valor"),
+    _F("count", _T.INTEGER, label=msg("Quantos valores"), required=True),
+    _F("sum", _T.NUMBER, label=msg("Soma")),
+    _F("average", _T.NUMBER, label=msg("Média")),
+    _F("minimum", _T.NUMBER, label=msg("Mínimo")),
+    _F("maximum", _T.NUMBER, label=msg("Máximo")),
+    _F("first", _T.NUMBER, label=msg("Primeiro valor")),
+    _F("last", _T.NUMBER, label=msg("Último valor")),
 )
 _WHOSE = (
-    _F("entity", _T.TEXT, label="Entidade", description="Identificador: o campo id do estado atual", required=True),
-    _F("attribute", _T.TEXT, label="Propriedade", required=True),
+    _F("entity", _T.TEXT, label=msg("Entidade"), description=msg("Identificador: o campo id do estado atual"), required=True),
+    _F("attribute", _T.TEXT, label=msg("Propriedade"), required=True),
 )
-_WHICH = (_F("instance", _T.TEXT, label="Instância", description="datasetId; vazio na instância comum", required=True),)
-_UNIT = (_F("unit", _T.TEXT, label="Unidade (código UN/CEFACT)", required=True),)
+_WHICH = (_F("instance", _T.TEXT, label=msg("Instância"), description=msg("datasetId; vazio na instância comum"), required=True),)
+_UNIT = (_F("unit", _T.TEXT, label=msg("Unidade (código UN/CEFACT)"), required=True),)
 
 
 def known(conn: psycopg.Connection[Any], reader: Reader) -> list[Table]:
@@ -87,7 +88,7 @@ def of_type(conn: psycopg.Connection[Any], reader: Reader, entity_type: str) -> 
     now = Table(base, TableKind.CURRENT, entity_type, fields, ("id",), label, about, hidden, within)
     past = hidden | {"location"} if within.area else hidden
     names = reader.with_personal and reader.principal.may(Capability.PERSONAL_READ)
-    return [now, *(replace(_past(base, kind, entity_type, label, past, names=names), within=within) for kind in SUFFIX)]
+    return [now, *(replace(_past(base, kind, entity_type, label, past, reader.language, names=names), within=within) for kind in SUFFIX)]
 
 
 def personal(model: DataModel | None) -> frozenset[str]:
@@ -95,31 +96,40 @@ def personal(model: DataModel | None) -> frozenset[str]:
     return frozenset(p.name for p in model.properties if p.personal) if model else frozenset()
 
 
-def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: frozenset[str], *, names: bool) -> Table:
+def _past(base: str, kind: TableKind, entity_type: str, label: str, hidden: frozenset[str], tongue: str, *, names: bool) -> Table:
     """A table of history; with `names`, it also says who corrected a value."""
     words = {
-        TableKind.HOURLY: ("por hora", "Somas por hora (UTC) de cada série de números."),
-        TableKind.DAILY: ("por dia", "Somas por dia, na hora do município, de cada série de números."),
-        TableKind.SERIES: ("valor a valor", "Cada valor observado, com o instante em UTC; os que foram corrigidos dizem o que eram, quando e porquê."),
+        TableKind.HOURLY: (msg("por hora"), msg("Somas por hora (UTC) de cada série de números.")),
+        TableKind.DAILY: (msg("por dia"), msg("Somas por dia, na hora do município, de cada série de números.")),
+        TableKind.SERIES: (
+            msg("valor a valor"),
+            msg("Cada valor observado, com o instante em UTC; os que foram corrigidos dizem o que eram, quando e porquê."),
+        ),
     }[kind]
     if kind is TableKind.SERIES:
-        when = (_F("observedAt", _T.INSTANT, label="Instante", required=True),)
+        when = (_F("observedAt", _T.INSTANT, label=msg("Instante"), required=True),)
         fields: tuple[Field, ...] = (
             *_WHOSE,
             *_WHICH,
             *when,
-            _F("value", _T.NUMBER, label="Valor"),
-            _F("text", _T.TEXT, label="Valor em texto"),
-            _F("unit", _T.TEXT, label="Unidade"),
+            _F("value", _T.NUMBER, label=msg("Valor")),
+            _F("text", _T.TEXT, label=msg("Valor em texto")),
+            _F("unit", _T.TEXT, label=msg("Unidade")),
             *corrections.FIELDS,
             *((corrections.WHO,) if names else ()),
         )
         key: tuple[str, ...] = ("attribute", "entity", "instance", "observedAt")
     else:
-        when = (_F("start", _T.INSTANT, label="Início", required=True),)
+        when = (_F("start", _T.INSTANT, label=msg("Início"), required=True),)
         fields = (*_WHOSE, *_WHICH, *when, *_UNIT, *_SUMS)
         key = ("attribute", "entity", "instance", "start", "unit")
-    return Table(base + SUFFIX[kind], kind, entity_type, fields, key, f"{label}, {words[0]}", words[1], hidden)
+    which, about = (language.translate(text, tongue) for text in words)
+    return Table(base + SUFFIX[kind], kind, entity_type, _worded(fields, tongue), key, f"{label}, {which}", about, hidden)
+
+
+def _worded(fields: Sequence[Field], tongue: str) -> tuple[Field, ...]:
+    """Columns of ours, called and described in the reader's language."""
+    return tuple(replace(one, label=language.translate(one.label, tongue), description=language.translate(one.description, tongue)) for one in fields)
 
 
 def _beyond(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str, model: DataModel | None) -> tuple[ModelProperty, ...]:
@@ -185,37 +195,33 @@ GROUP BY k ORDER BY k LIMIT %(limit)s"""
 
 
 _PLACE = (
-    _F("longitude", _T.NUMBER, label="Longitude", unit="°", description="EPSG:4326, só de pontos"),
-    _F("latitude", _T.NUMBER, label="Latitude", unit="°", description="EPSG:4326, só de pontos"),
-    _F("location", _T.GEOMETRY, label="Lugar", description="WKT em EPSG:4326"),
+    _F("longitude", _T.NUMBER, label=msg("Longitude"), unit="°", description=msg("EPSG:4326, só de pontos")),
+    _F("latitude", _T.NUMBER, label=msg("Latitude"), unit="°", description=msg("EPSG:4326, só de pontos")),
+    _F("location", _T.GEOMETRY, label=msg("Lugar"), description=msg("WKT em EPSG:4326")),
 )
 
 
-def _current_fields(every: Sequence[ModelProperty], language: str, *, places: bool) -> tuple[Field, ...]:
+def _current_fields(every: Sequence[ModelProperty], tongue: str, *, places: bool) -> tuple[Field, ...]:
     properties = [p for p in every if p.name not in _TAKEN]
-    fields, names = [_F("id", _T.TEXT, label="Identificador", required=True)], {name.lower() for name in _TAKEN}
+    fields, names = [*_worded([_F("id", _T.TEXT, label=msg("Identificador"), required=True)], tongue)], {name.lower() for name in _TAKEN}
     for one in properties:
         name = identifier(one.name)
         while name.lower() in names:
             name += "_"
         names.add(name.lower())
-        fields.append(_field(one, name, language))
-    return (
-        *fields,
-        *(_PLACE if places else ()),
-        _F("createdAt", _T.INSTANT, label="Criado", required=True),
-        _F("modifiedAt", _T.INSTANT, label="Alterado", required=True),
-    )
+        fields.append(_field(one, name, tongue))
+    when = (_F("createdAt", _T.INSTANT, label=msg("Criado"), required=True), _F("modifiedAt", _T.INSTANT, label=msg("Alterado"), required=True))
+    return (*fields, *_worded((*(_PLACE if places else ()), *when), tongue))
 
 
-def _field(one: ModelProperty, name: str, language: str) -> Field:
+def _field(one: ModelProperty, name: str, tongue: str) -> Field:
     geometry = one.kind is AttributeKind.GEO_PROPERTY or one.type is ValueType.GEOMETRY
     several = one.kind is not AttributeKind.PROPERTY or one.also
     kind = _T.TEXT if geometry or several else _TYPES.get(one.type, _T.TEXT)
     unit = units.find(one.unit) if one.unit else None
     return Field(
-        name, kind, one.name, MEMBER.get(one.kind, "value"), one.label.in_language(language) or one.name,
-        unit.symbol if unit else one.unit, one.description.in_language(language),
+        name, kind, one.name, MEMBER.get(one.kind, "value"), one.label.in_language(tongue) or one.name,
+        unit.symbol if unit else one.unit, one.description.in_language(tongue),
     )  # fmt: skip
 
 
