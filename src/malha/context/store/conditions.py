@@ -52,7 +52,7 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     _by_type(conn, question, condition)
     if question.scope_selection:
         _by_scope(question.scope_selection, condition)
-    _by_names(question, condition)
+    _by_names(conn, tenant_ids, question, condition)
     if question.text.strip():
         word = normalise(question.text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         condition.add("e.name_key LIKE %s", f"%{word}%")
@@ -67,7 +67,7 @@ def where(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
     return condition
 
 
-def _by_names(question: EntityQuery, condition: Condition) -> None:
+def _by_names(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery, condition: Condition) -> None:
     """What a question says of ids and attributes."""
     if question.uris:
         condition.add("e.uri = ANY (%s::text[])", list(question.uris))
@@ -81,7 +81,9 @@ def _by_names(question: EntityQuery, condition: Condition) -> None:
         if reach.parts(question.types) is not None and q.depth(q.parse(question.q)):
             raise BeyondReach(msg("O seu acesso é limitado, e assim a pergunta q não segue ligações."))
         params: list[object] = []
-        condition.add(predicate.compile_node(q.parse(question.q), params, predicate.Look(datasets=question.datasets)), *params)
+        types = tuple(names.existing(conn, "entity_type", question.types).values()) if question.count else ()  # only who counts looks at so many
+        look = predicate.Look(datasets=question.datasets, tenants=tuple(tenant_ids), types=types)
+        condition.add(predicate.compile_node(q.parse(question.q), params, look), *params)
 
 
 def _asked(question: EntityQuery) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from malha.context.store.contracts import UnusableQuery
 from malha.context.store.q import Every, Node, Path, Range, Scalar, Some, Term, is_instant
@@ -27,10 +27,23 @@ _SQL_OPERATORS = {"==": "=", "!=": "<>", ">": ">", "<": "<", ">=": ">=", "<=": "
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a question is looked up: the row's alias, and the instances that count ("" is the default one; none: all)."""
+    """How a question is looked up: the row's alias, and the instances that count ("" is the default one; none: all).
+
+    With the numbers of `tenants` and `types`, of which all rows are, numbers are looked for in `value` alone where they never lay elsewhere (`alone`).
+    """
 
     alias: str = "e"
     datasets: tuple[str, ...] = ()
+    tenants: tuple[int, ...] = ()
+    types: tuple[int, ...] = ()
+    alone: bool = False
+
+
+#: the question as one jsonpath, chosen by the snapshot that the rows are of
+_CHOSEN = (
+    "(SELECT CASE WHEN EXISTS (SELECT FROM entity_json_attribute k WHERE k.tenant_id = ANY (%s::bigint[]) AND k.type_id = ANY (%s::int[]) AND k.name = ANY (%s::text[]))"
+    " THEN %s ELSE %s END::jsonpath)"
+)
 
 
 def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
@@ -40,8 +53,12 @@ def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
     rows", so that a page is read along the index until it is full, not sorted out of everything.
     """
     if (path := _as_path(node, look)) is not None:
+        chosen = "%s::jsonpath"
+        if look.types and look.tenants and (measured := _measured(node)):
+            params += [list(look.tenants), list(look.types), sorted(measured), path]
+            chosen, path = _CHOSEN, _as_path(node, replace(look, alone=True))
         params.append(path)
-        return f"CASE WHEN {look.alias}.doc @@ %s::jsonpath THEN true ELSE false END"
+        return f"CASE WHEN {look.alias}.doc @@ {chosen} THEN true ELSE false END"
     if isinstance(node, Every):
         together = tuple(part for part in node.parts if _as_path(part, look) is not None)
         apart = [part for part in node.parts if part not in together]
@@ -97,8 +114,20 @@ def plain(term: Term) -> bool:
     return by_equality and all(isinstance(end, str) and not is_instant(end) for end in ends)
 
 
-def _plainly(term: Term, at: str) -> str:
-    """A plain term about the attribute at `at`; members that only other kinds than Property have are looked for only there."""
+def _by_number(term: Term) -> bool:
+    """Whether a plain term compares with numbers."""
+    return all(isinstance(value, Range | int | float) for value in term.values)
+
+
+def _measured(node: Node) -> set[str]:
+    """The attributes of which a question plainly compares numbers."""
+    if not isinstance(node, Term):
+        return set().union(*map(_measured, node.parts))
+    return {node.path.names[0]} if plain(node) and _by_number(node) else set()
+
+
+def _plainly(term: Term, at: str, *, alone: bool) -> str:
+    """A plain term about the attribute at `at`; members that only other kinds than Property have are looked for only there, or not at all."""
     first: list[str] = []
     others: list[str] = []
     for value in term.values:
@@ -114,6 +143,8 @@ def _plainly(term: Term, at: str) -> str:
         others += [f"{at}.{member} {operator} {_scalar(value)}" for member in members]
         if isinstance(value, str) and ":" in value:  # a word of a vocabulary is compared as the IRI that it stands for (expandValues)
             others.append(f"{at}.vocab == {_quoted(contexts.internal(value))}")
+    if alone and _by_number(term):
+        return " || ".join(first)
     return f'{" || ".join(first)} || ({at}.type != "Property" && ({" || ".join(others)}))'
 
 
@@ -221,8 +252,10 @@ def _term(term: Term, look: Look) -> str:
     path, operator = term.path, term.operator
     if plain(term):
         if operator != "!=":
-            return _plainly(term, _root(path, look))  # each member named from the root: looking the attribute up again is quicker than a filter on it
-        return f"exists({_root(path, look)}) && !(exists({_root(path, look)} ? ({_plainly(term, '@')})))"
+            return _plainly(
+                term, _root(path, look), alone=look.alone
+            )  # each member named from the root: looking the attribute up again is quicker than a filter on it
+        return f"exists({_root(path, look)}) && !(exists({_root(path, look)} ? ({_plainly(term, '@', alone=look.alone)})))"
     positive = " || ".join(_comparison(path, "==" if operator == "!=" else operator.removeprefix("!"), value, look) for value in term.values)
     if operator not in {"!=", "!~="}:
         return positive
