@@ -18,7 +18,7 @@ from malha.context.store.contracts import EntityDocument, EntityQuery, WriteMode
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 
-MIGRATION = Path(__file__).resolve().parent.parent / "sql" / "migrations" / "0011_json_attributes.sql"
+MIGRATION = Path(__file__).resolve().parent.parent / "sql" / "migrations" / "0012_json_attributes.sql"
 QUESTIONS = ["a>1", "a<=1", "a==1", "a!=1", "a==0..2", "a==1,3", "a>0;b<3", "a>1|b==2", "!a;b>0", "(a==1|c>5);b!=2", 'a>0;c=="x"', "a[deep]==1|b>2"]
 
 numbers = st.integers(0, 3)

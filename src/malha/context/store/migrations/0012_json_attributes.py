@@ -6,5 +6,5 @@ from malha.foundation.database.operations import SqlFile, TenantWall
 class Migration(migrations.Migration):
     """Attributes under which a number may lie elsewhere than in `value`, noted by triggers."""
 
-    dependencies = [("context_store", "0010_known_when_made")]
-    operations = [SqlFile(__file__, "0011_json_attributes.sql"), TenantWall("entity_json_attribute")]
+    dependencies = [("context_store", "0011_linked_maps")]
+    operations = [SqlFile(__file__, "0012_json_attributes.sql"), TenantWall("entity_json_attribute")]
