@@ -96,6 +96,7 @@ def test_it_works(town):
         {"notification": {}}, {"id": "no uri"}, {"watchedAttributes": []}, {"notificationTrigger": ["never"]}, {"throttling": -1}, {"timeInterval": 5, "throttling": 5},
         {"timeInterval": 5, "watchedAttributes": ["a"]}, {"expiresAt": "2000-01-01T00:00:00Z"}, {"expiresAt": "soon"}, {"q": "a=="}, {"q": 'a~="("'}, {"scopeQ": "/a//b"},
         {"geoQ": {"georel": "near", "geometry": "Point", "coordinates": [0, 0]}}, {"geoQ": {"georel": "within", "geometry": "Point"}}, {"isActive": "yes"}, {"csf": "(("},
+        {"temporalQ": {"timerel": "after", "timeAt": "2020-01-01T00:00:00Z"}},
         {"invented": 1}, notification(attributes=[]), notification(attributes=["a"], pick=["b"]), notification(pick=["a"], omit=["a"]), notification(format="xml"),
         notification(showChanges=True, format="keyValues"), notification(showChanges=True, format="simplified"), notification(join="sideways"), notification(joinLevel=2),
         endpoint(uri="ftp://exemplo.pt/"), endpoint(uri="https://u:p@exemplo.pt/"), endpoint(uri="not a uri"), endpoint(accept="text/html"),
@@ -204,3 +205,32 @@ def test_a_context_said_inline_gets_an_address(town):
 def test_a_change_of_the_notification_replaces_it(town):
     town.post("subscriptions", json=subscription(id="urn:x:Subscription:n"))
     assert town.patch("subscriptions/urn:x:Subscription:n", json={"notification": {"format": "keyValues"}}).status_code == 400
+
+
+def about_registrations(**temporal):
+    return subscription(id="urn:x:Subscription:1", temporalQ=temporal)
+
+
+@pytest.mark.parametrize("time", ["observedAt", "createdAt", "modifiedAt", "deletedAt"])
+def test_5_2_12_a_temporal_question_is_for_subscriptions_to_registrations(town, time):
+    good = about_registrations(timerel="between", timeAt="2020-01-01T00:00:00Z", endTimeAt="2021-01-01T00:00:00Z", timeproperty=time)
+    made = town.post("csourceSubscriptions", json=good)
+    assert made.status_code == 201, made.text
+    uri = good["id"]
+    assert town.get(f"csourceSubscriptions/{uri}").json()["temporalQ"] == good["temporalQ"]
+    assert town.patch(f"csourceSubscriptions/{uri}", json={"temporalQ": {"timerel": "sometimes"}}).status_code == 400
+    assert town.post("subscriptions", json=good).status_code == 400
+    assert town.post("subscriptions", json=subscription(id="urn:x:Subscription:2")).status_code == 201
+    assert town.patch("subscriptions/urn:x:Subscription:2", json={"temporalQ": good["temporalQ"]}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "temporal",
+    [
+        {}, {"timerel": "after"}, {"timerel": "after", "timeAt": "amanha"}, {"timerel": "between", "timeAt": "2020-01-01T00:00:00Z"},
+        {"timerel": "never", "timeAt": "2020-01-01T00:00:00Z"}, {"timerel": "after", "timeAt": "2020-01-01T00:00:00Z", "timeproperty": "endedAt"},
+    ],
+)  # fmt: skip
+def test_5_2_21_a_temporal_question_that_is_none(town, temporal):
+    refused = town.post("csourceSubscriptions", json=about_registrations(**temporal))
+    assert (refused.status_code, refused.json()["type"].rsplit("/", 1)[-1]) == (400, "BadRequestData")

@@ -36,6 +36,7 @@ JOINS = ("flat", "inline", "@none")
 #: ids of entities are no attributes but may be picked (§4.21)
 ENTITY_MEMBERS = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
 JOIN_LEVELS = 5
+TIMES = ("observedAt", "createdAt", "modifiedAt", "deletedAt")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _NEAR = re.compile(r"near;(?:max|min)[dD]istance==\d+(?:\.\d+)?")
 
@@ -348,6 +349,20 @@ def _notifier(endpoint: Mapping[str, Any]) -> None:
         raise Unusable(msg("Malha-Form é SensorThings, e só para endereços mqtt:// ou mqtts://."))
 
 
+def _temporal(name: str, value: Any, context: Context) -> dict[str, Any]:
+    """Which times of sources are meant (§4.11, §5.2.21)."""
+    if not isinstance(value, dict) or value.get("timerel") not in {"before", "after", "between"}:
+        raise Unusable(msg("“{member}” é um objeto com timerel (before, after ou between) e timeAt."), member=name)
+    if value.get("timeproperty", "observedAt") not in TIMES:
+        raise Unusable(msg("“{member}” tem de ser: {known}."), member="timeproperty", known=", ".join(TIMES))
+    for member in ("timeAt", "endTimeAt") if value["timerel"] == "between" else ("timeAt",):
+        try:
+            parse_instant(_text(member, value.get(member), context))
+        except ValueError as reason:
+            raise Unusable(msg("“{member}” é uma data e hora (ISO 8601)."), member=member) from reason
+    return value
+
+
 def _any(_name: str, value: Any, _context: Context) -> Any:
     return value
 
@@ -355,6 +370,6 @@ def _any(_name: str, value: Any, _context: Context) -> Any:
 _READERS: dict[str, Callable[[str, Any, Context], Any]] = {
     "id": _uri, "type": _text, "subscriptionName": _text, "description": _text, "entities": _entities, "watchedAttributes": _names, "notificationTrigger": _triggers,
     "timeInterval": _seconds, "q": _q, "geoQ": _geo, "csf": _csf, "isActive": _flag, "notification": _notification, "expiresAt": _instant, "throttling": _seconds,
-    "temporalQ": _any, "scopeQ": _scope, "lang": _text, "datasetId": _datasets, "jsonldContext": _context, "localOnly": _flag, "splitEntities": _flag,
+    "temporalQ": _temporal, "scopeQ": _scope, "lang": _text, "datasetId": _datasets, "jsonldContext": _context, "localOnly": _flag, "splitEntities": _flag,
     "jsonKeys": _any, "expandValues": _any,
 }  # fmt: skip

@@ -26,6 +26,7 @@ def create(
 ) -> str:  # fmt: skip
     """Keep a subscription that came `through` other brokers; its URI. Raises Unusable, Exists."""
     said = reading.document(payload, context)
+    _require_meant(said, about)
     uri = said.pop("id", None) or f"urn:ngsi-ld:Subscription:{uuid.uuid4()}"
     if queries.count(conn, tenant_id, None, about) >= MOST:
         raise Unusable(msg("O município já tem {most} subscrições; apague as que não usa."), most=MOST)
@@ -70,6 +71,7 @@ def change(
     named = reading.fragment(payload, context if context is not None else _words(kept))
     if named.pop("id", uri) != uri:
         raise Unusable(msg("O id de uma subscrição não muda."))
+    _require_meant(named, about)
     merged = _merged(kept.document, named)
     reading.together(merged)
     if "notification" not in merged or not (merged.get("entities") or merged.get("watchedAttributes")):
@@ -109,6 +111,12 @@ def status(subscription: Subscription) -> str:
     if subscription.expires_at is not None and subscription.expires_at <= now():
         return "expired"
     return "active" if subscription.active else "paused"
+
+
+def _require_meant(said: Mapping[str, Any], about: str) -> None:
+    """Raise Unusable for what only a subscription to registrations may say (§5.2.12)."""
+    if about == ENTITIES and said.get("temporalQ") is not None:
+        raise Unusable(msg("temporalQ é só para subscrições de registos de fontes (csourceSubscriptions); aqui omita-o."))
 
 
 def _watch(conn: psycopg.Connection[Any], tenant_id: int) -> None:

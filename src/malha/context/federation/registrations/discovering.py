@@ -18,6 +18,7 @@ from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.context.store.q import Node, parse, renamed
 from malha.context.store.shapes import GeoFilter
 from malha.context.subscriptions import conditions, selection
+from malha.context.subscriptions.reading import TIMES
 from malha.kernel.text import msg
 from malha.kernel.time import parse_instant
 from malha.vocabulary.contexts.service import Context
@@ -136,8 +137,8 @@ def period(params: Mapping[str, str]) -> Period | None:
         raise BadRequestData(msg("timerel é before, after ou between, e pede timeAt (e endTimeAt)."))
     at = parse_instant(attributes.instant("timeAt", params["timeAt"]))
     member = params.get("timeproperty", "observedAt")
-    if member not in {"observedAt", "createdAt", "modifiedAt"}:
-        raise BadRequestData(msg("timeproperty é observedAt, createdAt ou modifiedAt."))
+    if member not in TIMES:
+        raise BadRequestData(msg("timeproperty é observedAt, createdAt, modifiedAt ou deletedAt."))
     interval = "observationInterval" if member == "observedAt" else "managementInterval"
     if relation == "between":
         return Period(interval, at, parse_instant(attributes.instant("endTimeAt", params["endTimeAt"])))

@@ -112,3 +112,22 @@ def test_a_condition_follows_relationships_within_reach(client, running, receive
     assert ([one["id"] for one in told["data"]], told["subscriptionId"]) == (["urn:x:Veiculo:d"], mine)
     receiver.got.clear()
     assert receiver.quiet()
+
+
+def test_5_8_6_system_attributes_of_attributes(client, running, receiver, new_tenant):
+    town = client.of(new_tenant())
+    triggers = ["entityCreated", "entityUpdated", "entityDeleted"]
+    assert town.post("subscriptions", json=subscription(receiver, notificationTrigger=triggers, notification={"sysAttrs": True})).status_code == 201
+    assert town.post("entities", json=bin_(dono={"type": "Property", "value": "a"})).status_code == 201
+    assert town.patch("entities/urn:x:Contentor:1/attrs", json={"nivel": {"type": "Property", "value": 90}}).status_code == 204
+    assert town.delete("entities/urn:x:Contentor:1/attrs/nivel").status_code == 204
+    assert town.delete("entities/urn:x:Contentor:1").status_code == 204
+    made, changed, without, gone = (body["data"][0] for body in receiver.wait(4))
+    assert made["nivel"]["createdAt"] == made["nivel"]["modifiedAt"] == made["createdAt"]
+    assert changed["nivel"]["createdAt"] == made["createdAt"] < changed["nivel"]["modifiedAt"]
+    assert changed["dono"]["modifiedAt"] == made["createdAt"]
+    null = without["nivel"]
+    assert (null["value"], null["createdAt"], null["modifiedAt"]) == ("urn:ngsi-ld:null", made["createdAt"], changed["nivel"]["modifiedAt"])
+    assert null["deletedAt"] > null["modifiedAt"]
+    assert {"createdAt", "modifiedAt", "deletedAt"} < set(gone)
+    assert "nivel" not in gone
