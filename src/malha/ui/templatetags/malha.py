@@ -212,11 +212,12 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
     inside = signed_in and tenant is not None
     alarms = registry.bell(request) if registry.bell and inside else None
     waiting = navigation.notices(request) if alarms else []
-    cookies = request.COOKIES
+    cookies, room = request.COOKIES, navigation.ROOMS.get(navigation.current_room(request))
     return {
         "rail": navigation.rail(request) if inside else [],
         "manage": navigation.entries(request, "gestao") if inside else [],
-        "room": navigation.ROOMS.get(navigation.current_room(request)),
+        "room": room,
+        "room_url": request.META.get("SCRIPT_NAME", "") + room.path if room else "",
         "tenants": list(registry.tenants(request)) if registry.tenants and signed_in else [],
         "bell": {"alarms": alarms, "notices": waiting, "count": alarms.count + len(waiting), "label": navigation.bell_label(alarms.count, len(waiting))}
         if alarms
