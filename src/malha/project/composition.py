@@ -56,10 +56,13 @@ def services() -> list[Callable[[threading.Event], object]]:
 
 def notify(stop: threading.Event) -> None:
     """Match changes and deliver notifications until the event is set."""
+    from malha.context.federation.asking import wire
+    from malha.context.federation.passing_on import polling
     from malha.context.federation.registrations import telling
     from malha.context.subscriptions import runner
+    from malha.context.subscriptions.periodic import Clock
 
-    runner.run(stop, telling.matching)
+    runner.run(stop, Clock(telling.matching, polling.matching, wire.close))
 
 
 def erasers() -> list[Callable[[int], object]]:

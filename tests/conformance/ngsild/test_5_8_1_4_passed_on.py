@@ -8,14 +8,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 from django.conf import settings
+from tests.conformance.ngsild.test_alike import by_agreement
 
 from malha.context.federation.passing_on import forwarding
+from malha.context.federation.registrations import registry
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityDocument
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import django as scopes
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.identity import service as identity
+from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import service as tokens
+from malha.project import composition
 from malha.project.nodes import nodes
 
 TYPE = "Contentor"
@@ -325,3 +331,126 @@ def test_parts_at_other_sources_are_put_together(client_of_machine, forwarding_r
     ((_, doc),) = waiting(broker)
     assert (doc["nivel"]["value"], doc["cor"]["value"]) == (90, "azul")
     assert asked(has, "GET", "/entities")[0].headers["Via"].startswith("1.1 malha-")
+
+
+@pytest.fixture
+def notifying():
+    """Notifications at work, as in the worker."""
+    stop = threading.Event()
+    thread = threading.Thread(target=composition.notify, args=[stop], daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(15)
+    assert not thread.is_alive()
+
+
+def levels(body):
+    return {one["id"].rsplit(":", 1)[-1]: one["nivel"]["value"] for one in body["data"]}
+
+
+def test_5_8_6_one_with_a_time_interval_is_told_of_what_lies_at_sources_too(client_of_machine, party, notifying, receiver):
+    broker, town = client_of_machine, party()
+    town.registered_at(broker, TYPE)
+    assert town.http.post("entityOperations/create", json=[bin_("a", 80), bin_("b", 10)]).status_code == 201
+    assert broker.post("entities?local=true", json=bin_("c", 60)).status_code == 201
+    said = subscription(timeInterval=1, q="nivel>50", notification={"endpoint": {"uri": receiver.url}})
+    mine = broker.post("subscriptions", json=said).headers["location"].rsplit("/", 1)[-1]
+    assert until(lambda: receiver.got)
+    assert (levels(receiver.got[0]), receiver.got[0]["subscriptionId"]) == ({"a": 80, "c": 60}, mine)
+    assert town.http.get("subscriptions").json() == []
+    assert town.http.post("entityOperations/upsert", json=[bin_("b", 90)]).status_code in {201, 204}
+    assert until(lambda: levels(receiver.got[-1]) == {"a": 80, "b": 90, "c": 60})
+    assert broker.patch(f"subscriptions/{mine}", json={"localOnly": True}).status_code == 204
+    assert until(lambda: levels(receiver.got[-1]) == {"c": 60})
+
+
+def test_5_8_6_parts_of_one_entity_at_three_places_are_told_by_the_clock_as_one(client_of_machine, party, notifying, receiver):
+    broker, one, other = client_of_machine, party(), party()
+    for each in (one, other):
+        each.registered_at(broker, TYPE)
+    color, zone = {"type": "Property", "value": "azul"}, {"type": "Property", "value": "norte"}
+    assert one.http.post("entities", json={"id": f"urn:x:{TYPE}:a", "type": TYPE, "cor": color}).status_code == 201
+    assert other.http.post("entities", json={"id": f"urn:x:{TYPE}:a", "type": TYPE, "zona": zone}).status_code == 201
+    assert broker.post("entities?local=true", json=bin_("a", 60)).status_code == 201
+    said = subscription(timeInterval=1, splitEntities=True, q='nivel>50;cor=="azul";zona=="norte"', notification={"endpoint": {"uri": receiver.url}})
+    assert broker.post("subscriptions", json=said).status_code == 201
+    assert until(lambda: receiver.got)
+    (whole,) = receiver.got[0]["data"]
+    assert [whole[name]["value"] for name in ("nivel", "cor", "zona")] == [60, "azul", "norte"]
+
+
+def test_5_8_6_what_an_agreement_lets_one_read_is_told_by_the_clock_while_it_lasts(client_of_machine, new_tenant, source, notifying, receiver):
+    broker, town = client_of_machine, new_tenant(name="Vila")
+    nation = tenancy.by_slug(broker.base_url.path.split("/")[1])
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        store.upsert_documents(conn, town.id, [EntityDocument(f"urn:x:{TYPE}:a", (TYPE,), {"nivel": {"type": "Property", "value": 80}})])
+    end, _ = by_agreement(nation, town)
+    registry.forget()
+    said = subscription(timeInterval=1, notification={"endpoint": {"uri": receiver.url}})
+    assert broker.post("subscriptions", json=said).status_code == 201
+    assert until(lambda: receiver.got)
+    assert levels(receiver.got[0]) == {"a": 80}
+    assert not waiting(broker)  # nothing of it is kept
+    end()
+    registry.forget()
+    time.sleep(1.3)  # one that was on its way
+    count = len(receiver.got)
+    time.sleep(1.5)
+    assert len(receiver.got) == count
+
+
+def test_5_8_6_parts_at_three_sources_are_put_together(client_of_machine, forwarding_runs):
+    broker = client_of_machine
+    tells, *have = (forwarding_runs() for _ in range(3))
+    take(tells)
+    for there, name, value in ((have[0], "cor", "azul"), (have[1], "zona", "norte")):
+        there.answers["GET", f"/entities/urn:x:{TYPE}:a"] = (200, {"id": f"urn:x:{TYPE}:a", "type": TYPE, name: {"type": "Property", "value": value}})
+        assert broker.post("csourceRegistrations", json=registration(there, operations=["retrieveOps"])).status_code == 201
+    assert broker.post("csourceRegistrations", json=registration(tells)).status_code == 201
+    assert broker.post("entities?local=true", json={"id": f"urn:x:{TYPE}:a", "type": TYPE, "dono": {"type": "Property", "value": "eu"}}).status_code == 201
+    assert broker.post("subscriptions", json=subscription(splitEntities=True, q='nivel>50;cor=="azul";zona=="norte"')).status_code == 201
+    assert until(lambda: asked(tells, "POST"))
+    assert notified(broker, asked(tells, "POST")[0].body["id"], bin_("a", 90)).status_code == 200
+    ((_, doc),) = waiting(broker)
+    assert {name: each["value"] for name, each in doc.items()} == {"nivel": 90, "cor": "azul", "zona": "norte", "dono": "eu"}
+
+
+def test_5_8_6_attributes_that_went_at_a_source_are_told_as_null(client_of_machine, forwarding_runs, notifying, receiver):
+    broker, there = client_of_machine, forwarding_runs()
+    take(there)
+    assert broker.post("csourceRegistrations", json=registration(there)).status_code == 201
+    said = subscription(notificationTrigger=["attributeDeleted"], notification={"endpoint": {"uri": receiver.url}, "sysAttrs": True})
+    assert broker.post("subscriptions", json=said).status_code == 201
+    assert until(lambda: asked(there, "POST"))
+    uri = asked(there, "POST")[0].body["id"]
+    null = "urn:ngsi-ld:null"
+    gone = {
+        "peso": {"type": "Property", "value": null, "createdAt": "2026-01-01T00:00:00Z", "modifiedAt": "2026-01-02T00:00:00Z"}, "cor": null,
+        "nome": {"type": "LanguageProperty", "languageMap": {"@none": null}}, "dono": {"type": "Relationship", "object": null},
+        "zona": [{"type": "Property", "value": 1}, {"type": "Property", "value": null, "datasetId": "urn:x:d"}],
+    }  # fmt: skip
+    assert notified(broker, uri, bin_("a", 9) | gone).status_code == 200
+    assert until(lambda: receiver.got)
+    (told,) = receiver.got[0]["data"]
+    assert told["nivel"]["value"] == 9
+    assert (told["peso"]["value"], told["peso"]["createdAt"], "deletedAt" in told["peso"]) == (null, "2026-01-01T00:00:00Z", True)
+    assert [told["cor"]["value"], told["nome"]["languageMap"], told["dono"]["object"]] == [null, {"@none": null}, null]
+    assert [(one.get("datasetId"), one["value"]) for one in told["zona"]] == [(None, 1), ("urn:x:d", null)]
+
+
+def test_5_8_6_an_attribute_that_somebody_else_still_has_did_not_go(client_of_machine, forwarding_runs):
+    broker, there = client_of_machine, forwarding_runs()
+    take(there)
+    assert broker.post("csourceRegistrations", json=registration(there)).status_code == 201
+    assert broker.post("entities?local=true", json=bin_("a", 7)).status_code == 201
+    assert broker.post("subscriptions", json=subscription(splitEntities=True)).status_code == 201
+    assert until(lambda: asked(there, "POST"))
+    null = {"type": "Property", "value": "urn:ngsi-ld:null"}
+    assert notified(broker, asked(there, "POST")[0].body["id"], {"id": f"urn:x:{TYPE}:a", "type": TYPE, "nivel": null, "peso": null}).status_code == 200
+    slug = broker.base_url.path.split("/")[1]
+    with database.connect(Role.COMPACTOR, autocommit=True) as conn:
+        (row,) = conn.execute(
+            "SELECT doc, before FROM entity_change WHERE tenant_id = %s AND subscription_id IS NOT NULL", [tenancy.by_slug(slug).id]
+        ).fetchall()
+    assert (row[0]["nivel"]["value"], row[1]) == (7, {"peso": {"type": "Property"}})

@@ -67,7 +67,7 @@ class Subscription:
     through: Sequence[str] = ()
 
 
-#: what is told now of registrations to whoever subscribed to them, by who keeps those; None for nothing
+#: what is told now of registrations to whoever subscribed to them; None for nothing
 type Registrations = Callable[[psycopg.Connection[Any], Subscription], Mapping[str, Any] | None]
 
 

@@ -124,9 +124,9 @@ def _with_past(change: Change, name: str, previous: bool, *, system: bool) -> An
     for key in {**new, **old}:
         now_, was = new.get(key), old.get(key)
         one = _null(was, change.at if system else None) if now_ is None and was is not None else dict(now_ or {})
-        if previous and was is not None and now_ != was:
-            member = MEMBER.get(str(was.get("type")), "value")
-            one[_PREVIOUS[member]] = was.get(member)
+        member = MEMBER.get(str((was or {}).get("type")), "value")
+        if previous and was is not None and now_ != was and member in was:  # what another source had is not known
+            one[_PREVIOUS[member]] = was[member]
         out.append(one)
     return out[0] if len(out) == 1 else out
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from malha.context.store.contracts import EntityQuery, StoredEntity
@@ -13,6 +15,7 @@ from malha.context.subscriptions.contracts import REGISTRATIONS, Lane, Message, 
 from malha.context.subscriptions.delivery import Post
 from malha.context.subscriptions.matcher import Matcher
 from malha.context.subscriptions.rules import Rule
+from malha.foundation.access.contracts import Principal
 from malha.kernel.time import now
 
 logger = logging.getLogger(__name__)
@@ -21,11 +24,24 @@ LOOK_SECONDS = 0.25
 ENTITIES = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What those are told who want it again and again, by who knows other sources.
+
+    `registrations` says it to who subscribed to those; `entities`, what matches a rule here and at sources, as a reader may see it, None where
+    no source has a part in it; `close` ends what was opened for that in the running loop.
+    """
+
+    registrations: Registrations
+    entities: Callable[[Rule, Principal], Awaitable[list[StoredEntity] | None]]
+    close: Callable[[], Awaitable[None]]
+
+
 class Periodic:
     """The clock of periodic subscriptions. A receiver that is still busy with the last one misses a beat, nobody else does."""
 
-    def __init__(self, matcher: Matcher, post: Post, registrations: Registrations) -> None:
-        self.matcher, self.post, self.registrations = matcher, post, registrations
+    def __init__(self, matcher: Matcher, post: Post, clock: Clock) -> None:
+        self.matcher, self.post, self.clock = matcher, post, clock
         self.due: dict[Lane, float] = {}
         self.busy: dict[Lane, asyncio.Task[None]] = {}
 
@@ -66,13 +82,16 @@ class Periodic:
             self.busy.pop(lane, None)
 
     async def _of_entities(self, rule: Rule, reader: Reader, at: datetime) -> tuple[Message, int] | None:
-        found = await self.post.rows.run(self._matching, rule)
+        assert reader.principal is not None
+        found = await self.clock.entities(rule, reader.principal)
+        if found is None:
+            found = await self.post.rows.run(self._matching, rule)
         linked, context = self.post.rows.linked(rule.lane[0]), await self.post.words(rule)
         message = await self.post.rows.run(notice.of_entities, rule, found, reader, linked, at.isoformat(), at, context)
         return None if message is None else (message, len(found))
 
     async def _of_registrations(self, rule: Rule, reader: Reader, at: datetime) -> tuple[Message, int] | None:
-        told = await self.post.rows.fetch(self.post.rows.told, self.registrations, rule.subscription)
+        told = await self.post.rows.fetch(self.post.rows.told, self.clock.registrations, rule.subscription)
         return None if told is None else (notice.of_registrations(rule, told, reader, at.isoformat(), at), len(told["data"]))
 
     def _matching(self, rule: Rule) -> list[StoredEntity]:

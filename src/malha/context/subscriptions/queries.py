@@ -54,9 +54,9 @@ ADD_INTEREST = "UPDATE subscription_interest SET type_ids = (SELECT array_agg(DI
 CHANGES_BY_SEQ = f"SELECT {_CHANGE} FROM entity_change WHERE tenant_id = %s AND seq = ANY (%s::bigint[]) ORDER BY seq"
 NOTE = """
 INSERT INTO entity_change (tenant_id, entity_id, uri, types, doc, scopes, created_at, modified_at, operation, before, subscription_id)
-SELECT %(tenant)s, n.entity, n.uri, n.types::int[], n.doc::jsonb, n.scopes::text[], n.created, n.modified, n.operation, '{}', %(subscription)s
+SELECT %(tenant)s, n.entity, n.uri, n.types::int[], n.doc::jsonb, n.scopes::text[], n.created, n.modified, n.operation, n.before::jsonb, %(subscription)s
 FROM unnest(%(entities)s::bigint[], %(uris)s::text[], %(types)s::text[], %(docs)s::text[], %(scopes)s::text[], %(created)s::timestamptz[], %(modified)s::timestamptz[],
-    %(operations)s::smallint[]) WITH ORDINALITY AS n (entity, uri, types, doc, scopes, created, modified, operation, n) ORDER BY n.n
+    %(operations)s::smallint[], %(befores)s::text[]) WITH ORDINALITY AS n (entity, uri, types, doc, scopes, created, modified, operation, before, n) ORDER BY n.n
 """
 ENQUEUE = """
 INSERT INTO notification (tenant_id, subscription_id, changes)
@@ -223,15 +223,23 @@ def _change(row: tuple[Any, ...], types: Mapping[int, str]) -> Change:
     return Change(row[0], row[1], row[2], row[3], entity, before, row[13], len(row[7]), row[14])
 
 
-def note(conn: psycopg.Connection[Any], tenant_id: int, subscription_id: int, entities: Sequence[StoredEntity], deleted: Collection[str] = ()) -> None:
-    """What another source told of, for one subscription, `deleted` those that are no more: it goes the way of every other change."""
+def note(
+    conn: psycopg.Connection[Any], tenant_id: int, subscription_id: int, entities: Sequence[StoredEntity], deleted: Collection[str] = (),
+    before: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:  # fmt: skip
+    """What another source told of, for one subscription, `deleted` those that are no more: it goes the way of every other change.
+
+    `before` has, by URI, attributes that an entity had and has no more.
+    """
+    was = before or {}
     types = names.numbers(conn, "entity_type", {name for one in entities for name in one.types})
     _cursor(conn).execute(NOTE, {
         "tenant": tenant_id, "subscription": subscription_id, "entities": [one.id for one in entities], "uris": [one.uri for one in entities],
         "types": ["{" + ",".join(str(types[name]) for name in one.types) + "}" for one in entities],
         "docs": [msgspec.json.encode(one.attributes).decode() for one in entities], "scopes": [array_of_text(one.scopes) for one in entities],
         "created": [one.created_at for one in entities], "modified": [one.modified_at for one in entities],
-        "operations": [Operation.DELETED if one.uri in deleted else Operation.CREATED for one in entities],
+        "operations": [Operation.DELETED if one.uri in deleted else Operation.UPDATED if was.get(one.uri) else Operation.CREATED for one in entities],
+        "befores": [msgspec.json.encode(was.get(one.uri, {})).decode() for one in entities],
     })  # fmt: skip
 
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from malha.context.subscriptions.contracts import Change, Delivery, Lane, Message, Queued, Registrations
+from malha.context.subscriptions.contracts import Change, Delivery, Lane, Message, Queued
 from malha.context.subscriptions.delivery import Post
 from malha.context.subscriptions.gate import Gate
 from malha.context.subscriptions.http import Http
 from malha.context.subscriptions.matcher import Matcher
 from malha.context.subscriptions.mqtt import Mqtt
-from malha.context.subscriptions.periodic import Periodic
+from malha.context.subscriptions.periodic import Clock, Periodic
 from malha.context.subscriptions.rows import Rows
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 WAIT_SECONDS, AGAIN_SECONDS, LOOK_SECONDS = 2.0, 2.0, 0.1
 
 
-def run(stop: threading.Event, registrations: Registrations) -> None:
+def run(stop: threading.Event, clock: Clock) -> None:
     """Match and deliver until told to stop. One process of an installation does; another one waits to take over.
 
-    `registrations` says what those are told who subscribed to registrations and want it again and again.
+    `clock` says what those are told who want it again and again.
     """
     while not stop.is_set():
         try:
@@ -39,7 +39,7 @@ def run(stop: threading.Event, registrations: Registrations) -> None:
                 if not row or not row[0]:
                     stop.wait(WAIT_SECONDS)
                     continue
-                asyncio.run(_Work(conn, stop, registrations).run())
+                asyncio.run(_Work(conn, stop, clock).run())
         except psycopg.Error:
             logger.exception("notifications lost their connection")
             stop.wait(AGAIN_SECONDS)
@@ -49,8 +49,8 @@ def run(stop: threading.Event, registrations: Registrations) -> None:
 
 
 class _Work:
-    def __init__(self, conn: psycopg.Connection, stop: threading.Event, registrations: Registrations) -> None:
-        self.conn, self.stop, self.registrations = conn, stop, registrations
+    def __init__(self, conn: psycopg.Connection, stop: threading.Event, clock: Clock) -> None:
+        self.conn, self.stop, self.clock = conn, stop, clock
         self.ended = threading.Event()
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ class _Work:
         post.restore(await rows.run(rows.lanes))
         thread = threading.Thread(target=self._match, args=[matcher], name="matcher", daemon=True)
         thread.start()
-        tasks = [asyncio.create_task(post.keep_writing()), asyncio.create_task(Periodic(matcher, post, self.registrations).run())]
+        tasks = [asyncio.create_task(post.keep_writing()), asyncio.create_task(Periodic(matcher, post, self.clock).run())]
         try:
             while not self.stop.is_set() and not self.ended.is_set():  # noqa: ASYNC110 -- the events are a thread's
                 await asyncio.sleep(LOOK_SECONDS)
@@ -91,6 +91,7 @@ class _Work:
             await post.stop()
             await mqtt.close()
             await http.close()
+            await self.clock.close()
             await asyncio.to_thread(thread.join, 5)
             gate.close()
             rows.close()

@@ -170,7 +170,7 @@ async def question(request: Request, found: Diverted, _handler: Handler) -> Resp
         return session, plan, _own(conn, who, plan)
 
     session, plan, own = await door.read(request, look, asking.source)
-    page = assembled(session, plan, own, await _told(session, plan, asking))
+    page = assembled(session, plan, own, await ask_all(session, plan, asking))
     joined = await behind.join(session, found, page.entities, plan.want, asking.source)
     return session.warn(query.written(request, page, plan.question, plan.want, joined))
 
@@ -200,7 +200,7 @@ async def every(request: Request, asking: Asking) -> tuple[Question, EntityPage,
         return session, plan, _own(conn, who, plan)
 
     session, plan, own = await door.read(request, look, asking.source)
-    told = await _told(session, plan, asking)
+    told = await ask_all(session, plan, asking)
     return plan.question, assembled(session, plan, own, told), any(each.more for each in told), session.warnings
 
 
@@ -247,10 +247,11 @@ def _own(conn: psycopg.Connection[Any], who: Asked, plan: Plan) -> EntityPage:
 async def said(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> tuple[EntityPage, list[Told]]:
     """What this broker and each source say to a question."""
     own = await door.read(session.request, lambda conn, who: _own(conn, who, plan), asking.source)
-    return own, await _told(session, plan, asking, links)
+    return own, await ask_all(session, plan, asking, links)
 
 
-async def _told(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> list[Told]:
+async def ask_all(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> list[Told]:
+    """What each source says to a question."""
     speeches = await conversation.spoken(session, plan.shares)
     return await conversation.together(
         [ask_question(session, plan, share, speech, asking, links) for share, speech in zip(plan.shares, speeches, strict=True)]

@@ -25,7 +25,7 @@ from malha.context.federation.passing_on.passed import Passed
 from malha.context.federation.registrations import queries, registry
 from malha.context.federation.registrations.matching import Share, Source
 from malha.context.store import service as store
-from malha.context.store.contracts import StoredEntity
+from malha.context.store.contracts import MEMBER, StoredEntity
 from malha.context.subscriptions import queries as subscriptions
 from malha.context.subscriptions import rules
 from malha.context.subscriptions.contracts import Subscription
@@ -34,10 +34,16 @@ from malha.foundation.database import service as database
 from malha.kernel.text import msg
 from malha.kernel.time import now
 from malha.vocabulary.contexts import service as contexts
+from malha.vocabulary.contexts.service import Context
 
 BODY_LIMIT, ENTITIES = 4 * 1024 * 1024, 1_000
 #: entities of one notification of which other sources are asked for their parts
 MOST_ASKED = 100
+_OF_ENTITY = frozenset({"id", "type", "@id", "@type", "@context", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
+_NULLS: tuple[Any, ...] = (passing.NULL, {"@none": passing.NULL}, [passing.NULL], [{"object": passing.NULL}])
+_KEPT = ("type", "datasetId", "createdAt", "modifiedAt")
+#: instances of attributes that are no more, by attribute
+type Vanished = Mapping[str, Sequence[Mapping[str, Any]]]
 _UNKNOWN = msg("Esta subscrição não é conhecida aqui.")
 
 
@@ -48,6 +54,14 @@ class Heard:
     passed: Passed
     subscription: Subscription
     source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What a notification says is no more: whole entities, and attributes by the URI of their entity."""
+
+    entities: frozenset[str]
+    attributes: Mapping[str, Vanished]
 
 
 async def hear(request: Request) -> Response:
@@ -62,10 +76,12 @@ async def hear(request: Request) -> Response:
     speech = await pool.run_apart(lambda: speaking.alone(heard.source, heard.passed.tenant_id, words, ()))
     if named is not None:
         speech = replace(speech, context=words)
-    found, bad = answers.readable(map(_living, data), speech, heard.passed.tenant_id)
+    apart = [_apart(each, speech.context) for each in data]
+    found, bad = answers.readable((living for living, _ in apart), speech, heard.passed.tenant_id)
+    gone = {str(living.get("id")): vanished for living, vanished in apart if vanished}
     others = await _elsewhere(request, heard, found) if _split(heard) else {}
     deleted = frozenset(str(each.get("id")) for each in data if isinstance(each, dict) and isinstance(each.get("deletedAt"), str))
-    await pool.run(lambda: _keep(heard, found, deleted, others))
+    await pool.run(lambda: _keep(heard, found, Gone(deleted, gone), others))
     if bad and not found:
         raise BadRequestData(msg("Nenhuma das entidades da notificação se consegue ler."))
     return Response(status_code=200)
@@ -103,11 +119,34 @@ def _heard(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> Heard:
     return Heard(one, known[0], one.source)
 
 
-def _living(raw: Any) -> Any:
-    """An entity as it was told, without what is no more: attributes whose value is null."""
+def _apart(raw: Any, words: Context) -> tuple[Any, Vanished]:
+    """An entity as it was told, and apart from it what is no more: instances of attributes whose value is null (§5.8.6), under internal names."""
     if not isinstance(raw, dict):
-        return raw
-    return {name: each for name, each in raw.items() if name != "deletedAt" and not (isinstance(each, dict) and passing.NULL in map(str, each.values()))}
+        return raw, {}
+    living: dict[str, Any] = {}
+    gone: dict[str, list[dict[str, Any]]] = {}
+    for member, value in raw.items():
+        if member in _OF_ENTITY:
+            living |= {} if member == "deletedAt" else {member: value}
+            continue
+        told = value if isinstance(value, list) else [value]
+        if left := [one for one in told if not _is_null(one)]:
+            living[member] = left if len(told) > 1 else value
+        if nulls := [one for one in told if _is_null(one)]:
+            gone[words.expand(member)] = [_what_was(one) for one in nulls]
+    return living, gone
+
+
+def _is_null(instance: Any) -> bool:
+    if not isinstance(instance, dict):
+        return bool(instance == passing.NULL)
+    return any(instance.get(member) in _NULLS for member in set(MEMBER.values()))
+
+
+def _what_was(instance: Any) -> dict[str, Any]:
+    """What is known of an instance that is no more: not its value."""
+    kept = {name: instance[name] for name in _KEPT if isinstance(instance.get(name), str)} if isinstance(instance, dict) else {}
+    return {"type": "Property", **kept}
 
 
 def _split(heard: Heard) -> bool:
@@ -140,7 +179,7 @@ async def _elsewhere(request: Request, heard: Heard, found: Sequence[StoredEntit
     return dict(await conversation.together([of(entity) for entity in found[:MOST_ASKED]]))
 
 
-def _keep(heard: Heard, found: Sequence[StoredEntity], deleted: frozenset[str], others: Mapping[str, Sequence[Part]]) -> None:
+def _keep(heard: Heard, found: Sequence[StoredEntity], gone: Gone, others: Mapping[str, Sequence[Part]]) -> None:
     """Let what is meant wait for its subscriber, who is told what they may see at that moment. Nothing while the subscription is paused."""
     one = heard.subscription
     if not one.active:
@@ -149,9 +188,24 @@ def _keep(heard: Heard, found: Sequence[StoredEntity], deleted: frozenset[str], 
     with pool.connection() as conn, database.tenant_transaction(conn, [one.tenant_id]):
         here = store.by_uris(conn, one.tenant_id, [each.uri for each in found])
         whole = [entity for each in found if (entity := _whole(heard, each, here.get(each.uri), others.get(each.uri, ()))) is not None]
-        meant = [entity for entity in whole if any(selector.holds(entity) for selector in rule.selectors) and (entity.uri in deleted or rule.permits(entity))]
+        meant = [
+            entity for entity in whole if any(selector.holds(entity) for selector in rule.selectors) and (entity.uri in gone.entities or rule.permits(entity))
+        ]
         if meant:
-            subscriptions.note(conn, one.tenant_id, one.id, meant, deleted)
+            before = {entity.uri: _before(heard, entity, gone.attributes.get(entity.uri, {})) for entity in meant}
+            subscriptions.note(conn, one.tenant_id, one.id, meant, gone.entities, before)
+
+
+def _before(heard: Heard, whole: StoredEntity, vanished: Vanished) -> dict[str, Any]:
+    """Attributes that went at the source, that are its to tell of and that nobody else has, as far as it is known what they were."""
+    share = heard.source.of_entity(whole.uri, whole.types)
+    out: dict[str, Any] = {}
+    for name, instances in vanished.items():
+        there = rules.instances(whole.attributes.get(name))
+        left = [one for one in instances if one.get("datasetId", "@none") not in there]
+        if left and share is not None and (share.attributes is None or name in share.attributes):
+            out[name] = left[0] if len(left) == 1 else left
+    return out
 
 
 def _whole(heard: Heard, told: StoredEntity, here: StoredEntity | None, others: Sequence[Part]) -> StoredEntity | None:

@@ -31,7 +31,7 @@ def wanted(one: Subscription, source: Source, own: str) -> dict[str, Any] | None
         return None
     if not source.takes("createSubscription") or (source.alias and source.alias in one.through) or own in one.through:
         return None
-    share = source.of_question(_question(said.get("entities", ())), said.get("watchedAttributes") or ())
+    share = source.of_question(question(said.get("entities", ())), said.get("watchedAttributes") or ())
     if share is None:
         return None
     out: dict[str, Any] = {"entities": _entities(said.get("entities", ()), source, share)}
@@ -59,7 +59,8 @@ def _asked(said: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(names | ({said["geoQ"]["geoproperty"]} if said.get("geoQ") else set()))
 
 
-def _question(entities: Sequence[Mapping[str, Any]]) -> EntityQuery:
+def question(entities: Sequence[Mapping[str, Any]]) -> EntityQuery:
+    """The entities that a subscription names, as a question."""
     return EntityQuery(
         any_of=tuple(Selector("" if each.get("type", "*") == "*" else each["type"], tuple(each.get("id", ())), each.get("idPattern", "")) for each in entities)
     )
@@ -71,7 +72,7 @@ def _entities(entities: Sequence[Mapping[str, Any]], source: Source, share: Shar
         kind = ",".join(share.types) or "*"
         return [{"type": kind, "id": [uri]} for uri in share.uris]
     any_ = ",".join(share.types) or "*"
-    named = [dict(each) for each in entities or ({"type": "*"},) if source.of_question(_question([each])) is not None]
+    named = [dict(each) for each in entities or ({"type": "*"},) if source.of_question(question([each])) is not None]
     return [{**each, "type": any_} if each.get("type", "*") == "*" else each for each in named]
 
 

@@ -16,13 +16,11 @@ import pytest
 from django.conf import settings as django_settings
 
 from malha.context.broker import auth, pool
-from malha.context.federation.registrations import telling
-from malha.context.subscriptions import runner
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
 from malha.foundation.tokens import service as tokens
-from malha.project import plane
+from malha.project import composition, plane
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -32,10 +30,9 @@ WORKER = """
 import threading
 import django
 django.setup()
-from malha.context.federation.registrations import telling
-from malha.context.subscriptions import runner
+from malha.project import composition
 print("ready", flush=True)
-runner.run(threading.Event(), telling.matching)
+composition.notify(threading.Event())
 """
 READ_WRITE = (Capability.DATA_READ, Capability.DATA_WRITE)
 
@@ -99,7 +96,7 @@ def loopback(monkeypatch):
 def running(loopback):
     """Notifications at work, as in the worker."""
     stop = threading.Event()
-    thread = threading.Thread(target=runner.run, args=[stop, telling.matching])
+    thread = threading.Thread(target=composition.notify, args=[stop])
     thread.start()
     yield
     stop.set()
