@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from malha.context.broker import batch, discovery, editing, entities, entity_maps, jsonld_contexts, query
 from malha.context.broker.contracts import MethodNotAllowed, ResourceMissing
 from malha.context.broker.door import Handler, guarded, problem
+from malha.context.broker.heads import Headed
 from malha.kernel.text import msg
 
 ROOT = "/ngsi-ld/v1"
@@ -75,7 +76,7 @@ def straight(around: Around = _as_it_is) -> Callable[[Scope], ASGIApp | None]:
         params = {"id": uri, "attr": name} if name else {"id": uri} if uri else {}
 
         async def run(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await handler(Request({**scope, "path_params": params}, receive))
+            response = await handler(Headed({**scope, "path_params": params}, receive))
             await response(scope, receive, send)
 
         return run

@@ -177,23 +177,23 @@ class Turns:
     async def _wait(self, key: Hashable) -> None:
         await self.admit(key)
         queue = self.queues.setdefault(key, deque())
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        mine: asyncio.Future[None] = loop.create_future()
         queue.append(mine)
         self.waiting += 1
         self._hand_on()
+        over = loop.call_later(WAIT_SECONDS, _give_up, mine)  # the quarter of what a block with a time limit costs
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await mine
-        except TimeoutError as reason:
-            self._withdraw(key, mine)
-            raise _busy() from reason
+            await mine
         except BaseException:
             self._withdraw(key, mine)
             raise
+        finally:
+            over.cancel()
 
     def _withdraw(self, key: Hashable, mine: asyncio.Future[None]) -> None:
         """Whoever waited goes away: out of the queue, or with its turn given back where it was just handed on."""
-        if mine.done() and not mine.cancelled():
+        if mine.done() and not mine.cancelled() and mine.exception() is None:
             self.give(key)
             return
         queue = self.queues.get(key)
@@ -235,6 +235,12 @@ class Turns:
     def _look_again(self) -> None:
         self.later = None
         self._hand_on()
+
+
+def _give_up(mine: asyncio.Future[None]) -> None:
+    """The time to wait is over."""
+    if not mine.done():
+        mine.set_exception(_busy())
 
 
 def _busy() -> Busy:
