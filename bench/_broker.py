@@ -153,9 +153,9 @@ def _have_things(bench: Bench, numbers: Numbers) -> None:
 
 
 def batch(bench: Bench) -> Found:
-    """`batch_upsert_per_s`: a thousand entities at once, new and then known, against staging and three statements without NGSI-LD."""
+    """`batch_upsert_per_s`: a thousand entities at once, new and then known, against staging and two statements without NGSI-LD; the first round of both makes ready."""
     numbers, new, known, limits = Numbers(), [], [], []
-    size, right, runs = 1_000, True, max(2, bench.runs)
+    size, right, runs = 1_000, True, 6
     for run in range(runs):
         first = 30_000_000 + run * size
         bodies = [[_town.entity(first + n) for n in range(size)], [_town.entity(first + n) | {CHANGED: _changed(n)} for n in range(size)]]
@@ -165,9 +165,10 @@ def batch(bench: Bench) -> Found:
             times.append(measured.seconds)
         rows = [numbers.columns(_town.entity(40_000_000 + run * size + n)) for n in range(size)]
         limits.append(staged(bench.town.id, rows))
+    del new[0], known[0], limits[0]
     mine, most = size / _town.median(new), size / _town.median(limits)
     figure = {
-        "value": round(mine, 1), "unit": "entities/s", "goal": ">= 0.3 of limit and <= 0.15 s", "limit": round(most, 1), "ratio_to_limit": round(mine / most, 3),
+        "value": round(mine, 1), "unit": "entities/s", "goal": ">= 0.3 of limit and <= 0.15 s", "limit": round(most, 1), "ratio_to_limit": round(_town.median([theirs / ours for ours, theirs in zip(new, limits, strict=True)]), 3),
         "seconds_new": round(_town.median(new), 3), "seconds_known": round(_town.median(known), 3), "seconds_limit": round(_town.median(limits), 3), "entities": size,
     }  # fmt: skip
     with owner() as conn:
@@ -182,7 +183,7 @@ def _changed(n: int) -> dict[str, Any]:
 
 
 def staged(tenant_id: int, rows: Sequence[Sequence[Any]]) -> float:
-    """Seconds of `COPY` into a temporary table and three statements: entities, their history, one event."""
+    """Seconds of `COPY` into a temporary table and two statements: entities with their history, by what was just made, not by a look at all there are; one event."""
     with owner() as conn:
         conn.execute(
             "CREATE TEMP TABLE stage (uri text, type int, doc jsonb, place box, attrs int[], datasets int[], moments timestamptz[], nums float8[], txts text[])"
@@ -192,10 +193,10 @@ def staged(tenant_id: int, rows: Sequence[Sequence[Any]]) -> float:
         with conn.cursor().copy("COPY stage FROM STDIN") as copy:
             for row in rows:
                 copy.write_row([row[0], row[1], row[2], row[3], *(_array(part) for part in row[4:9])])
-        conn.execute("INSERT INTO entity (tenant_id, uri, type_id, types, doc, bbox) SELECT %s, uri, type, ARRAY[type], doc, place FROM stage", [tenant_id])
         conn.execute(
+            "WITH made AS (INSERT INTO entity (tenant_id, uri, type_id, types, doc, bbox) SELECT %s, uri, type, ARRAY[type], doc, place FROM stage RETURNING tenant_id, uri, id) "
             "INSERT INTO observation_hot (tenant_id, type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt) "
-            "SELECT e.tenant_id, s.type, e.id, n.attr, n.dataset, n.at, 1, n.num, n.txt FROM stage s JOIN entity e ON e.tenant_id = %s AND e.uri = s.uri "
+            "SELECT e.tenant_id, s.type, e.id, n.attr, n.dataset, n.at, 1, n.num, n.txt FROM stage s JOIN made e ON e.uri = s.uri "
             "CROSS JOIN LATERAL unnest(s.attrs, s.datasets, s.moments, s.nums, s.txts) AS n (attr, dataset, at, num, txt)", [tenant_id],
         )  # fmt: skip
         conn.execute("INSERT INTO outbox (tenant_id, name, payload) VALUES (%s, 'bench', '{}')", [tenant_id])

@@ -169,6 +169,8 @@ def pinned(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes
     try:
         yield process
     finally:
+        if process.poll() is not None:
+            sys.stderr.write(f"{' '.join(command)}: ended by itself with {process.returncode}\n")
         process.terminate()
         process.wait(20)
 
