@@ -144,11 +144,19 @@ class Round:
         return True
 
     def _name(self, docs: Sequence[EntityDocument]) -> None:
-        found = [(name, i) for doc in docs for name, attribute in doc.attributes.items() for i in instances(attribute)]
+        units: set[str] = set()
+        datasets: set[str] = set()
+        for doc in docs:
+            for attribute in doc.attributes.values():
+                for instance in instances(attribute):
+                    if unit := instance.get("unitCode"):
+                        units.add(str(unit))
+                    if dataset := instance.get("datasetId"):
+                        datasets.add(str(dataset))
         self.types = names.numbers(self.conn, "entity_type", {t for doc in docs for t in doc.types})
-        self.attributes = names.numbers(self.conn, "attribute", {name for doc in docs for name in doc.attributes})
-        self.units = names.numbers(self.conn, "unit", {str(i["unitCode"]) for _, i in found if i.get("unitCode")})
-        self.datasets = names.numbers(self.conn, "attribute_dataset", {str(i["datasetId"]) for _, i in found if i.get("datasetId")})
+        self.attributes = names.numbers(self.conn, "attribute", set().union(*(doc.attributes for doc in docs)))
+        self.units = names.numbers(self.conn, "unit", units)
+        self.datasets = names.numbers(self.conn, "attribute_dataset", datasets)
 
     def read(self, doc: EntityDocument) -> None:
         """Prepare for one document. Raises UnusableEntity."""
