@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import psycopg
@@ -13,11 +15,13 @@ from starlette.responses import Response
 from malha.context.broker import door, projection, questions, reading, rendering
 from malha.context.broker.contracts import Asked
 from malha.context.broker.door import Handler
-from malha.context.federation.asking import answers, conversation, speaking
+from malha.context.federation.asking import answers, conversation, speaking, wire
+from malha.context.federation.asking.answers import Warning_
 from malha.context.federation.asking.conversation import Session
 from malha.context.federation.asking.speaking import Speech
 from malha.context.federation.contracts import Mode
 from malha.context.federation.distribute import distributed
+from malha.context.federation.gathering import sums
 from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
 from malha.context.store import service as store
@@ -48,22 +52,98 @@ async def _road(request: Request, found: Diverted, handler: Handler) -> Response
         share for source in conversation.usable(found, request, session.alias)
         if source.mode is not Mode.AUXILIARY and source.takes(*operations) and (share := source.of_question(asked, asked.attrs)) is not None
     ]  # fmt: skip
-    own, refused, headers = await _own(request, handler)
+    summed = _summed(request, said) if shares else None
+    own, refused, headers = await _own(request if summed is None else _for_sums(request, said, summed), handler)
     if not shares:
         if refused is not None:
             raise refused
         return _answer(request, session, own, headers, single=bool(uri))
-    told = await conversation.together([_told(session, share, uri, said) for share in shares])
+    told = await conversation.together([_told(session, share, uri, said, summed) for share in shares])
     whole = {str(each.get("id")): each for each in own}
+    left_out: dict[str, None] = {}
     for share, speech, entities in told:
         for entity in entities:
             read = _readable(_renamed(entity, share, speech, session), session)
             if read is not None:
                 key = str(read.get("id"))
-                whole[key] = merged(whole[key], read) if key in whole else read
+                if key not in whole:
+                    whole[key] = read
+                elif summed is None:
+                    whole[key] = merged(whole[key], read)
+                else:
+                    whole[key], lost = _added(whole[key], read, summed)
+                    left_out |= dict.fromkeys([sums.NOT_TOGETHER] * lost + [sums.NOT_ALIGNED] * (not summed.aligned))
+                    session.warnings += [Warning_(wire.SILENT, share.source.registration.uri, reason) for reason in left_out]
+    if summed is not None:
+        whole = {key: _only(each, summed) for key, each in whole.items()}
     if not whole and refused is not None:
         return session.warn(door.problem(refused, request))
     return session.warn(_answer(request, session, list(whole.values()), headers, single=bool(uri)))
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """A question for sums: which, of how many buckets at most, whether of the whole period at once, and whether buckets begin at one instant everywhere."""
+
+    methods: tuple[str, ...]
+    last: int | None
+    whole: bool
+    aligned: bool
+
+
+def _summed(request: Request, said: Mapping[str, Any] | None) -> Summed | None:
+    """What is asked for in sums, None for anything else; the broker's own handler refuses what cannot be asked."""
+    params: dict[str, Any] = dict(request.query_params)
+    named = params.get("aggrMethods", "").split(",") if "aggregatedValues" in {params.get("format"), *params.get("options", "").split(",")} else []
+    if said is not None:
+        params |= {**_dict(said, "temporalQ"), **_dict(said, "aggrParams")}
+        listed = params.get("aggrMethods") or ()
+        named = listed.split(",") if isinstance(listed, str) else listed
+    methods = tuple(dict.fromkeys(name.strip() for name in named if isinstance(name, str) and name.strip() in sums.METHODS))
+    if not methods:
+        return None
+    last, duration = str(params.get("lastN") or ""), str(params.get("aggrPeriodDuration") or "PT0S")
+    whole = not any(digit in "123456789" for digit in duration)
+    return Summed(methods, int(last) if last.isdigit() else None, whole, whole or params.get("timerel") in {"after", "between"})
+
+
+def _dict(said: Mapping[str, Any], member: str) -> dict[str, Any]:
+    found = said.get(member)
+    return found if isinstance(found, dict) else {}
+
+
+def _for_sums(request: Request, said: Mapping[str, Any] | None, summed: Summed) -> Request:
+    """The request, asking too for what is needed to put sums together."""
+    if said is None:
+        params = {**request.query_params, "aggrMethods": ",".join(sums.needed(summed.methods))}
+        return Request({**request.scope, "query_string": urlencode(params).encode()}, request.receive)
+    return Request({**request.scope, "malha.body": msgspec.json.encode(_with_needed(said, summed))}, request.receive)
+
+
+def _with_needed(said: Mapping[str, Any], summed: Summed) -> dict[str, Any]:
+    out = dict(said)
+    for member in ("temporalQ", "aggrParams"):
+        if "aggrMethods" in _dict(said, member):
+            out[member] = {**said[member], "aggrMethods": sums.needed(summed.methods)}
+    return out
+
+
+def _added(one: Mapping[str, Any], other: Mapping[str, Any], summed: Summed) -> tuple[dict[str, Any], bool]:
+    """Two answers of sums about an entity as one; whether something had to be left out."""
+    out, left_out = dict(one), False
+    for member, value in other.items():
+        known = out.get(member)
+        if member not in out:
+            out[member] = value
+        elif sums.are(known) and sums.are(value):
+            out[member], lost = sums.together(known, value, whole=summed.whole)
+            left_out |= lost
+    return out, left_out
+
+
+def _only(entity: Mapping[str, Any], summed: Summed) -> dict[str, Any]:
+    """The entity with the sums that were asked for."""
+    return {member: sums.only(value, summed.methods, summed.last) if sums.are(value) else value for member, value in entity.items()}
 
 
 async def _said(request: Request) -> tuple[dict[str, Any] | None, Any]:
@@ -104,12 +184,15 @@ async def _own(request: Request, handler: Handler) -> tuple[list[dict[str, Any]]
     return [{name: value for name, value in each.items() if name != "@context"} for each in listed], None, kept
 
 
-async def _told(session: Session, share: Share, uri: str, said: Mapping[str, Any] | None) -> tuple[Share, Speech, list[dict[str, Any]]]:
+async def _told(session: Session, share: Share, uri: str, said: Mapping[str, Any] | None, summed: Summed | None) -> tuple[Share, Speech, list[dict[str, Any]]]:
     source = share.source
     speech = await conversation.speech_to(session, source)
     params = {name: value for name, value in session.request.query_params.items() if name not in {"local", "count", "offset"}}
+    if summed is not None and said is None:
+        params["aggrMethods"] = ",".join(sums.needed(summed.methods))
     if said is not None:
-        answer = await session.ask(source, speech, "POST", "/temporal/entityOperations/query", params, _query_for(said, session, share, speech))
+        asked = said if summed is None else _with_needed(said, summed)
+        answer = await session.ask(source, speech, "POST", "/temporal/entityOperations/query", params, _query_for(asked, session, share, speech))
     else:
         path = speaking.entity_path(uri) if uri else "/entities"
         answer = await session.ask(source, speech, "GET", f"/temporal{path}", _parameters_for(params, session, share, speech))
@@ -194,7 +277,7 @@ def _readable(entity: dict[str, Any], session: Session) -> dict[str, Any] | None
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Two evolutions of an entity as one: instances of both, each once, in order of time; sums cannot be put together and the first stay."""
+    """Two evolutions of an entity as one: instances of both, each once, in order of time."""
     out = dict(one)
     for member, value in other.items():
         known = out.get(member)
