@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SUBSCRIPTIONS, PER_SECOND = 1_000, 200
 RECEIVERS = _town.HERE.parent / "src" / "malha" / "context" / "subscriptions" / "tests" / "receivers.py"
-WORKER = "import threading, django; django.setup(); from malha.context.subscriptions import runner; runner.run(threading.Event())"
+WORKER = "import threading, django; django.setup(); from malha.project import composition; composition.notify(threading.Event())"
 QUIET = 74
 
 
