@@ -88,6 +88,19 @@ def overlaps(lake: Connection, schema: str, held: Held, series: str, first: date
     return False
 
 
+def leave_out_known(lake: Connection, schema: str) -> int:
+    """Take out of `batch` what the lake holds already, said the same: it stays what it is, and of whom. Returns how many rows that were."""
+    count = 0
+    for first, last in _months(lake):
+        row = lake.execute(
+            f"""DELETE FROM batch_rows AS b WHERE EXISTS (SELECT 1 FROM lake.{schema}.observation AS o WHERE {_KEY} AND o.observed_at BETWEEN ? AND ?
+                AND o.num IS NOT DISTINCT FROM b.num AND o.txt IS NOT DISTINCT FROM b.txt AND o.unit IS NOT DISTINCT FROM b.unit AND o.kind = b.kind)""",
+            [first, last],
+        ).fetchone()
+        count += int(row[0]) if row else 0
+    return count
+
+
 def count_batch(lake: Connection) -> int:
     """How many rows `batch` has."""
     row = lake.execute("SELECT count(*) FROM batch").fetchone()

@@ -77,7 +77,8 @@ def bulk_load(tenant_id: int, table: pa.Table, run_id: int) -> int:
     """Load history straight into the lake (the bulk road), once per run. Returns the rows loaded; 0 when the run was loaded before.
 
     `table` has the columns of `BULK_SCHEMA`, in any order and with dictionaries at will; its entities exist.
-    Values of the same series and instant replace those that the lake has. Raises UnknownEntities, and then nothing is kept.
+    Values of the same series and instant replace those that the lake has; those that say the same leave them as they are.
+    Raises UnknownEntities, and then nothing is kept.
     """
     parts = given.slices(table)
     return _load(tenant_id, run_id, 0, lambda lake: Given.of_tables(_with_ids(lake, tenant_id, parts)), given.attributes(parts))
@@ -90,6 +91,17 @@ def bulk_load_files(tenant_id: int, files: Sequence[Path], run_id: int, part: in
     """
     found = Given.of_files(files)
     return _load(tenant_id, run_id, part, lambda _lake: found, given.attributes([found.series]))
+
+
+def bulk_loaded(tenant_id: int, run_id: int) -> tuple[int, int]:
+    """How many values a load on the bulk road brought that the lake did not hold yet as they are, and how many of them replaced others."""
+    schema = engines.tenant_schema(tenant_id)
+    with catalogue.writing() as lake:
+        if not catalogue.has_schema(lake, schema):
+            return 0, 0
+        brought = lake.execute("SELECT coalesce(sum(rows), 0) FROM lake.main.bulk_run WHERE tenant_id = ? AND run_id = ?", [tenant_id, run_id]).fetchone()
+        replaced = lake.execute(f"SELECT count(*) FROM lake.{schema}.superseded WHERE by_run = ?", [run_id]).fetchone()
+    return int((brought or (0,))[0]), int((replaced or (0,))[0])
 
 
 def remove_run(tenant_id: int, run_id: int) -> int:
@@ -301,16 +313,17 @@ def _load(tenant_id: int, run_id: int, part: int, make: Callable[[Connection], G
             return 0
         if tail.waits(tenant_id, attributes):
             _compact(lake, tenant_id)  # older values of the same keys first, so that the newest wins
+        _remove_undone(lake, [tenant_id])  # a value that will go is none that is there already
         found = make(lake)
         engines.give_back()  # what reading and checking needed
 
         def write() -> int:
             lake.register("bulk_series", found.series)
-            rows = _Writing(lake, tenant_id, run_id, zone).write(found)
+            work = _Writing(lake, tenant_id, run_id, zone)
+            rows = work.write(found)
             compaction.name_entities(lake, schema, tenant_id, "bulk_series")
-            lake.execute(
-                "INSERT INTO lake.main.bulk_run (tenant_id, run_id, rows, written_at, part) VALUES (?, ?, ?, now(), ?)", [tenant_id, run_id, rows, part]
-            )
+            noted = [tenant_id, run_id, rows - work.known, part]
+            lake.execute("INSERT INTO lake.main.bulk_run (tenant_id, run_id, rows, written_at, part) VALUES (?, ?, ?, now(), ?)", noted)
             return rows
 
         return commit(lake, [schema], write)
@@ -323,6 +336,7 @@ class _Writing:
         self.lake, self.tenant_id, self.run_id, self.zone, self.seq = lake, tenant_id, run_id, zone, _next_seq()
         self.schema, self.coarse = engines.tenant_schema(tenant_id), coarse.of_tenant(lake, tenant_id)
         self._few: list[pa.Table] = []  # months too small for a file each
+        self.known = 0  # values that the lake holds already, as they are
 
     def write(self, found: Given) -> int:
         """Write what was given, in order of time. Where the lake has nothing of those series and hours nothing is looked for; where it has nothing later, sums are only added to."""
@@ -375,9 +389,12 @@ class _Writing:
         self.lake.register("bulk_rows", rows)
         compaction.keep_newest(self.lake, "bulk_rows")
         self.lake.unregister("bulk_rows")
-        compaction.write_batch(self.lake, self.schema, self.zone, thin)
+        known = compaction.leave_out_known(self.lake, self.schema)
+        if there := compaction.count_batch(self.lake):
+            compaction.write_batch(self.lake, self.schema, self.zone, thin)
         engines.give_back()
-        return compaction.count_batch(self.lake)
+        self.known += known
+        return there + known
 
 
 def _rows(tenant_id: int, table: pa.Table, run_id: int, seq: int) -> pa.Table:

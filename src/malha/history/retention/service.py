@@ -75,6 +75,12 @@ def let_go(tenant_id: int, now: datetime) -> list[Going]:
     return gone
 
 
+def kept_since(conn: psycopg.Connection[Any], tenant_id: int, name: str, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """Before when values of a type go, by the rule of today; None where all are kept, or on hold."""
+    rule = next(rule for rule in all_rules(conn, tenant_id, [name]) if rule.type == name)
+    return None if rule.on_hold else rules.cutoff(rule.keep, now, zone)
+
+
 def history(conn: psycopg.Connection[Any], tenant_id: int, limit: int = 30) -> list[tuple[str, datetime, int, datetime]]:
     """What went: (type, observed before, rows, when), newest first."""
     found = conn.execute("SELECT type, before, rows, at FROM retention_run WHERE tenant_id = %s ORDER BY id DESC LIMIT %s", [tenant_id, limit]).fetchall()
