@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "malha.ingest.quality",
     "malha.ingest.mapping",
     "malha.ingest.runs",
+    "malha.ingest.bulk",
     "malha.ingest.devices",
     "malha.ingest.guide",
     "malha.share.datahub",

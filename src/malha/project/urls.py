@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("malha.share.opendata.urls")),
     path("", include("malha.share.received.urls")),
     path("", include("malha.ingest.guide.urls")),
+    path("", include("malha.ingest.bulk.urls")),
     path("", include("malha.ingest.devices.urls")),
     path("", include("malha.ingest.tables.urls")),
     path("", include("malha.ui.urls")),  # last: the index of a room stands in only where the room has no page of its own

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from malha.context.store.contracts import ObservationKind
-from malha.ingest.bulk.contracts import Block, Checked, Shape
+from malha.ingest.bulk.contracts import Block, Checked, Clock, Shape
 from malha.kernel.text import msg
 from malha.sources.base.contracts import Refused
 from malha.vocabulary.models import service as models
@@ -34,6 +34,25 @@ _NO_NUMBER = msg("Não é um número."), msg("Escreva só algarismos, sem unidad
 MOST_SHOWN = 1_000
 #: an instant in text without its zone, or that is none
 _ZONED = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
+_PLAIN = pa.timestamp("us")
+#: other ways of writing days, made those of ISO 8601; of an hour without minutes nothing is guessed
+_HOUR = (r"[T ]([0-9]):", r" 0\1:")
+_YEAR_FIRST = ((r"^([0-9]{4})[/.]([0-9]{2})[/.]([0-9]{2})", r"\1-\2-\3"), (r"^([0-9]{4})([0-9]{2})([0-9]{2})(T| |$)", r"\1-\2-\3\4"), _HOUR)
+_DAY_FIRST = ((r"^([0-9])[/.-]", r"0\1/"), (r"^([0-9]{2})[/.-]([0-9])[/.-]", r"\1/0\2/"), (r"^([0-9]{2})[/.-]([0-9]{2})[/.-]([0-9]{4})", r"\3-\2-\1"), _HOUR)
+_UNREAD = {
+    Clock.ZONED: (
+        msg("Não é um instante com a sua hora legal, como 2026-11-23T02:00:00Z."),
+        msg("Escreva ano-mês-dia, hora e zona: sem ela, uma hora repete-se quando muda a hora."),
+    ),
+    Clock.YEAR_FIRST: (
+        msg("Não é um instante que comece pelo ano, como 2026-11-23 02:00."),
+        msg("Escreva ano-mês-dia e hora; um dia sem hora conta à meia-noite."),
+    ),
+    Clock.DAY_FIRST: (
+        msg("Não é um instante que comece pelo dia, como 23/11/2026 02:00."),
+        msg("Escreva dia/mês/ano e hora; um dia sem hora conta à meia-noite."),
+    ),
+}
 
 
 @dataclass(slots=True)
@@ -80,7 +99,7 @@ def check(block: Block, shape: Shape, entities: Entities) -> Checked:
     refusals = _Refusals(block)
     table = _read(block.table, refusals)
     ids, types = _entities(table, shape, entities, refusals)
-    instants = _instants(table.column(shape.instant), refusals, shape.instant)
+    instants = _instants(table.column(shape.instant), refusals, shape)
     parts = []
     for attribute, unit, rows, values in _attributes(table, shape):
         for type_, of_type in _by_type(types, rows):
@@ -134,6 +153,8 @@ def _entities(table: pa.Table, shape: Shape, entities: Entities, refusals: _Refu
     """The number of each row's entity (0: none), and its type as a place in a list of names."""
     column = _dictionary(table.column(shape.entity))
     names = column.dictionary.to_pylist()
+    if shape.prefix:
+        names = [name and f"{shape.prefix}{name}" for name in names]
     entities.look_up(names)
     known = [entities.known.get(name) for name in names] + [None]
     codes = column.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
@@ -161,17 +182,11 @@ def _entities(table: pa.Table, shape: Shape, entities: Entities, refusals: _Refu
     return ids, ([*type_names, ""], type_codes)
 
 
-def _instants(column: pa.ChunkedArray, refusals: _Refusals, name: str) -> pa.Array:
-    array = column.combine_chunks()
-    try:
-        certain = pa.types.is_string(array.type) or (pa.types.is_timestamp(array.type) and array.type.tz is not None)
-        instants = array.cast(INSTANT) if certain else pa.nulls(len(array), INSTANT)  # a number may count anything
-    except pa.ArrowInvalid:
-        instants = _read_instants(array)
-    refusals.add(
-        np.flatnonzero(pc.is_null(instants).to_numpy(zero_copy_only=False)), "instant", name,
-        msg("Não é um instante com a sua hora legal, como 2026-11-23T02:00:00Z."), msg("Escreva ano-mês-dia, hora e zona: sem ela, uma hora repete-se quando muda a hora."),
-    )  # fmt: skip
+def _instants(column: pa.ChunkedArray, refusals: _Refusals, shape: Shape) -> pa.Array:
+    array, name = column.combine_chunks(), shape.instant
+    instants = _zoned(array) if shape.clock is Clock.ZONED else _local(array, refusals, shape)
+    said = _UNREAD[shape.clock]
+    refusals.add(np.flatnonzero(pc.is_null(instants).to_numpy(zero_copy_only=False)), "instant", name, *said)
     far = pc.or_(pc.less(instants, pa.scalar(EARLIEST, INSTANT)), pc.greater(instants, pa.scalar(datetime.now(UTC) + AHEAD, INSTANT)))
     refusals.add(
         np.flatnonzero(far.fill_null(False).to_numpy(zero_copy_only=False)), "instant-far", name, msg("O instante é de antes de 1900 ou do futuro."),
@@ -180,16 +195,47 @@ def _instants(column: pa.ChunkedArray, refusals: _Refusals, name: str) -> pa.Arr
     return instants
 
 
-def _read_instants(array: pa.Array) -> pa.Array:
-    """One by one where the column does not read whole: those without a zone, or that are none, are null."""
-    texts = array.cast(pa.string())
-    zoned = pc.match_substring_regex(texts, _ZONED).fill_null(False).to_pylist()
-    return pa.array([_instant(text) if has_zone else None for text, has_zone in zip(texts.to_pylist(), zoned, strict=True)], INSTANT)
-
-
-def _instant(text: str) -> datetime | None:
+def _zoned(array: pa.Array) -> pa.Array:
     try:
-        return datetime.fromisoformat(text)
+        certain = pa.types.is_string(array.type) or (pa.types.is_timestamp(array.type) and array.type.tz is not None)
+        return array.cast(INSTANT) if certain else pa.nulls(len(array), INSTANT)  # a number may count anything
+    except pa.ArrowInvalid:  # one by one where the column does not read whole
+        texts = array.cast(pa.string())
+        zoned = pc.match_substring_regex(texts, _ZONED).fill_null(False).to_pylist()
+        return pa.array([_instant(text) if has_zone else None for text, has_zone in zip(texts.to_pylist(), zoned, strict=True)], INSTANT)
+
+
+def _local(array: pa.Array, refusals: _Refusals, shape: Shape) -> pa.Array:
+    """Instants in the hour of the municipality. One of the hour that came twice, or never, when the clocks changed is refused: which was meant nobody knows."""
+    if pa.types.is_timestamp(array.type) and array.type.tz is not None:
+        return array.cast(INSTANT)
+    if pa.types.is_string(array.type):
+        plain = _plain(array, day_first=shape.clock is Clock.DAY_FIRST)
+    else:
+        plain = array.cast(_PLAIN) if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type) else pa.nulls(len(array), _PLAIN)
+    first, second = (pc.assume_timezone(plain, shape.zone, ambiguous=one, nonexistent=one) for one in ("earliest", "latest"))
+    refusals.add(
+        np.flatnonzero(pc.not_equal(first, second).fill_null(False).to_numpy(zero_copy_only=False)), "instant-twice", shape.instant,
+        msg("Nesta hora mudou a hora legal: ou veio duas vezes, ou não existiu."), msg("Escreva a hora com a sua zona, como 2026-10-25T01:30:00+01:00."),
+    )  # fmt: skip
+    return first.cast(INSTANT)
+
+
+def _plain(texts: pa.StringArray, *, day_first: bool) -> pa.Array:
+    """Instants as they are written, without any zone; null where they are none."""
+    texts = pc.utf8_trim_whitespace(texts)
+    for pattern, said in _DAY_FIRST if day_first else _YEAR_FIRST:
+        texts = pc.replace_substring_regex(texts, pattern, said)
+    try:
+        return texts.cast(_PLAIN)
+    except pa.ArrowInvalid:
+        read = [_instant(text) for text in texts.to_pylist()]
+        return pa.array([one if one is None or one.tzinfo is None else None for one in read], _PLAIN)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
 
@@ -197,8 +243,8 @@ def _instant(text: str) -> datetime | None:
 def _attributes(table: pa.Table, shape: Shape) -> Iterator[tuple[str, str, Rows, pa.Array]]:
     """(attribute, unit, rows, values) of a piece, long or wide; rows without a value are none."""
     if not shape.attribute:
-        for name in shape.attributes:
-            yield name, "", *_present(table.column(name).combine_chunks(), np.arange(table.num_rows))
+        for one in shape.attributes:
+            yield one.attribute, one.unit, *_present(table.column(one.column).combine_chunks(), np.arange(table.num_rows))
         return
     names = _dictionary(table.column(shape.attribute))
     values = table.column(shape.value).combine_chunks()

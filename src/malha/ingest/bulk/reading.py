@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from malha.ingest.bulk import lines
-from malha.ingest.bulk.contracts import Block, Shape, UnreadableHistory
+from malha.ingest.bulk.contracts import Block, Measure, Shape, UnreadableHistory
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.sources.base.contracts import Refused
@@ -47,13 +47,21 @@ def shape_of(names: Sequence[str]) -> Shape:
         )  # fmt: skip
     shape = Shape(entity, instant, _one(names, TYPE), attribute, value, _one(names, UNIT))
     known = {shape.entity, shape.instant, shape.type, shape.unit}
-    attributes = () if attribute else tuple(name for name in names if name and name not in known)
+    attributes = () if attribute else tuple(Measure(name, name) for name in names if name and name not in known)
     if not attribute and not attributes:
         raise UnreadableHistory(msg("O ficheiro não tem nenhuma coluna de valores."))
     found = Shape(entity, instant, shape.type, attribute, value, shape.unit if attribute else "", attributes)
-    if twice := [name for name, count in Counter(names).items() if count > 1 and name in _columns(found)]:
-        raise UnreadableHistory(msg("A coluna “{column}” aparece mais de uma vez: dê um nome diferente a cada uma."), column=twice[0])
+    see_once(names, found)
     return found
+
+
+def see_once(names: Sequence[str], shape: Shape) -> None:
+    """Raises UnreadableHistory where a column that is read is there twice, or not at all."""
+    count = Counter(names)
+    if twice := [name for name in shape.columns if count[name] > 1]:
+        raise UnreadableHistory(msg("A coluna “{column}” aparece mais de uma vez: dê um nome diferente a cada uma."), column=twice[0])
+    if gone := [name for name in shape.columns if not count[name]]:
+        raise UnreadableHistory(msg("O ficheiro não tem a coluna “{column}”."), column=gone[0])
 
 
 def names_of(source: Path | pa.Table) -> list[str]:
@@ -66,7 +74,7 @@ def names_of(source: Path | pa.Table) -> list[str]:
         if is_arrow(source):
             with pa.OSFile(str(source)) as file:
                 return list(_arrow(file).schema.names)
-        return _titles(source)[0]
+        return titles(source)[0]
     except _UNREADABLE as reason:
         raise UnreadableHistory(msg("Não é possível ler “{name}”: {reason}"), name=getattr(source, "name", "Arrow"), reason=str(reason)[:200]) from reason
 
@@ -109,22 +117,18 @@ def expected_rows(source: Path | pa.Table) -> int:
     return round(source.stat().st_size / max(1, len(begin)) * begin.count(b"\n"))
 
 
-def _columns(shape: Shape) -> list[str]:
-    return [name for name in (shape.entity, shape.instant, shape.type, shape.attribute, shape.value, shape.unit, *shape.attributes) if name]
-
-
 def _blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:
     if isinstance(source, pa.Table):
         for begin in range(0, source.num_rows, BLOCK_ROWS):
-            yield Block(begin + 1, source.slice(begin, BLOCK_ROWS).select(_columns(shape)))
+            yield Block(begin + 1, source.slice(begin, BLOCK_ROWS).select(shape.columns))
     elif is_parquet(source):
         yield from _parquet(source, shape)
     elif is_arrow(source):
         row = 1
         with pa.OSFile(str(source)) as file:  # mapped, what was read would stay
-            for batch in _batches(_arrow(file)):
+            for batch in arrow_batches(file):
                 for begin in range(0, batch.num_rows, BLOCK_ROWS):
-                    table = pa.Table.from_batches([batch.slice(begin, BLOCK_ROWS).select(_columns(shape))])
+                    table = pa.Table.from_batches([batch.slice(begin, BLOCK_ROWS).select(shape.columns)])
                     yield Block(row, table)
                     row += table.num_rows
     else:
@@ -137,6 +141,11 @@ def _arrow(file: pa.NativeFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordB
     except pa.ArrowInvalid:
         file.seek(0)
         return pa.ipc.open_stream(file)
+
+
+def arrow_batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow file, with its index or as a stream."""
+    yield from _batches(_arrow(file))
 
 
 def _batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
@@ -155,7 +164,7 @@ def _parquet(source: Path, shape: Shape) -> Iterator[Block]:
         for group in range(file.num_row_groups):
             end = row + file.metadata.row_group(group).num_rows
             try:
-                for batch in file.iter_batches(BLOCK_ROWS, row_groups=[group], columns=_columns(shape), use_threads=False):
+                for batch in file.iter_batches(BLOCK_ROWS, row_groups=[group], columns=shape.columns, use_threads=False):
                     yield Block(row, pa.Table.from_batches([batch]))
                     row += batch.num_rows
             except _UNREADABLE as reason:
@@ -165,12 +174,12 @@ def _parquet(source: Path, shape: Shape) -> Iterator[Block]:
 
 def _broken(file: parquet.ParquetFile, group: int, row: int, end: int, shape: Shape, reason: BaseException) -> Block:
     """Rows of a group that cannot be read, with the columns in which that is."""
-    bad = [name for name in _columns(shape) if not _reads(file, group, name)]
+    bad = [name for name in shape.columns if not _reads(file, group, name)]
     said = Refused(
         row, "unreadable", msg("As linhas até ao fim deste bloco do ficheiro não se leem: está estragado."), ", ".join(bad),
         msg("Peça outra cópia do ficheiro e carregue-a: o que já entrou não se repete."), {"linhas": f"{row} – {end - 1}", "erro": str(reason)[:200]},
     )  # fmt: skip
-    return Block(row, pa.table({name: [] for name in _columns(shape)}), refused=(said,), lost=end - row)
+    return Block(row, pa.table({name: [] for name in shape.columns}), refused=(said,), lost=end - row)
 
 
 def _reads(file: parquet.ParquetFile, group: int, column: str) -> bool:
@@ -182,8 +191,8 @@ def _reads(file: parquet.ParquetFile, group: int, column: str) -> bool:
     return True
 
 
-def _titles(source: Path) -> tuple[list[str], str, int, str]:
-    """Titles, what parts the columns, the lines up to the titles, and how the text is written. Excel may say first what parts them."""
+def titles(source: Path) -> tuple[list[str], str, int, str]:
+    """The titles of a text, what parts the columns, the lines up to the titles, and how the text is written. Excel may say first what parts them."""
     begin = lines.head(source)
     encoding = lines.encoding_of(begin)
     first = begin.decode(encoding, "replace").splitlines()[:2] or [""]
@@ -194,7 +203,7 @@ def _titles(source: Path) -> tuple[list[str], str, int, str]:
 
 
 def _csv(source: Path, shape: Shape) -> Iterator[Block]:
-    names, separator, before, encoding = _titles(source)
+    names, separator, before, encoding = titles(source)
     ragged: list[csv.InvalidRow] = []  # those that were met so far and not said yet
 
     def set_aside(row: csv.InvalidRow) -> str:
@@ -209,8 +218,8 @@ def _csv(source: Path, shape: Shape) -> Iterator[Block]:
             csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, column_names=_apart(names), skip_rows=before),
             csv.ParseOptions(delimiter=separator, invalid_row_handler=set_aside),
             csv.ConvertOptions(
-                column_types={name: repeated.get(name, pa.binary()) for name in _columns(shape)},
-                include_columns=_columns(shape), strings_can_be_null=True, null_values=["", "-"],
+                column_types={name: repeated.get(name, pa.binary()) for name in shape.columns},
+                include_columns=shape.columns, strings_can_be_null=True, null_values=["", "-"],
             ),
         ):  # fmt: skip
             numbers, count = _numbered(row, batch.num_rows, [one.number - before for one in ragged])
@@ -220,7 +229,7 @@ def _csv(source: Path, shape: Shape) -> Iterator[Block]:
             row += batch.num_rows + count
         rest = tuple(_left_out(one, one.number - before, names, separator) for one in ragged)
         if rest:
-            yield Block(row, pa.table({name: pa.array([], pa.string()) for name in _columns(shape)}), refused=rest)
+            yield Block(row, pa.table({name: pa.array([], pa.string()) for name in shape.columns}), refused=rest)
 
 
 def _opened(file: lines.Lines, *options: object) -> Iterator[pa.RecordBatch]:

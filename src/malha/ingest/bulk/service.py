@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
+from malha.history.engines import service as engines
 from malha.history.lake import service as lake
 from malha.history.lake import upkeep
+from malha.history.retention import service as retention
 from malha.history.rollups import ordering
 from malha.ingest.bulk import checking, reading
 from malha.ingest.bulk.contracts import Block, Checked, Shape, UnreadableHistory
+from malha.ingest.bulk.hearing import Hearing
+from malha.ingest.lineage import service as lineage
 from malha.ingest.quality import service as quality
-from malha.ingest.runs import service as runs
-from malha.ingest.runs.contracts import Counts, RunResult, RunState
+from malha.ingest.runs import book as runs
+from malha.ingest.runs.contracts import FULL, NEXT, Counts, CutShort, RunKind, RunResult, RunState, Stopped
 from malha.kernel.errors import MalhaError
-from malha.kernel.text import msg
+from malha.kernel.text import msg, sentence
+from malha.kernel.time import now
 
 #: what is noted together: a load that was cut short does no more than this again
 PIECE_ROWS = 1_000_000
@@ -32,48 +43,111 @@ PIECE_ROWS = 1_000_000
 NONE_HOLDS_ROWS = 1_000
 #: what one commit of the lake takes: opening it costs a second, and this much fits its memory
 PART_ROWS = 4_000_000
+#: what a load set down that failed or was stopped is kept so long, so that it can go on
+KEPT_DAYS = 30
+_OLD = "old:"
+_OURS = msg(
+    "A carga parou por uma falha nossa ({what}). O que já foi lido está guardado: escolha “Continuar”, e se voltar a parar diga-o a quem gere o serviço."
+)
 
 type Progress = Callable[[Counts, int], None]
 type Source = Path | pa.Table
 
 
-def load_history(tenant_id: int, source: Source, *, run_id: int | None = None, actor: str = "", on_progress: Progress | None = None) -> RunResult:
-    """Load a CSV or Parquet file, or an Arrow table, into history; `run_id` goes on with a load that was cut short.
+def load_history(
+    tenant_id: int, source: Source, *, run_id: int | None = None, actor: str = "", shape: Shape | None = None, on_progress: Progress | None = None
+) -> RunResult:
+    """Load a CSV, Parquet or Arrow file, or an Arrow table, into history; `run_id` goes on with a load that was cut short.
 
-    Rows that do not hold wait in quarantine. `on_progress` is told the counts and the expected rows after each piece and month.
-    Raises UnreadableHistory before anything is read, and where the file breaks off: what was set down until there is kept.
+    Without `shape` the titles say what the columns mean. Rows that do not hold wait in quarantine. `on_progress` is told the counts and the
+    expected rows after each block and part. Raises RunBusy while another process has the load, CannotResume for one that has ended,
+    UnreadableHistory before anything is read, and where the file breaks off: what was set down until there is kept.
     """
     started = time.monotonic()
-    shape = reading.shape_of(reading.names_of(source))
+    names = reading.names_of(source)
+    shape = shape or reading.shape_of(names)
+    reading.see_once(names, shape)
+    with database.connect(autocommit=True) as keeper:
+        with database.tenant_transaction(keeper, [tenant_id]):
+            again = run_id is not None
+            run_id = run_id or runs.start(keeper, tenant_id, getattr(source, "name", "Arrow"), actor=actor, kind=RunKind.HISTORY)
+        with runs.taken(keeper, run_id):
+            if again:
+                with database.tenant_transaction(keeper, [tenant_id]):
+                    runs.resume(keeper, tenant_id, run_id)
+            with Hearing(tenant_id, run_id) as hearing:
+                work = _Load(tenant_id, run_id, source, hearing, on_progress or (lambda _counts, _expected: None))
+                state = _attempt(work, shape)
+            with _connected(tenant_id) as conn:
+                runs.finish(conn, tenant_id, run_id, work.counts, notes=work.notes, stopped=state is RunState.STOPPED)
+                waiting = tuple(quality.groups(conn, tenant_id, run_id))
+    if state is RunState.DONE:
+        work.clear()
+    return RunResult(run_id, state, work.counts, time.monotonic() - started, waiting, notes=tuple(work.notes))
+
+
+def load_kept(tenant_id: int, run_id: int) -> RunResult | None:
+    """Load the kept file of a run that waits, failed or was cut short; None for one that was stopped, undone or is done."""
     with _connected(tenant_id) as conn:
-        run_id = run_id or runs.start(conn, tenant_id, getattr(source, "name", "Arrow"), entity_type="", actor=actor)
-    work = _Load(tenant_id, run_id, source, on_progress or (lambda _counts, _expected: None))
+        run = runs.get(conn, tenant_id, run_id)
+        if run.kind is not RunKind.HISTORY or run.answers is None or RunState.RUNNING not in NEXT[run.state] or run.state is RunState.STOPPED:
+            return None
+        kept = lineage.find(conn, tenant_id, run.sha256)
+    kept_shape: Any = run.answers["shape"]
+    return load_history(tenant_id, kept.path, run_id=run_id, shape=Shape.from_json(kept_shape))
+
+
+def _attempt(work: _Load, shape: Shape) -> RunState:
+    """Do the work; what goes wrong is noted in the run and raised, unless somebody stopped it: what was set down is kept for the next time."""
     try:
         work.set_down(shape)
         work.load()
+    except Stopped:
+        return RunState.STOPPED
+    except psycopg.OperationalError as reason:  # nobody can be told now: it is seen to have fallen silent
+        raise CutShort(msg("A base de dados parou a meio da carga. O que já entrou está guardado; quando ela voltar, a carga continua.")) from reason
     except BaseException as reason:
-        with _connected(tenant_id) as conn:
-            runs.finish(conn, tenant_id, run_id, work.counts, reason.kept() if isinstance(reason, MalhaError) else str(reason)[:500] or type(reason).__name__)
+        said = (
+            reason.kept() if isinstance(reason, MalhaError) else FULL if _is_full(reason) else sentence(_OURS, what=str(reason)[:300] or type(reason).__name__)
+        )
+        with _connected(work.tenant_id) as conn:
+            runs.finish(conn, work.tenant_id, work.run_id, work.counts, said)
         raise
-    with _connected(tenant_id) as conn:
-        runs.finish(conn, tenant_id, run_id, work.counts)
-        waiting = tuple(quality.groups(conn, tenant_id, run_id))
-    work.clear()
-    return RunResult(run_id, RunState.DONE, work.counts, time.monotonic() - started, waiting)
+    return RunState.DONE
+
+
+def _is_full(reason: BaseException) -> bool:
+    return isinstance(reason, OSError) and reason.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def forget_folders() -> None:
+    """Take away what loads set down that will never go on: those done or undone, and those that nobody went on with for `KEPT_DAYS`."""
+    for folder in _place().glob("*-*-stream"):
+        tenant_id, run_id = (int(part) for part in folder.name.split("-")[:2])
+        with _connected(tenant_id) as conn:
+            run = next(iter(runs.several(conn, tenant_id, [run_id])), None)
+        old = folder.stat().st_mtime < time.time() - KEPT_DAYS * 86_400
+        if run is None or not NEXT[run.state] or run.state is RunState.DONE or (old and run.state is not RunState.RUNNING):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place() -> Path:
+    return settings.current().data / "tmp" / "bulk"
 
 
 class _Load:
     """One load at work. Its folder holds a note for each piece set down, and the files of each month."""
 
-    def __init__(self, tenant_id: int, run_id: int, source: Source, on_progress: Progress) -> None:
-        self.tenant_id, self.run_id, self.source, self.on_progress = tenant_id, run_id, source, on_progress
-        place = settings.current().data / "tmp" / "bulk"
+    def __init__(self, tenant_id: int, run_id: int, source: Source, hearing: Hearing, on_progress: Progress) -> None:
+        self.tenant_id, self.run_id, self.source, self.hearing, self.on_progress = tenant_id, run_id, source, hearing, on_progress
+        place = _place()
         self.folder = place / f"{tenant_id}-{run_id}-stream"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for older in ("", "-arrow"):  # an older version set down files of another form: its pieces are done again
             shutil.rmtree(place / f"{tenant_id}-{run_id}{older}", ignore_errors=True)
         self.expected = reading.expected_rows(source)
-        self.counts = Counts()
+        self.counts, self.notes = Counts(), list[str]()
+        self.old = _Old(tenant_id)
 
     def set_down(self, shape: Shape) -> None:
         """Check block after block and write what holds by month; pieces with a note are passed over."""
@@ -86,10 +160,11 @@ class _Load:
                         checked = checking.check(block, shape, entities)
                         _see_that_some_hold(block, checked)
                         quality.hold(conn, self.tenant_id, self.run_id, checked.refused)
-                    piece.add(block, checked)
+                    piece.add(block, checked, self.old.count(checked.good))
                     self._tell(piece.said)
                 else:
                     piece.pass_over(block)
+                self.hearing.check()
                 if piece.rows >= PIECE_ROWS:
                     piece = self._end(piece)
             if piece.rows:
@@ -97,19 +172,38 @@ class _Load:
 
     def load(self) -> None:
         """Put part after part into the lake; one that is there already is passed over by the lake itself."""
+        done = 0
         for part, files in self._parts():
+            self.hearing.check()
+            self.hearing.at(2, done, self.counts.observations)
             lake.bulk_load_files(self.tenant_id, files, self.run_id, part)
+            done += sum(map(_rows_of, files))
             self.on_progress(self.counts, self.expected)
+        self.hearing.at(2, done, self.counts.observations)
         upkeep.settle_sums(self.tenant_id)
+        brought, replaced = lake.bulk_loaded(self.tenant_id, self.run_id)
+        self.counts = replace(self.counts, observations=brought, repeated=self.counts.observations - brought)
+        self.notes = [*self.old.words()]
+        if replaced:
+            self.notes.append(
+                sentence(msg("{count} valores tomaram o lugar de outros que diziam outra coisa; se desfizer a carga, esses voltam."), count=replaced)
+            )
 
     def _end(self, piece: _Piece) -> _Piece:
         """Note what came of a piece, count it, and begin the next."""
         self.counts = _added(self.counts, piece.end())
-        self.on_progress(self.counts, self.expected)
+        self.old.note(piece.said)
+        engines.give_back()
+        self._told(self.counts)
         return _Piece(self.folder, piece.number + 1)
 
     def _tell(self, so_far: dict[str, int]) -> None:
-        self.on_progress(_added(self.counts, so_far), self.expected)
+        self._told(_added(self.counts, so_far))
+
+    def _told(self, counts: Counts) -> None:
+        self.hearing.counts = counts
+        self.hearing.at(1, counts.read, self.expected)
+        self.on_progress(counts, self.expected)
 
     def _parts(self) -> Iterator[tuple[int, list[Path]]]:
         """Months put together up to `PART_ROWS`, each part called by its first month: the same parts each time."""
@@ -117,7 +211,7 @@ class _Load:
         for month in sorted(self.folder.glob("month-*")):
             first = first or int(month.name.removeprefix("month-"))
             more = sorted(month.glob("*.arrows"))
-            files, rows = files + more, rows + sum(int(file.stem.rpartition("-")[2]) for file in more)
+            files, rows = files + more, rows + sum(map(_rows_of, more))
             if rows >= PART_ROWS:
                 yield first, files
                 first, files, rows = 0, [], 0
@@ -138,6 +232,42 @@ class _Load:
             mark.write_text(said, encoding="utf-8")
 
 
+class _Old:
+    """Values from before what their type is kept for, by type: retention lets them go the next night."""
+
+    def __init__(self, tenant_id: int) -> None:
+        self.tenant_id, self.found = tenant_id, Counter[str]()
+        self._since = dict[str, datetime | None]()
+
+    def count(self, rows: pa.Table) -> dict[str, int]:
+        """How many rows of each type are so old."""
+        if not rows.num_rows:
+            return {}
+        types, instants = ordering.coded(rows.select(["type"])).unify_dictionaries().column("type").combine_chunks(), ordering.numbers(rows, "observed_at")
+        codes, found = types.indices.to_numpy(zero_copy_only=False), dict[str, int]()
+        for code, name in enumerate(types.dictionary.to_pylist()):
+            before = self._before(name)
+            if before is not None and (count := int(np.count_nonzero((codes == code) & (instants < before.timestamp() * 1_000_000)))):
+                found[name] = count
+        return found
+
+    def _before(self, name: str) -> datetime | None:
+        if name not in self._since:
+            with _connected(self.tenant_id) as conn:
+                row = conn.execute("SELECT time_zone FROM organisation WHERE id = %s", [self.tenant_id]).fetchone()
+                self._since[name] = retention.kept_since(conn, self.tenant_id, name, now(), ZoneInfo(row[0] if row else "Europe/Lisbon"))
+        return self._since[name]
+
+    def note(self, said: Mapping[str, int]) -> None:
+        """Add what a piece counted."""
+        self.found.update({key.removeprefix(_OLD): count for key, count in said.items() if key.startswith(_OLD)})
+
+    def words(self) -> list[str]:
+        """What there is to say of them."""
+        text = msg("{count} valores de “{type}” são de antes do que se conserva: saem na próxima noite, e ficam as suas somas.")
+        return [sentence(text, count=count, type=name) for name, count in self.found.items()]
+
+
 class _Piece:
     """Some blocks that are set down together: a file for each month of theirs, and at last the note. A piece without its note is done again."""
 
@@ -152,8 +282,10 @@ class _Piece:
         """Count a block of a piece that has its note."""
         self.rows += block.rows
 
-    def add(self, block: Block, checked: Checked) -> None:
-        """Set down what holds of a block."""
+    def add(self, block: Block, checked: Checked, old: Mapping[str, int]) -> None:
+        """Set down what holds of a block; `old` says of how many values of a type retention lets go."""
+        for name, count in old.items():
+            self.said[f"{_OLD}{name}"] = self.said.get(f"{_OLD}{name}", 0) + count
         self.rows += block.rows
         self.said["read"] += block.rows
         self.said["held"] += len(checked.refused) if not block.lost else block.lost
@@ -181,6 +313,10 @@ class _Piece:
         path, writer, count = self._files[month]
         writer.write_table(rows)
         self._files[month] = (path, writer, count + rows.num_rows)
+
+
+def _rows_of(file: Path) -> int:
+    return int(file.stem.rpartition("-")[2])
 
 
 def _see_that_some_hold(block: Block, checked: Checked) -> None:

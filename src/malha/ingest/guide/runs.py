@@ -19,7 +19,7 @@ from malha.ingest.guide.views import actor_of, tenant_of
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import jobs
 from malha.ingest.runs import service as runs
-from malha.ingest.runs.contracts import Run, RunState, UnknownRun
+from malha.ingest.runs.contracts import Run, RunKind, RunState, UnknownRun
 from malha.kernel.errors import MalhaError
 
 PAGE = 50
@@ -68,6 +68,8 @@ def page(request: HttpRequest, run_id: int) -> HttpResponse:
     tenant = tenant_of(request)
     conn = database.current()
     run = runs.progress(conn, tenant.id, run_id)
+    if run.kind is RunKind.HISTORY:
+        return redirect("history_load:run", run_id)
     context = shown(run) | {"groups": quality.groups(conn, tenant.id, run_id)}
     return render(request, "guide/run.html", context)
 

@@ -64,11 +64,33 @@ def keep(conn: psycopg.Connection[Any], tenant_id: int, pieces: Iterable[bytes],
         raise
     finally:
         Path(half).unlink(missing_ok=True)
+    return _noted(conn, tenant_id, digest.hexdigest(), size, name, origin)
+
+
+def adopt(conn: psycopg.Connection[Any], tenant_id: int, path: Path, name: str) -> StoredFile:
+    """Keep a file that lies in the tenant's folder already: it is hashed where it is and called by that, not written again."""
+    with path.open("r+b") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+        os.fsync(source.fileno())
+        size = source.tell()
+    path.replace(folder(tenant_id) / digest)
+    return _noted(conn, tenant_id, digest, size, name, "")
+
+
+def _noted(conn: psycopg.Connection[Any], tenant_id: int, sha256: str, size: int, name: str, origin: str) -> StoredFile:
     conn.execute(
         "INSERT INTO ingest_file (tenant_id, sha256, name, bytes, origin) VALUES (%s, %s, %s, %s, %s) ON CONFLICT (tenant_id, sha256) DO NOTHING",
-        [tenant_id, digest.hexdigest(), name[:255], size, origin[:2048]],
+        [tenant_id, sha256, name[:255], size, origin[:2048]],
     )
-    return find(conn, tenant_id, digest.hexdigest())
+    return find(conn, tenant_id, sha256)
+
+
+def require_room(tenant_id: int, wanted: int, name: str) -> None:
+    """Raises FullDisk where so many bytes more would leave too little room."""
+    try:
+        _require_room(folder(tenant_id), wanted)
+    except OSError as reason:
+        raise FullDisk(msg("Não há espaço no disco para “{name}”. Nada foi guardado; liberte espaço e tente de novo."), name=name) from reason
 
 
 def _require_room(place: Path, wanted: int) -> None:

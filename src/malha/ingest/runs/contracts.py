@@ -4,6 +4,7 @@ RunError
 ├── UnknownRun       no such load in this tenant
 ├── RunBusy          another process works on it now
 ├── CutShort         the database went away; the load goes on later
+├── CannotResume     it has ended for good
 └── CannotUndo       too late, or there is nothing to undo
 """
 
@@ -16,6 +17,9 @@ from enum import StrEnum
 
 from malha.ingest.quality.contracts import Group
 from malha.kernel.errors import Conflict, MalhaError, NotFound
+from malha.kernel.text import msg
+
+FULL = msg("O disco encheu. O que já entrou está guardado; liberte espaço e escolha “Continuar”.")
 
 
 class RunState(StrEnum):
@@ -46,6 +50,7 @@ class RunKind(StrEnum):
     FILE = "file"
     SOURCE = "source"
     MENDED = "mended"
+    HISTORY = "history"
     OTHER = "other"
 
 
@@ -157,6 +162,10 @@ class Source:
     next_at: datetime
 
 
+class Stopped(Exception):
+    """Somebody asked the load to stop; what was done so far stays."""
+
+
 class RunError(MalhaError):
     """Something about loads does not hold."""
 
@@ -179,6 +188,12 @@ class CutShort(RunError):
     """The database went away in the middle of a load; what was acknowledged stays and the load goes on later."""
 
     slug = "load-cut-short"
+
+
+class CannotResume(RunError, Conflict):
+    """The load has ended, or was undone: there is nothing to go on with."""
+
+    slug = "cannot-resume"
 
 
 class CannotUndo(RunError, Conflict):

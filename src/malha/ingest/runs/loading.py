@@ -25,7 +25,7 @@ from malha.ingest.mapping.contracts import Again, Answers
 from malha.ingest.quality import judging
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import holding_to_model, queries
-from malha.ingest.runs.contracts import Counts, Run
+from malha.ingest.runs.contracts import Counts, Run, Stopped
 from malha.ingest.runs.holding_to_model import Judged, cells_of
 from malha.ingest.runs.seen import Seen, contents_of, hashes_of
 from malha.sources.base.contracts import Refused
@@ -33,10 +33,6 @@ from malha.sources.tabular import service as tabular
 from malha.sources.tabular.contracts import Position, TextBatch
 
 type Progress = Callable[[Counts, int], None]
-
-
-class Stopped(Exception):
-    """Somebody asked the load to stop; it can go on later."""
 
 
 def ahead[T](source: Iterator[T]) -> Iterator[T]:

@@ -46,6 +46,13 @@ def get(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run:
     return _run(row)
 
 
+def several(conn: psycopg.Connection[Any], tenant_id: int, run_ids: Sequence[int]) -> list[Run]:
+    """These loads; those that are not there any more are left out."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(f"SELECT {COLUMNS} FROM ingest_run WHERE tenant_id = %s AND id = ANY(%s)", [tenant_id, list(run_ids)]).fetchall()
+    return [_run(row) for row in found]
+
+
 def told(conn: psycopg.Connection[Any], tenant_id: int, run_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Who asked for these loads, and what they were called; those that are not there any more are left out."""
     found = conn.execute("SELECT id, actor, title FROM ingest_run WHERE tenant_id = %s AND id = ANY(%s)", [tenant_id, list(run_ids)]).fetchall()
@@ -86,13 +93,13 @@ def children(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> list
     return [int(row[0]) for row in found]
 
 
-def interrupted(conn: psycopg.Connection[Any], tenant_id: int, silent_seconds: float) -> list[int]:
-    """Loads that say they run and have not been heard of: their process died."""
-    found = conn.execute(
-        "SELECT id FROM ingest_run WHERE tenant_id = %s AND state = 'running' AND kind = 'file' AND coalesce(heard_at, started_at) < now() - %s * interval '1 second'",
-        [tenant_id, silent_seconds],
-    ).fetchall()
-    return [int(row[0]) for row in found]
+def interrupted(conn: psycopg.Connection[Any], tenant_id: int, silent_seconds: float, kind: RunKind = RunKind.FILE) -> list[int]:
+    """Loads of kept files that say they run and have not been heard of: their process died. One that was to stop has stopped."""
+    silent = "tenant_id = %s AND state = 'running' AND kind = %s AND sha256 IS NOT NULL AND coalesce(heard_at, started_at) < now() - %s * interval '1 second'"
+    given = [tenant_id, kind.value, silent_seconds]
+    if kind is RunKind.HISTORY:
+        conn.execute(f"UPDATE ingest_run SET state = 'stopped' WHERE {silent} AND stop_asked", given)
+    return [int(row[0]) for row in conn.execute(f"SELECT id FROM ingest_run WHERE {silent}", given).fetchall()]
 
 
 def sources(conn: psycopg.Connection[Any], tenant_id: int) -> list[Source]:

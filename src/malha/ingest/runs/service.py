@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from malha.ingest.mapping import service as mapping
 from malha.ingest.mapping.contracts import Answers, RowKind, from_json, to_json
 from malha.ingest.quality import judging
 from malha.ingest.quality import service as quality
-from malha.ingest.runs import declaring, queries
-from malha.ingest.runs.contracts import CannotUndo, Counts, CutShort, Run, RunBusy, RunKind, RunResult, RunState
-from malha.ingest.runs.loading import FileLoad, Progress, Stopped
+from malha.ingest.runs import book, declaring, queries
+from malha.ingest.runs.contracts import FULL, NEXT, CannotUndo, Counts, CutShort, Run, RunBusy, RunKind, RunResult, RunState, Stopped
+from malha.ingest.runs.loading import FileLoad, Progress
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 from malha.kernel.time import now
@@ -39,9 +39,6 @@ from malha.vocabulary.territory import service as territory
 
 BATCH_ROWS = 50_000
 UNDO_DAYS = 30
-FULL = msg("O disco encheu. O que já entrou está guardado; liberte espaço e escolha “Continuar”.")
-#: first half of the key of the advisory lock that one process at a time holds on a load
-LOCK = 8731 << 32
 
 
 def tenancy_of(tenant: Tenant) -> Tenancy:
@@ -140,7 +137,7 @@ def execute(tenant_id: int, run_id: int, *, on_progress: Progress | None = None,
     """Run a load that waits, or go on with one that was stopped, failed or cut short. Raises RunBusy when another process has it."""
     begun = time.monotonic()
     with database.connect(autocommit=True) as conn, database.connect(autocommit=True) as reader:
-        if not _lock(conn, run_id):
+        if not book.is_mine(conn, run_id):
             raise RunBusy(msg("A carga {id} já está a decorrer."), id=run_id)
         with database.tenant_transaction(conn, [tenant_id]):
             run = queries.get(conn, tenant_id, run_id)
@@ -185,11 +182,6 @@ def _attempt(load: FileLoad, batch_rows: int) -> tuple[RunState, str]:
     return RunState.DONE, ""
 
 
-def _lock(conn: psycopg.Connection[Any], run_id: int) -> bool:
-    row = conn.execute("SELECT pg_try_advisory_lock(%s)", [LOCK + run_id]).fetchone()
-    return bool(row and row[0])
-
-
 def _result(
     conn: psycopg.Connection[Any], run: Run, counts: Counts, state: RunState, seconds: float, error: str = "", notes: tuple[str, ...] = ()
 ) -> RunResult:
@@ -202,11 +194,13 @@ def progress(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> Run:
 
 
 told = queries.told
+interrupted = queries.interrupted
+start, finish, taken, resume = book.start, book.finish, book.taken, book.resume
 
 
-def latest(conn: psycopg.Connection[Any], tenant_id: int, limit: int = 50, offset: int = 0, sha256: str = "") -> list[Run]:
+def latest(conn: psycopg.Connection[Any], tenant_id: int, limit: int = 50, offset: int = 0, sha256: str = "", kinds: Sequence[str] = ()) -> list[Run]:
     """Loads, newest first."""
-    return queries.latest(conn, tenant_id, limit, offset, sha256)
+    return queries.latest(conn, tenant_id, limit, offset, sha256, kinds)
 
 
 def stop(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> None:
@@ -217,16 +211,25 @@ def stop(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> None:
     )
 
 
-def start(conn: psycopg.Connection[Any], tenant_id: int, source: str, *, title: str = "", entity_type: str = "", actor: str = "") -> int:
-    """A run for rooms that write by themselves (a simulator, an API load): its id goes into `WriteOptions.run_id`."""
-    run_id = queries.insert(conn, tenant_id, kind=RunKind.OTHER, title=title or source, type=entity_type, actor=actor)
-    queries.update(conn, tenant_id, run_id, state="running", started_at=now(), heard_at=now())
+def create_history(
+    conn: psycopg.Connection[Any], tenant_id: int, kept: StoredFile, title: str, answers: Mapping[str, Any], expected_rows: int, actor: str
+) -> int:
+    """A load of a kept file straight into history, that waits to be run."""
+    run_id = queries.insert(
+        conn, tenant_id, kind=RunKind.HISTORY, title=title, sha256=kept.sha256, answers=dict(answers), expected_rows=expected_rows, actor=actor
+    )
+    audit.record_on(conn, tenant_id, actor, "ingest.load_history", f"run:{run_id}", {"file": kept.sha256})
     return run_id
 
 
-def finish(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, counts: Counts, error: str = "") -> None:
-    """End a run begun by `start`."""
-    queries.update(conn, tenant_id, run_id, state="failed" if error else "done", counts=counts, error=error, finished_at=now())
+def wait_again(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, actor: str) -> bool:
+    """Have a load that stopped or failed wait for its turn once more. Returns whether it is one that can."""
+    run = queries.get(conn, tenant_id, run_id)
+    if RunState.WAITING not in NEXT[run.state]:
+        return False
+    queries.update(conn, tenant_id, run_id, state="waiting", stop_asked=False, error="", finished_at=None)
+    audit.record_on(conn, tenant_id, actor, "ingest.resume", f"run:{run_id}")
+    return True
 
 
 def can_be_undone(run: Run) -> bool:

@@ -23,7 +23,7 @@ from malha.project import supervisor
 @click.option("--answers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Respostas em JSON; as que faltarem são sugeridas.")
 @click.option("--show-answers", is_flag=True, help="Mostra as respostas sugeridas e não carrega nada.")
 @click.option("--undo", type=int, help="Desfaz a carga com este número.")
-@click.option("--history", is_flag=True, help="Anos de medidas (CSV ou Parquet) diretos ao histórico, sem mexer no estado atual.")
+@click.option("--history", is_flag=True, help="Anos de medidas (CSV, Parquet ou Arrow) diretos ao histórico, sem mexer no estado atual.")
 @click.option("--resume", type=int, help="Com --history: continua a carga com este número.")
 @click.option("--live", is_flag=True, help="Os valores são de agora: os alarmes podem tocar.")
 @click.option("--json", "as_json", is_flag=True, help="Resultado em JSON.")

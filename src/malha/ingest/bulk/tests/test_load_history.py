@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,8 @@ from malha.context.store.contracts import Column, EntityTable
 from malha.foundation.database import service as database
 from malha.history.engines import service as engines
 from malha.history.lake import service as lake
+from malha.history.retention import service as retention
+from malha.history.retention.contracts import Rule
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, SeriesQuery
 from malha.ingest.bulk import reading, service
@@ -134,3 +137,46 @@ def test_the_same_file_twice_changes_nothing(tenant: int, tmp_path: Path) -> Non
 def test_a_file_without_its_columns_is_refused(tenant: int, tmp_path: Path, head: str) -> None:
     with pytest.raises(UnreadableHistory):
         service.load_history(tenant, write(tmp_path / "outro.csv", [], head))
+
+
+def test_the_same_file_again_says_that_all_of_it_was_there(tenant: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "anos.csv", [line(row) for row in range(100)])
+    service.load_history(tenant, path)
+    again = service.load_history(tenant, path)
+    assert (again.counts.observations, again.counts.repeated, again.counts.changes, again.notes) == (0, 100, 0, ())
+    assert total(tenant, "superseded") == (0, 0)
+
+
+def test_one_that_overlaps_says_what_was_there_and_what_it_replaced(tenant: int, tmp_path: Path) -> None:
+    """A key has one value: that of the last line of the last file; undone, the older come back."""
+    service.load_history(tenant, write(tmp_path / "a.csv", [line(row) for row in range(100)]))
+    changed = [(*line(row)[:3], "37") for row in range(90, 95)]
+    twice = [(*line(99)[:3], "1"), line(99)]  # the last of them says what is there
+    found = service.load_history(
+        tenant, write(tmp_path / "b.csv", [*(line(row) for row in range(50, 90)), *changed, *twice, *(line(row) for row in range(100, 120))])
+    )
+    assert (found.counts.observations, found.counts.repeated) == (25, 42)
+    assert [note.partition("\x1e")[0] for note in found.notes] == [
+        "{count} valores tomaram o lugar de outros que diziam outra coisa; se desfizer a carga, esses voltam."
+    ]
+    assert '"count": 5}' in found.notes[0]
+    before = sum(row % 30 + 0.5 for row in range(120))
+    after = before + sum(37 - row % 30 - 0.5 for row in range(90, 95))
+    assert total(tenant, "observation") == (120, after)
+    assert total(tenant, "rollup_month", "sum")[1] == after
+    with database.connect() as connection, database.tenant_transaction(connection, [tenant]):
+        runs.undo(connection, tenant, found.run_id, "ensaio")
+    again = service.load_history(tenant, tmp_path / "b.csv")  # before the lake has let go of what was undone
+    assert (again.counts.observations, again.counts.repeated) == (25, 42)
+    assert total(tenant, "observation") == (120, after)
+    lake.compact(tenant)
+    assert total(tenant, "observation") == (120, after)
+
+
+def test_values_older_than_they_are_kept_are_said(tenant: int, tmp_path: Path) -> None:
+    with database.connect() as connection, database.tenant_transaction(connection, [tenant]):
+        retention.save(connection, tenant, Rule("WeatherObserved", "P90D", "", own=True, changed_by="ensaio"), datetime.now(UTC), ZoneInfo("Europe/Lisbon"))
+    fresh = (URIS[0], "temperature", (datetime.now(UTC) - timedelta(days=1)).isoformat(), "1")
+    found = service.load_history(tenant, write(tmp_path / "a.csv", [*(line(row) for row in range(10)), fresh]))
+    assert found.counts.observations == 11
+    assert [note for note in found.notes if '"count": 10, "type": "WeatherObserved"' in note]

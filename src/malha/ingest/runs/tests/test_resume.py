@@ -13,7 +13,7 @@ from malha.context.store import service as store
 from malha.foundation.database import service as database
 from malha.ingest.lineage import service as lineage
 from malha.ingest.quality import service as quality
-from malha.ingest.runs import jobs, queries
+from malha.ingest.runs import book, jobs, queries
 from malha.ingest.runs import service as runs
 from malha.ingest.runs.contracts import RunBusy, RunState
 from malha.ingest.runs.loading import FileLoad
@@ -101,7 +101,7 @@ def test_two_processes_do_not_share_a_load(new_tenant, tmp_path):
     tenant = new_tenant()
     run_id = waiting_run(tenant, table(tmp_path))
     with database.connect(autocommit=True) as conn:
-        conn.execute("SELECT pg_advisory_lock(%s)", [runs.LOCK + run_id])
+        conn.execute("SELECT pg_advisory_lock(%s)", [book.LOCK + run_id])
         with pytest.raises(RunBusy):
             runs.execute(tenant.id, run_id)
 
