@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines.service import Connection
-from malha.history.lake import catalogue
+from malha.history.lake import catalogue, shapes
 from malha.history.lake.contracts import Watermark
+from malha.history.lake.shapes import Shapes
+from malha.history.rollups import ordering
 
 #: rows that came in arrays are at least so many values each, or the commit becomes smaller
 PACKED = 8
@@ -53,27 +55,57 @@ def read(lake: Connection, tenant_id: int, after: Watermark, limit: int, names: 
     Rows of transactions still open, and all that began after them, wait.
     """
     given: dict[str, object] = {"tenant_id": int(tenant_id), "xid": after.xid, "seq": after.seq, "limit": limit, "packed": PACKED}
-    horizon, xid, last, values, more = lake.execute(_SINGLE, [_sql("hot_horizon", given)]).fetchone() or ("0", None, 0, 0, False)
+    asked = _sql("hot_horizon", given | {"looked_at": shapes.LOOKED_AT})
+    horizon, xid, last, values, more, told = lake.execute(_SINGLE, [asked]).fetchone() or ("0", None, 0, 0, False, None)
     arrays = Watermark(int(xid), int(last)) if xid else None
     most = max(limit - values, limit // LEAST_SHARE, 1)
     bound = f"(xid, seq) <= ('{xid}'::xid8, {last})" if more else f"xid < '{horizon}'::xid8"
-    single = lake.execute(_SINGLE, [_sql("hot_single", given | {"bound": bound, "limit": most})]).to_arrow_table()
+    parts, end, cut = _one_by_one(lake, given | {"bound": bound, "limit": most}, Shapes.of(told)) if told else ([], None, False)
     reached = arrays
-    if single.num_rows:
-        end = Watermark(*(int(single.column(name)[-1].as_py()) for name in ("xid", "seq")))
-        cut = single.num_rows >= most
+    if end is not None:
         reached = end if cut or arrays is None or (not more and end > arrays) else arrays
         more = more or cut
     if reached is None:
         return None
-    parts = [single.drop_columns("xid")]
     if arrays is not None:
         parts.append(lake.execute(_UNPACKED, [_sql("hot_packed", given | {"until": reached.xid, "last": reached.seq})]).to_arrow_table())
-    parts = [part for part in parts if part.num_rows]
+    parts = [_named(lake, part, tenant_id, names) for part in parts if part.num_rows]
     if not parts:  # taken out since
         return None
-    rows = pa.concat_tables(parts, promote_options="permissive")
-    return Tail(_named(lake, rows, tenant_id, names), reached, bool(more))
+    return Tail(_together(parts), reached, bool(more))
+
+
+def _one_by_one(lake: Connection, given: Mapping[str, object], known: Shapes | None) -> tuple[list[pa.Table], Watermark | None, bool]:
+    """Rows that came one by one, the last of them, and whether the limit cut them off. All questions of a lake transaction see the same rows."""
+    asked = _sql("hot_shaped", given | {"shape": known.number(), "more": known.more()}) if known else _sql("hot_single", given | {"unlike": "true"})
+    rows = lake.execute(_SINGLE, [asked]).to_arrow_table()
+    if not rows.num_rows:
+        return [], None, False
+    last = {name: rows.column(name)[-1].as_py() for name in ("entity_id", "observed_at", "received_at", "seq")}
+    (xid,) = lake.execute(_SINGLE, [_sql("hot_place", {**given, **last, "last": last["seq"]})]).fetchone() or (None,)
+    end, cut = Watermark(int(xid), last["seq"]), rows.num_rows >= int(str(given["limit"]))
+    if known is None:
+        return [rows], end, cut
+    others, parts = rows.column("shape").null_count, list[pa.Table]()
+    if others < rows.num_rows:
+        parts.append(known.complete(rows.filter(pc.is_valid(rows.column("shape"))) if others else rows))
+    if others:
+        until = f"(xid, seq) <= ('{end.xid}'::xid8, {end.seq})"
+        parts.append(lake.execute(_SINGLE, [_sql("hot_single", {**given, "bound": until, "unlike": f"({known.number()}) IS NULL"})]).to_arrow_table())
+    return parts, end, cut
+
+
+def _together(parts: list[pa.Table]) -> pa.Table:
+    """Parts as one table: what one of them says at once of all its rows is said row by row, where another differs."""
+    if len(parts) == 1:
+        return parts[0]
+    shown = parts[0].column_names
+    plain = [pa.table([_plain(part.column(name)) for name in shown], shown) for part in parts]
+    return pa.concat_tables(plain, promote_options="permissive").unify_dictionaries()
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) and not pa.types.is_string(column.type.value_type) else column
 
 
 def waits(tenant_id: int, attributes: Iterable[str]) -> bool:
@@ -101,10 +133,11 @@ class Names:
 def _named(lake: Connection, rows: pa.Table, tenant_id: int, names: Names) -> pa.Table:
     """The names in place of the numbers, and the tenant's own."""
     for column, (shown, what) in _NAMED.items():
-        coded = rows.column(column).combine_chunks().dictionary_encode()
+        numbers = rows.column(column).combine_chunks()
+        coded = numbers if pa.types.is_dictionary(numbers.type) else numbers.dictionary_encode()
         there = pa.array(names.of(lake, what, coded.dictionary.to_pylist()), pa.string())
         rows = rows.set_column(rows.column_names.index(column), shown, pa.DictionaryArray.from_arrays(coded.indices, there))
-    return rows.append_column("tenant_id", pa.array(np.full(rows.num_rows, tenant_id, np.int64)))
+    return rows.append_column("tenant_id", ordering.same(tenant_id, pa.int64(), rows.num_rows))
 
 
 @cache
