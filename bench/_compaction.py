@@ -95,6 +95,7 @@ def measure(rows: int = 2_000_000, tenants: int = 308) -> dict[str, dict[str, An
             "wall_per_s": round(ours["rows"] / ours["seconds"]),
             "wall_limit": round(bare["rows"] / bare["seconds"]),
             "tenants": count,
+            "moved": ours["rows"] == bare["rows"],
         }
         if count == 1:
             figures["read_while_compacting_ratio"] = _reading(made[0], rows)

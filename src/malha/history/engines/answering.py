@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from malha.foundation.database import service as database
 from malha.foundation.settings import service as settings
-from malha.history.engines import coarse, dialects, layout, service
+from malha.history.engines import coarse, dialects, layout, service, sums
 from malha.history.engines.contracts import TooSlow
 from malha.history.engines.dialects import Dialect
 from malha.history.engines.layout import Layout
@@ -74,6 +74,11 @@ class Duck:
             if table is not Table.HOUR and known is not None and (not hot or known.noted):
                 found = hot(reader, known) if hot else None
                 alone = found is None or not found.num_rows
+                if alone and (summed := sums.instead(question, known, reader, tenant_id)) is not None:
+                    there = known.relation(summed.table.value, summed.start or layout.FIRST, summed.end or layout.LAST, summed.entities)
+                    if there != f"lake.{schema}.{summed.table.value}":
+                        asks = dialects.compile_question(summed, self.dialect, "held", tenant_id)
+                        return sums.told(question, reader.execute(f"WITH held AS (SELECT * FROM {there}) {asks}").to_arrow_table())
                 named = f"{statement} op" if alone else ""
                 if (relation := known.relation(table.value, *wanted, timeless=alone and not question.tells_time, named=named)) != stored:
                     return asked(reader, relation, found)

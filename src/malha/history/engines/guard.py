@@ -34,10 +34,11 @@ class Reader:
         """Run one statement that reads. Raises ReadOnly for any other."""
         if _CATALOGUE.search(_TEXTS.sub("''", statement)):
             raise ReadOnly(msg("O catálogo do histórico não se lê aqui: “{what}”."), what=statement[:60])
-        for each in self._cursor.extract_statements(statement):
+        found = self._cursor.extract_statements(statement)
+        for each in found:
             if each.type not in _READS:
                 raise ReadOnly(msg("O histórico só se lê aqui: “{what}” não é uma pergunta."), what=statement[:60])
-        return self._cursor.execute(statement, parameters)
+        return self._cursor.execute(found[0] if len(found) == 1 else statement, parameters)  # what is parsed need not be parsed again
 
     def __getattr__(self, name: str) -> Any:
         if name not in _METHODS:

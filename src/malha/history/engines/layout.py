@@ -28,7 +28,8 @@ WITH tables AS (
     SELECT t.table_id, t.table_name, s.path || t.path AS place, k.newest,
         (SELECT array_agg(c.column_name) FROM ducklake_column c WHERE c.table_id = t.table_id AND c.parent_column IS NULL AND {_LIVE.format("c")}) AS columns,
         (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name = 'entity_id' AND {_LIVE.format("c")}) AS entity,
-        (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name IN ('observed_at', 'bucket') AND {_LIVE.format("c")}) AS instant
+        (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name IN ('observed_at', 'bucket') AND {_LIVE.format("c")}) AS instant,
+        (SELECT column_id FROM ducklake_column c WHERE c.table_id = t.table_id AND c.column_name = 'num' AND {_LIVE.format("c")}) AS number
     FROM ducklake_table t JOIN ducklake_schema s USING (schema_id)
     CROSS JOIN LATERAL (SELECT max(begin_snapshot) AS newest FROM ducklake_column c WHERE c.table_id = t.table_id AND c.parent_column IS NULL) AS k
     WHERE s.schema_name = %(schema)s AND t.table_name = ANY(%(tables)s) AND {_LIVE.format("s")} AND {_LIVE.format("t")}
@@ -40,10 +41,11 @@ SELECT t.table_name, t.place || f.path, e.min_value::bigint, e.max_value::bigint
     AND (d.path IS NULL OR d.path_is_relative AND d.format = 'parquet' AND d.encryption_key IS NULL) AS plain, t.place || d.path,
     (SELECT jsonb_object_agg(c.column_name, v.min_value) FROM ducklake_file_column_stats v JOIN ducklake_column c ON c.table_id = v.table_id AND c.column_id = v.column_id
         WHERE v.data_file_id = f.data_file_id AND v.table_id = t.table_id AND v.min_value = v.max_value AND v.null_count = 0 AND length(v.min_value) < 200
-          AND c.column_name = ANY(%(same)s) AND {_LIVE.format("c")}), t.columns
+          AND c.column_name = ANY(%(same)s) AND {_LIVE.format("c")}), t.columns, f.record_count - n.null_count AS numbers
 FROM tables t LEFT JOIN ducklake_data_file f ON f.table_id = t.table_id AND {_LIVE.format("f")}
 LEFT JOIN ducklake_file_column_stats e ON e.data_file_id = f.data_file_id AND e.table_id = t.table_id AND e.column_id = t.entity
 LEFT JOIN ducklake_file_column_stats i ON i.data_file_id = f.data_file_id AND i.table_id = t.table_id AND i.column_id = t.instant
+LEFT JOIN ducklake_file_column_stats n ON n.data_file_id = f.data_file_id AND n.table_id = t.table_id AND n.column_id = t.number
 LEFT JOIN ducklake_delete_file d ON d.data_file_id = f.data_file_id AND {_LIVE.format("d")}
 ORDER BY 2"""
 #: tables that are asked for this way
@@ -78,6 +80,7 @@ class _File:
     plain: bool
     gone: str  # the file that says which of its rows were taken out, or nothing
     same: frozenset[tuple[str, str]]  # columns that say one thing in all of its rows, and what
+    numbers: int | None = None  # rows that have a number, of observations where the catalogue knows
 
     def may_hold(self, start: datetime, end: datetime, ids: Sequence[int] | None) -> bool:
         if self.instants and (self.instants[1] < start or self.instants[0] >= end):
@@ -207,7 +210,7 @@ def read(schema: str, snapshot: int) -> Layout:
     columns: dict[str, frozenset[str]] = {}
     with _pool().connection() as catalogue:
         given = {"schema": schema, "at": snapshot, "tables": list(TABLES), "same": list(_SAME)}
-        for table, path, least, greatest, first, last, plain, gone, same, names in catalogue.execute(_FILES, given).fetchall():
+        for table, path, least, greatest, first, last, plain, gone, same, names, numbers in catalogue.execute(_FILES, given).fetchall():
             files, columns[table] = found.setdefault(table, []), frozenset(names)
             if path is not None:
                 files.append(
@@ -218,6 +221,7 @@ def read(schema: str, snapshot: int) -> Layout:
                         bool(plain),
                         storage.address() + gone if gone else "",
                         frozenset((same or {}).items()),
+                        numbers,
                     )
                 )
     return Layout(snapshot, schema, {name: tuple(files) for name, files in found.items()}, columns)

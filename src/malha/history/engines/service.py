@@ -25,6 +25,7 @@ from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.foundation.settings import service as settings
 from malha.history.engines import guard, layout, storage
+from malha.history.engines.alarms import Alarms
 from malha.history.engines.contracts import Busy, LakeMissing, TooSlow
 from malha.kernel.text import msg
 
@@ -198,14 +199,12 @@ class _Readers:
 
     def _ask[T](self, tenants: tuple[int, ...], work: Callable[[Connection], T], timeout_seconds: float) -> T:
         cursor = self._reader(tenants).cursor()
-        alarm = threading.Timer(timeout_seconds, cursor.interrupt)
-        alarm.start()
         try:
-            return work(cast("Connection", guard.Reader(cursor)))
+            with _alarms.after(timeout_seconds, cursor.interrupt):
+                return work(cast("Connection", guard.Reader(cursor)))
         except duckdb.InterruptException as reason:
             raise TooSlow(msg("A pergunta ao histórico demorou mais de {seconds} s. Peça um período menor."), seconds=round(timeout_seconds)) from reason
         finally:
-            alarm.cancel()
             cursor.close()
 
     def _reader(self, tenants: tuple[int, ...]) -> Connection:
@@ -229,6 +228,7 @@ class _Readers:
 
 
 _readers = _Readers()
+_alarms = Alarms()
 
 
 def _conninfo(role: Role) -> str:

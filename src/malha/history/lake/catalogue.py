@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from itertools import batched
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -28,6 +29,8 @@ SQL = Path(__file__).parent / "sql"
 #: key of the advisory lock in the lake's catalogue that makes commits take turns (optimistic ones conflict)
 LOCK = 0x6D616C6861
 LOCK_WAIT_SECONDS = 120
+#: tenants whose tables one commit makes: 308 at once took 36 s of processor, 60 at a time a quarter of that
+MADE_AT_ONCE = 60
 
 #: rows that are read or passed over together: with more, one series drags along too many others, and instants are packed worse
 GROUP = ("parquet_row_group_size", "32768")
@@ -76,17 +79,19 @@ def ensure_tenant(lake: Connection, tenant_id: int) -> str:
 
 
 def ensure_tenants(lake: Connection, tenant_ids: Sequence[int]) -> None:
-    """Make the schemas and tables of these tenants where they are missing, all in one commit: each change of tables makes the engine read all of them again."""
+    """Make the schemas and tables of these tenants where they are missing, `MADE_AT_ONCE` of them in a commit.
+
+    Each commit of new tables makes the engine read all of them again, and each table looks at all that its own commit made before it.
+    """
     there = set(schemas(lake))
     missing = [schema for schema in map(engines.tenant_schema, tenant_ids) if schema not in there]
-    if not missing:
-        return
-    lake.execute("BEGIN")
-    for schema in missing:
-        for statement in _tables(schema):
-            lake.execute(statement)
-        rollups.create(lake, schema)
-    lake.execute("COMMIT")
+    for some in batched(missing, MADE_AT_ONCE, strict=False):
+        lake.execute("BEGIN")
+        for schema in some:
+            for statement in _tables(schema):
+                lake.execute(statement)
+            rollups.create(lake, schema)
+        lake.execute("COMMIT")
 
 
 def schemas(lake: Connection) -> list[str]:

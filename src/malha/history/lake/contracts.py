@@ -54,6 +54,11 @@ class Held:
     rows: Mapping[str, int] = field(default_factory=dict)
     newest: datetime | None = None
 
+    def after(self, newest: datetime) -> Held:
+        """The same once rows up to an instant were added in the same transaction (how many of each table is not counted)."""
+        named = ("observation", "entity_dim", "rollup_quarter", "rollup_hour", "rollup_day", "rollup_month")
+        return Held(dict.fromkeys(named, 1) | dict(self.rows), newest if self.newest is None else max(newest, self.newest))
+
 
 class LakeError(MalhaError):
     """The lake refuses."""

@@ -29,8 +29,10 @@ from malha.history.rollups.arriving import Arriving
 from malha.history.rollups.ordering import Ordered
 from malha.kernel.text import msg
 
-#: hot rows that one lake commit takes: with more the process would hold over 500 MB
+#: hot rows that are moved at a time (`tail.LEAN` times as many where most columns say the same): with more the process would hold over 500 MB
 BATCH_ROWS = 300_000
+#: and those that share a lake commit: it takes some seconds
+COMMIT_ROWS = 2_000_000
 #: rows of the bulk road that are put in order at a time, and of those that may replace others
 SHARE_ROWS, REPLACED_ROWS = 2_000_000, 500_000
 ATTEMPTS = 5
@@ -67,7 +69,6 @@ def compact_many(tenant_ids: Sequence[int]) -> Compacted:
                 done, again = _compact_some(turn, some)
                 moved, waiting = moved + done, again + waiting
                 _remove_undone(lake, [tenant for tenant in some if tenant not in again])
-                engines.give_back()
     if failed:
         raise failed[0]
     return replace(moved, seconds=time.monotonic() - started)
@@ -123,6 +124,7 @@ def remove_before(tenant_id: int, entity_type: str, before: datetime) -> int:
             thin = coarse.of_tenant(lake, tenant_id)
             going = Coarse(frozenset(one for one in thin.months if one[0] == entity_type and one[2] <= before.year * 100 + before.month))
             rollups.keep_all(lake, schema, catalogue.zone_of(tenant_id), going)  # what is summed from values stays when they go
+            rollups.keep_quarters(lake, schema, entity_type, before)
             coarse.unmark(lake, tenant_id, going)
             row = lake.execute(f"DELETE FROM lake.{schema}.observation WHERE type = ? AND observed_at < ?", [entity_type, before]).fetchone()
             lake.execute(f"DELETE FROM lake.{schema}.superseded WHERE type = ? AND observed_at < ?", [entity_type, before])
@@ -189,20 +191,23 @@ class _Turn:
 
 
 def _compact_some(turn: _Turn, tenants: Sequence[int]) -> tuple[Compacted, list[int]]:
-    """One lake commit of these tenants, up to `BATCH_ROWS`. Returns what moved, and who has more; where it fails each is tried alone."""
+    """One lake commit of these tenants, up to about `COMMIT_ROWS`. Returns what moved, and who has more; where it fails each is tried alone."""
     lake = turn.lake
 
     def write() -> tuple[Compacted, list[int]]:
         moved, reached, again = Compacted(), dict[int, tuple[Watermark, int]](), list[int]()
         marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
         for at, tenant in enumerate(tenants):
-            one, mark, more = _move(turn, tenant, marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)])
-            moved += one
-            if one.rows:
-                reached[tenant] = (mark, one.rows)
+            mark, there, more, rows = marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)], True, 0
+            while more and moved.rows < COMMIT_ROWS:
+                one, mark, more, there = _move(turn, tenant, mark, there)
+                moved, rows = moved + one, rows + one.rows
+                engines.give_back()
+            if rows:
+                reached[tenant] = (mark, rows)
             if more:
                 again.append(tenant)
-            if moved.rows >= BATCH_ROWS:
+            if moved.rows >= COMMIT_ROWS:
                 again += tenants[at + 1 :]
                 break
         if reached:
@@ -223,18 +228,19 @@ def _compact_some(turn: _Turn, tenants: Sequence[int]) -> tuple[Compacted, list[
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(turn: _Turn, tenant_id: int, after: Watermark, held: Held) -> tuple[Compacted, Watermark, bool]:
-    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, how far that is, and whether there are more."""
+def _move(turn: _Turn, tenant_id: int, after: Watermark, held: Held) -> tuple[Compacted, Watermark, bool, Held]:
+    """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, how far that is, whether there are more, and what is held then."""
     lake, schema = turn.lake, engines.tenant_schema(tenant_id)
     found = tail.read(lake, tenant_id, after, BATCH_ROWS, turn.names)
     if found is None:
-        return Compacted(), after, False
+        return Compacted(), after, False, held
     count, spoken = found.rows.num_rows, pa.table({"entity_id": pc.unique(found.rows.column("entity_id"))})
+    then = held.after(pc.max(found.rows.column("observed_at")).as_py())
     changed = compaction.add(lake, schema, turn.zones[tenant_id], found, held, turn.thin.get(tenant_id, NONE))
     lake.register("spoken", spoken)
     compaction.name_entities(lake, schema, tenant_id, "spoken", named=bool(held.rows.get("entity_dim")))
     lake.unregister("spoken")
-    return Compacted(count, changed), found.reached, found.more
+    return Compacted(count, changed), found.reached, found.more, then
 
 
 def commit[T](lake: Connection, schemas: Sequence[str], write: Callable[[], T]) -> T:

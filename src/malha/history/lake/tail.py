@@ -25,6 +25,8 @@ from malha.history.rollups import ordering
 PACKED = 8
 #: of a commit that arrays would fill, such a part is left to rows that came one by one
 LEAST_SHARE = 4
+#: rows of known shapes take so much less room than others, and so many more of them go into a commit
+LEAN = 2
 _SINGLE = "SELECT * FROM postgres_query('hot', ?)"
 _UNPACKED = """SELECT type_id, attr_id, entity_id, 0::INTEGER AS dataset_id, observed_at, kind, num, txt, unit_id, NULL::SMALLINT AS quality,
     0::SMALLINT AS op, received_at, run_id, row_no, seq FROM (
@@ -50,7 +52,7 @@ class Tail:
 
 
 def read(lake: Connection, tenant_id: int, after: Watermark, limit: int, names: Names) -> Tail | None:
-    """About `limit` rows in order of commit, rows of arrays whole. None where there is nothing.
+    """About `limit` rows in order of commit (`LEAN` times as many of known shapes), rows of arrays whole. None where there is nothing.
 
     Rows of transactions still open, and all that began after them, wait.
     """
@@ -58,9 +60,11 @@ def read(lake: Connection, tenant_id: int, after: Watermark, limit: int, names: 
     asked = _sql("hot_horizon", given | {"looked_at": shapes.LOOKED_AT})
     horizon, xid, last, values, more, told = lake.execute(_SINGLE, [asked]).fetchone() or ("0", None, 0, 0, False, None)
     arrays = Watermark(int(xid), int(last)) if xid else None
-    most = max(limit - values, limit // LEAST_SHARE, 1)
+    known = Shapes.of(told)
+    lean = LEAN if known and not known.read and arrays is None else 1
+    most = max(limit - values, limit // LEAST_SHARE, 1) * lean
     bound = f"(xid, seq) <= ('{xid}'::xid8, {last})" if more else f"xid < '{horizon}'::xid8"
-    parts, end, cut = _one_by_one(lake, given | {"bound": bound, "limit": most}, Shapes.of(told)) if told else ([], None, False)
+    parts, end, cut = _one_by_one(lake, given | {"bound": bound, "limit": most}, known) if told else ([], None, False)
     reached = arrays
     if end is not None:
         reached = end if cut or arrays is None or (not more and end > arrays) else arrays

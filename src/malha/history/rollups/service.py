@@ -199,7 +199,7 @@ def _join_hours(lake: Connection, schema: str, zone: ZoneInfo, sums: pa.Table, v
         _delete(lake, f"lake.{schema}.rollup_quarter", "touched_sums", span, hour_of("x.bucket"))
         source = f"lake.{schema}.observation AS x SEMI JOIN touched_sums AS t ON {_SERIES} AND {hour_of('x.observed_at')} = t.bucket"
         again = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", {"first": span.start, "last": span.end}).to_arrow_table()
-        keep(lake, schema, "rollup_quarter", summing.of_values(again, HOUR_US // 4, least=(HOUR_US, DENSE)))
+        keep(lake, schema, "rollup_quarter", _quarters(again))
 
 
 def add_days(lake: Connection, schema: str, zone: ZoneInfo, first: datetime, last: datetime, series: str, coarse: Coarse = NONE) -> None:
@@ -239,7 +239,7 @@ def _sum_values(lake: Connection, schema: str, source: str, span: _Span, coarse:
         _add(lake, schema, lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}{mine}", given).to_arrow_table(), coarse)
 
 
-def _slices(lake: Connection, source: str, given: Mapping[str, datetime], alias: str, rows: int) -> list[str]:
+def _slices(lake: Connection, source: str, given: Mapping[str, object], alias: str, rows: int) -> list[str]:
     """Conditions to add, each of at most about so many rows of whole series."""
     row = lake.execute(f"SELECT count(*) FROM {source}", given).fetchone()
     parts = -(-row[0] // rows) if row else 0
@@ -256,7 +256,25 @@ def _keep_hours(lake: Connection, schema: str, hours: pa.Table, values: pa.Table
     """Write the hours of values, and their quarters where they are dense."""
     keep(lake, schema, "rollup_hour", hours)
     if (pc.max(hours.column("count")).as_py() or 0) >= DENSE:
-        keep(lake, schema, "rollup_quarter", summing.of_values(values, HOUR_US // 4, least=(HOUR_US, DENSE)))
+        keep(lake, schema, "rollup_quarter", _quarters(values))
+
+
+def _quarters(values: pa.Table) -> pa.Table:
+    """The quarters of dense hours. They keep no sketch while their values are there: of fifteen values it has as many steps as they are."""
+    return summing.of_values(values, HOUR_US // 4, least=(HOUR_US, DENSE), sketches=False)
+
+
+def keep_quarters(lake: Connection, schema: str, entity_type: str, before: datetime) -> None:
+    """Write the sketches of a type's quarters that begin before an instant, from their values, which are about to go."""
+    lacking = f"lake.{schema}.rollup_quarter AS x WHERE x.type = $type AND x.bucket < $before AND x.sketch IS NULL AND x.count > {sketch.PLAIN}"
+    given: dict[str, object] = {"type": entity_type, "before": before}
+    shown = ", ".join(f"x.{name}" for name in summing.SUMS.split(", "))
+    for (month,) in lake.execute(f"SELECT DISTINCT x.month FROM {lacking} ORDER BY 1", given).fetchall():
+        for mine in _slices(lake, f"{lacking} AND x.month = {int(month)}", given, "x", SUMMED_SUMS["rollup_hour"]):
+            some = f"{lacking} AND x.month = {int(month)}{mine}"
+            found = lake.execute(f"SELECT {shown} FROM {some}", given).to_arrow_table()
+            lake.execute(f"DELETE FROM {some}", given)
+            keep(lake, schema, "rollup_quarter", _sketched(lake, schema, found, HOUR_US // 4, thin.ends(found, "bucket")[1] + HOUR / 4))
 
 
 def summed(rows: pa.Table) -> pa.Table:
@@ -325,21 +343,26 @@ def _complete(lake: Connection, schema: str, zone: ZoneInfo, days: pa.Table) -> 
     lacking = summing.lacking(days)
     if not lacking.any():
         return days
-    lake.register("given_days", days)
-    some = days.filter(pa.array(lacking))
-    lake.register("lacking_days", some.select(["attribute", "entity_id", "dataset_id", "bucket"]))
-    first, last = thin.ends(some, "bucket")
-    periods = rules.local_days(first, last, zone)
-    source = f"lake.{schema}.observation AS x SEMI JOIN (SELECT DISTINCT attribute, entity_id, dataset_id FROM lacking_days) AS t ON {_SERIES}"
-    values = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", {"first": first, "last": periods[-1][1]}).to_arrow_table()
-    lake.register("made_days", summing.of_values(values, summing.edges([start for start, _ in periods])))
+    periods = rules.local_days(*thin.ends(days.filter(pa.array(lacking)), "bucket"), zone)
+    return _sketched(lake, schema, days, summing.edges([start for start, _ in periods]), periods[-1][1])
+
+
+def _sketched(lake: Connection, schema: str, sums: pa.Table, width: int | summing.Whole, end: datetime) -> pa.Table:
+    """Sums of values before an instant, those that lack their sketch with one made of their values."""
+    some = sums.filter(pa.array(summing.lacking(sums)))
+    lake.register("given_sums", sums)
+    lake.register("lacking_sums", some.select(["attribute", "entity_id", "dataset_id", "bucket"]))
+    source = f"lake.{schema}.observation AS x SEMI JOIN (SELECT DISTINCT attribute, entity_id, dataset_id FROM lacking_sums) AS t ON {_SERIES}"
+    given = {"first": thin.ends(some, "bucket")[0], "last": end}
+    values = lake.execute(f"SELECT {summing.VALUES} FROM {source} {_WITHIN}", given).to_arrow_table()
+    lake.register("made_sums", summing.of_values(values, width))
     same = (
         "m.attribute = d.attribute AND m.entity_id = d.entity_id AND m.dataset_id = d.dataset_id AND m.bucket = d.bucket AND m.unit IS NOT DISTINCT FROM d.unit"
     )
     found = lake.execute(
-        f"SELECT d.* REPLACE (coalesce(d.sketch, CASE WHEN d.count > {sketch.PLAIN} THEN m.sketch END)::{sketch.COLUMN_TYPE} AS sketch) FROM given_days AS d LEFT JOIN made_days AS m ON {same}"
+        f"SELECT d.* REPLACE (coalesce(d.sketch, CASE WHEN d.count > {sketch.PLAIN} THEN m.sketch END)::{sketch.COLUMN_TYPE} AS sketch) FROM given_sums AS d LEFT JOIN made_sums AS m ON {same}"
     ).to_arrow_table()
-    for name in ("given_days", "lacking_days", "made_days"):
+    for name in ("given_sums", "lacking_sums", "made_sums"):
         lake.unregister(name)
     return found
 

@@ -150,10 +150,18 @@ def _quarters(schema: str, query: SeriesQuery, entities: str, coarse: Coarse) ->
     whose = f"x.entity_id, x.dataset_id, {quarter} AS bucket"
     of_values, untouched = f"{whose}, {_of_values(query)}", f"ANTI JOIN touched AS t ON {_SAME} = {value_hour}"
     more = f"UNION ALL {_of_coarse(schema, query, entities, coarse, whose, less=untouched)}" if coarse else ""
+    sketched = ""
+    if query.quantile is not None:  # a quarter's sketch is only written when its values go
+        quarters = f"{table(schema, 'rollup_quarter')} AS x"
+        bare = f"SELECT x.entity_id, x.dataset_id, x.unit, x.bucket FROM {quarters} WHERE {wanted('bucket', entities)} AND x.sketch IS NULL AND x.count > {sketch.PLAIN}"
+        sketched = f" AND (x.sketch IS NOT NULL OR x.count <= {sketch.PLAIN})"
+        more += f""" UNION ALL SELECT {of_values} FROM {table(schema, "observation")} AS x {untouched}
+            SEMI JOIN ({bare}) AS b ON b.entity_id = x.entity_id AND b.dataset_id = x.dataset_id AND b.unit IS NOT DISTINCT FROM x.unit AND b.bucket = {quarter}
+            WHERE {wanted("observed_at", entities)} AND x.num IS NOT NULL GROUP BY ALL"""
     return f"""sparse AS MATERIALIZED (SELECT x.entity_id, x.dataset_id, x.unit, x.bucket FROM {table(schema, "rollup_hour")} AS x
         ANTI JOIN touched AS t ON {_SAME} = x.bucket WHERE {wanted("bucket", entities, "hour")} AND x.count < {DENSE}),
     parts AS (SELECT {_columns(query)} FROM {table(schema, "rollup_quarter")} AS x
-        ANTI JOIN touched AS t ON {_SAME} = {hour} WHERE {wanted("bucket", entities)}
+        ANTI JOIN touched AS t ON {_SAME} = {hour} WHERE {wanted("bucket", entities)}{sketched}
         UNION ALL SELECT {of_values} FROM {table(schema, "observation")} AS x
         SEMI JOIN sparse AS t ON {_SAME} = {value_hour} AND t.unit IS NOT DISTINCT FROM x.unit WHERE {wanted("observed_at", entities)} AND x.num IS NOT NULL GROUP BY ALL {more}
         UNION ALL SELECT {of_values} FROM observed AS x SEMI JOIN touched AS t ON {_SAME} = {value_hour} WHERE x.num IS NOT NULL GROUP BY ALL)"""

@@ -37,7 +37,7 @@ from malha.history.lake import catalogue
 from malha.history.lake.contracts import Watermark
 from malha.history.rollups import rules
 from malha.history.rollups import service as rollups
-from malha.history.temporal import evolution, knowing, newest, queries, reaching, standing, tracks
+from malha.history.temporal import evolution, fetching, knowing, newest, queries, reaching, standing, tracks
 from malha.history.temporal.contracts import Correction, EvolutionQuery, Grain, LastValue, Point, Series, SeriesQuery, UnusablePeriod
 from malha.history.temporal.tracks import Track
 from malha.kernel.text import msg
@@ -145,7 +145,7 @@ def _kept_newest(connection: psycopg.Connection, tenant_id: int, query: SeriesQu
         return None
     given = {"type": query.type, "attribute": query.attribute, "start": query.start, "end": query.end, "undone": []}
     rows = newest.of_lake(
-        files, query.type, query.attribute, query.start, lambda: engines.run([tenant_id], lambda reader: reader.execute(statement, given).fetchall())
+        files, query.type, query.attribute, query.start, lambda: engines.run([tenant_id], lambda reader: fetching.rows(reader.execute(statement, given)))
     )
     return newest.with_hot(rows, hot)
 
@@ -300,7 +300,7 @@ def _ask(
         if files is not None and "watermark" in files.noted:
             text, given = say(reader, schema, catalogue.noted(files), True, catalogue.coarse_of(files), partial(of_files, files))
             if f"lake.{schema}." not in text:
-                return reader.execute(text, given).fetchall()
+                return fetching.rows(reader.execute(text, given))
         reader.execute("BEGIN")  # the watermark and the rows are of the same snapshot
         try:
             files = catalogue.standing(reader, tenant_id)
@@ -308,7 +308,7 @@ def _ask(
             after = catalogue.noted(files) if files is not None else Watermark()
             current = not known or _is_current(reader, known)
             thin = catalogue.coarse_of(files) if files is not None else NONE
-            return reader.execute(*say(reader, known, after, current, thin, partial(of_lake, reader, known))).fetchall()
+            return fetching.rows(reader.execute(*say(reader, known, after, current, thin, partial(of_lake, reader, known))))
         finally:
             reader.execute("ROLLBACK")
 
@@ -345,7 +345,7 @@ def _ask(
         return engines.run([tenant_id], work)
     except LakeMissing:
         with closing(engines.without_lake()) as reader:
-            return reader.execute(*say(reader, "", Watermark(), True, NONE, lambda text: text)).fetchall()
+            return fetching.rows(reader.execute(*say(reader, "", Watermark(), True, NONE, lambda text: text)))
 
 
 def _hot(connection: psycopg.Connection, tenant_id: int, query: SeriesQuery, frame: _Frame, after: Watermark, attributes: Sequence[str]) -> pa.Table:

@@ -205,3 +205,22 @@ def test_a_period_that_ends_before_it_starts_is_refused(new_tenant: Any) -> None
     at = datetime(2026, 5, 1, tzinfo=UTC)
     with pytest.raises(UnusablePeriod):
         service.series(new_tenant().id, SeriesQuery(TYPE, ATTRIBUTE, at, at))
+
+
+def test_quantiles_of_quarters_are_told_from_values_and_from_sketches_once_those_went(new_tenant: Any) -> None:
+    tenant, first = new_tenant().id, datetime(2025, 6, 2, 10, tzinfo=UTC)
+    chance = random.Random(3)
+    rows = [(uri, first + timedelta(minutes=minute), round(chance.uniform(5, 50), 2)) for uri in ("urn:x:1", "urn:x:2") for minute in range(120)]
+    observe(tenant, rows)
+    lake.compact(tenant)
+    query = SeriesQuery(TYPE, ATTRIBUTE, first, first + timedelta(hours=2), uris=("urn:x:1",), grain=Grain.QUARTER, quantile=0.5)
+    expected = [
+        sorted(value for uri, at, value in rows if uri == "urn:x:1" and first + timedelta(minutes=15) * n <= at < first + timedelta(minutes=15) * (n + 1))[7]
+        for n in range(8)
+    ]
+    for going in (None, first + timedelta(minutes=70), first + timedelta(days=1)):
+        if going:
+            lake.remove_before(tenant, TYPE, going)
+        (found,) = service.series(tenant, query)
+        assert [point[0] for point in found.points] == [first + timedelta(minutes=15) * n for n in range(8)]
+        assert [point[1] for point in found.points] == pytest.approx(expected, rel=0.0101)
