@@ -85,7 +85,7 @@ def ensure_tenants(lake: Connection, tenant_ids: Sequence[int]) -> None:
     """
     there = set(schemas(lake))
     missing = [schema for schema in map(engines.tenant_schema, tenant_ids) if schema not in there]
-    for some in batched(missing, MADE_AT_ONCE, strict=False):
+    for some in batched(missing, MADE_AT_ONCE):
         lake.execute("BEGIN")
         for schema in some:
             for statement in _tables(schema):

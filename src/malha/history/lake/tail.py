@@ -81,13 +81,14 @@ def read(lake: Connection, tenant_id: int, after: Watermark, limit: int, names: 
 
 def _one_by_one(lake: Connection, given: Mapping[str, object], known: Shapes | None) -> tuple[list[pa.Table], Watermark | None, bool]:
     """Rows that came one by one, the last of them, and whether the limit cut them off. All questions of a lake transaction see the same rows."""
-    asked = _sql("hot_shaped", given | {"shape": known.number(), "more": known.more()}) if known else _sql("hot_single", given | {"unlike": "true"})
+    asked = _sql("hot_shaped", {**given, "shape": known.number(), "more": known.more()}) if known else _sql("hot_single", {**given, "unlike": "true"})
     rows = lake.execute(_SINGLE, [asked]).to_arrow_table()
     if not rows.num_rows:
         return [], None, False
     last = {name: rows.column(name)[-1].as_py() for name in ("entity_id", "observed_at", "received_at", "seq")}
-    (xid,) = lake.execute(_SINGLE, [_sql("hot_place", {**given, **last, "last": last["seq"]})]).fetchone() or (None,)
-    end, cut = Watermark(int(xid), last["seq"]), rows.num_rows >= int(str(given["limit"]))
+    place = lake.execute(_SINGLE, [_sql("hot_place", {**given, **last, "last": last["seq"]})]).fetchone()
+    assert place is not None  # of the same snapshot as the row itself
+    end, cut = Watermark(int(place[0]), last["seq"]), rows.num_rows >= int(str(given["limit"]))
     if known is None:
         return [rows], end, cut
     others, parts = rows.column("shape").null_count, list[pa.Table]()
