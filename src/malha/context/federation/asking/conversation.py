@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from malha.context.broker import pool, reading, tenants
 from malha.context.broker.contracts import Asked
-from malha.context.federation.asking import answers, credentials, inside, speaking, wire
+from malha.context.federation.asking import answers, caching, credentials, inside, speaking, wire
 from malha.context.federation.asking.answers import Told, Warning_
 from malha.context.federation.asking.merging import Part
 from malha.context.federation.asking.speaking import Speech
@@ -40,6 +40,9 @@ class Session:
         """One request to a source, noted."""
         if source.registration.agreement_id is not None:
             return await pool.run(partial(inside.ask, self.who, source, speech, method, path, params, payload))
+        known = caching.key(source, method, path, params, speech.headers, payload) if source.cache_seconds else None
+        if known is not None and (kept := caching.kept.find(known)) is not None:
+            return kept
         headers, body = speech.for_writing(payload) if payload is not None else (speech.for_reading(), b"")
         address = speaking.address(source, path, params)
         patient = method != "GET" and not path.endswith("/query")
@@ -50,6 +53,10 @@ class Session:
             answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
         if (answer.status or answer.seconds) and outcomes.gathered.note(source, answer):
             await pool.run(outcomes.gathered.write)
+        if known is not None:
+            caching.kept.keep(known, answer, source.cache_seconds)
+        elif source.cache_seconds and patient:
+            caching.kept.forget(source)
         return answer
 
     def warn(self, response: Response) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from malha.context.broker import entity_maps
 from malha.context.federation.contracts import Mode, Registration
 from malha.context.federation.registrations import reading
 from malha.context.store import service as store
@@ -15,6 +16,7 @@ from malha.kernel.time import now
 
 TIMEOUT_SECONDS = 5.0
 LONGEST_SECONDS = 60.0
+LONGEST_CACHE_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Source:
     endpoint: str
     alias: str
     pairs: Mapping[str, str]
+    cache_seconds: float = 0.0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -161,7 +164,14 @@ def compiled(registration: Registration) -> Source:
         endpoint=str(said["endpoint"]),
         alias=str(said.get("hostAlias") or said.get("contextSourceAlias") or ""),
         pairs={pair["key"]: pair["value"] for pair in said.get("contextSourceInfo", ()) if pair["key"] in reading.PROCESSED},
+        cache_seconds=_cached(management.get("cacheDuration")),
     )
+
+
+def _cached(duration: str | None) -> float:
+    """For how long an answer need not be asked for again (§5.2.34)."""
+    span = entity_maps.duration(duration) if duration else None
+    return min(LONGEST_CACHE_SECONDS, span.total_seconds()) if span else 0.0
 
 
 def _piece(one: Mapping[str, Any]) -> Piece:
