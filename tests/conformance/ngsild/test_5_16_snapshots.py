@@ -92,7 +92,10 @@ def test_too_many_are_not_cut_in_silence(three, monkeypatch):
         ({"type": "Snapshot", "snapshotQueries": [FAST], "snapshotLifetime": "um dia"}, 400),
         ({"type": "Snapshot", "snapshotQueries": [FAST], "id": "sem esquema"}, 400),
         ({"type": "Snapshot", "snapshotQueries": [FAST], "outro": 1}, 400),
-        ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "http://exemplo.pt"}, 422),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "ftp://exemplo.pt"}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": {"uri": "http://exemplo.pt"}}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "https://eu:segredo@exemplo.pt"}, 400),
+        ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "https://exemplo.pt", "receiverInfo": [{"key": "a"}]}, 400),
         ({"type": "Snapshot", "snapshotTemporalQueries": [FAST]}, 422),
         ([], 400),
     ],
@@ -191,3 +194,46 @@ def test_other_sources_are_in_it(three, source):
     silent = keep(three, FAST)
     assert silent["snapshotStatus"] == "partial"
     assert "problemDetails" in silent["snapshotQueriesDetails"][0]
+
+
+def told(receiver, count):
+    deadline = time.monotonic() + 20
+    while len(receiver.asked) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(receiver.asked) == count
+    return receiver.asked[-1]
+
+
+def test_5_16_6_who_asked_for_it_is_told_how_it_fares(three, source):
+    receiver = source()
+    receiver.answers["POST", "/aviso"] = (200, None)
+    kept = keep(three, FAST, endpoint=f"{receiver.url}/aviso", receiverInfo=[{"key": "Authorization", "value": "Bearer segredo"}])
+    first = told(receiver, 1)
+    assert first.headers["Authorization"] == "Bearer segredo"
+    assert "segredo" not in str(kept)
+    assert kept["endpoint"] == f"{receiver.url}/aviso"
+    assert (first.body["type"], first.body["snapshotId"], first.body["snapshotStatus"]) == ("SnapshotNotification", kept["id"], "success")
+    assert (first.body["expiresAt"], first.body["snapshotQueriesDetails"]) == (kept["expiresAt"], [{"resultStatus": "success"}])
+    changed = three.patch(f"snapshots/{kept['id']}", json={"snapshotLifetime": "PT2H"}).json()
+    assert told(receiver, 2).body["expiresAt"] == changed["expiresAt"] != kept["expiresAt"]
+    copy = three.post(f"snapshots/{kept['id']}/clone", json={"type": "Snapshot"})  # it tells nobody: who it tells is not copied
+    assert copy.status_code == 201
+    assert three.delete(f"snapshots/{kept['id']}").status_code == 204
+    ended = told(receiver, 3).body
+    assert ended["expiresAt"] <= ended["notifiedAt"]
+    assert len({one.body["id"] for one in receiver.asked}) == 3
+
+
+def test_5_16_6_one_that_is_away_is_told_a_little_later(three, source, monkeypatch):
+    monkeypatch.setattr("malha.context.snapshots.telling.AGAIN_SECONDS", (0.1, 0.1))
+    receiver = source()
+    answers = iter([(503, None), (200, None)])
+    receiver.answers["POST", "/aviso"] = lambda _: next(answers)
+    keep(three, FAST, endpoint=f"{receiver.url}/aviso")
+    told(receiver, 2)
+    assert len({one.body["id"] for one in receiver.asked}) == 1
+
+
+def test_5_16_6_an_address_within_is_not_reached(three, monkeypatch):
+    kept = keep(three, FAST, endpoint="http://127.0.0.1:9/aviso")
+    assert kept["snapshotStatus"] == "success"

@@ -33,13 +33,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a payload says of a snapshot; None for what it does not name. `lifetime` in seconds."""
+    """What a payload says of a snapshot; None for what it does not name. `lifetime` in seconds; `told` says whom it tells how it fares."""
 
     uri: str | None
     priority: int | None
     lifetime_seconds: int | None
     lifetime: str | None
     queries: tuple[Mapping[str, Any], ...]
+    told: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,12 @@ from typing import Any
 from malha.kernel.openapi import INTEGER, Operation, Parameter
 
 _JSON = ("application/json", "application/ld+json")
-_CHANGED: dict[str, Any] = {"type": {"const": "Snapshot"}, "snapshotPriority": {**INTEGER, "minimum": 1, "maximum": 10}, "snapshotLifetime": {"type": "string"}}
+_CHANGED: dict[str, Any] = {
+    "type": {"const": "Snapshot"},
+    "snapshotPriority": {**INTEGER, "minimum": 1, "maximum": 10},
+    "snapshotLifetime": {"type": "string"},
+    "endpoint": {"type": "string", "format": "uri"},
+}
 _QUERY = {"type": "object", "required": ["type"], "properties": {"type": {"const": "Query"}, "entities": {"type": "array"}, "q": {"type": "string"}}}
 _SNAPSHOT: dict[str, Any] = {
     "type": "object", "required": ["type", "snapshotQueries"], "properties": {**_CHANGED, "snapshotQueries": {"type": "array", "minItems": 1, "maxItems": 10, "items": _QUERY}},

@@ -18,8 +18,8 @@ from malha.context.broker.contracts import ERRORS, OperationNotSupported, TooCom
 from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
 from malha.context.federation.gathering import gather
-from malha.context.snapshots import service
-from malha.context.snapshots.contracts import Found, Snapshot, Status
+from malha.context.snapshots import service, telling
+from malha.context.snapshots.contracts import Found, Missing, Snapshot, Status
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
@@ -49,6 +49,7 @@ async def stop() -> None:
     for task in list(_tasks):
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
+    await telling.stop()
 
 
 async def _fill(request: Request, source: Any, one: Snapshot) -> None:
@@ -61,11 +62,14 @@ async def _fill(request: Request, source: Any, one: Snapshot) -> None:
         tongue = language.of_request(request.headers, request.cookies)
         details = [_detail(each, tongue) for each in found]
 
-        def keep() -> None:
+        def keep() -> Snapshot:
             with pool.connection() as conn, database.tenant_transaction(conn, [one.tenant_id]):
                 service.filled(conn, one.tenant_id, one.id, kept, status, details)
+                return service.find(conn, one.tenant_id, one.uri)
 
-        await pool.run(keep)
+        telling.begin(await pool.run(keep))
+    except Missing:
+        return  # ended meanwhile
     except (MalhaError, psycopg.Error):
         logger.exception("snapshot %s of tenant %s could not be filled", one.id, one.tenant_id)
 

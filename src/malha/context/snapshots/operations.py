@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from malha.context.broker import attributes, door, entity_maps, projection, reading, rendering
 from malha.context.broker.contracts import Asked, InvalidRequest
-from malha.context.snapshots import filling, service
+from malha.context.snapshots import filling, service, telling
 from malha.context.snapshots import reading as snapshots
 from malha.context.snapshots.contracts import HEADER, Snapshot
 from malha.foundation.access.contracts import Capability
@@ -66,6 +66,7 @@ async def change(request: Request) -> Response:
     payload, _ = await _body(request)
     said = snapshots.changed(payload)
     one = await door.look(request, lambda conn, who: service.change(conn, who.tenant_id, uri, said, _reach(who)))
+    telling.begin(one)
     return rendering.plain(snapshots.document(one), headers={HEADER: one.uri})
 
 
@@ -74,13 +75,15 @@ async def clone(request: Request) -> Response:
     uri = _uri(request)
     payload, _ = await _body(request)
     said = snapshots.changed(payload)
-    return _made(request, await door.look(request, lambda conn, who: service.copy(conn, who.tenant_id, uri, said, entity_maps.subject(who))))
+    one = await door.look(request, lambda conn, who: service.copy(conn, who.tenant_id, uri, said, entity_maps.subject(who)))
+    telling.begin(one)
+    return _made(request, one)
 
 
 async def delete(request: Request) -> Response:
     """DELETE /snapshots/{id}"""
     uri = _uri(request)
-    await door.look(request, lambda conn, who: service.delete(conn, who.tenant_id, uri, _reach(who)))
+    telling.begin(await door.look(request, lambda conn, who: service.delete(conn, who.tenant_id, uri, _reach(who))), ended=True)
     return Response(status_code=204)
 
 
@@ -90,5 +93,6 @@ async def purge(request: Request) -> Response:
     q = request.query_params.get("q", "")
     if not q:
         raise InvalidRequest(msg("Diga quais em q, por exemplo q=snapshotPriority<3."))
-    await door.look(request, lambda conn, who: service.purge(conn, who.tenant_id, q, _reach(who)))
+    for one in await door.look(request, lambda conn, who: service.purge(conn, who.tenant_id, q, _reach(who))):
+        telling.begin(one, ended=True)
     return Response(status_code=204)

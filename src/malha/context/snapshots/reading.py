@@ -9,7 +9,7 @@ from typing import Any
 from malha.context.broker import entity_maps
 from malha.context.broker.contracts import OperationNotSupported
 from malha.context.snapshots.contracts import Said, Snapshot, Status, Unusable
-from malha.context.subscriptions.reading import is_uri
+from malha.context.subscriptions.reading import address, is_uri, pairs
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant, now
 
@@ -19,9 +19,11 @@ USUAL, LONGEST = timedelta(days=1), timedelta(days=30)
 PRIORITY, HIGHEST = 5, 10
 #: one that is still being filled after so long was left behind by a process that ended
 ABANDONED = timedelta(minutes=5)
-_SAID = frozenset({"id", "type", "@context", "snapshotQueries", "snapshotPriority", "snapshotLifetime"})
-_CHANGED = frozenset({"id", "type", "@context", "snapshotPriority", "snapshotLifetime"})
-_NOT_HERE = frozenset({"snapshotTemporalQueries", "endpoint", "receiverInfo"})
+_CHANGED = frozenset({"id", "type", "@context", "snapshotPriority", "snapshotLifetime", "endpoint", "receiverInfo"})
+_SAID = _CHANGED | {"snapshotQueries"}
+_NOT_HERE = frozenset({"snapshotTemporalQueries"})
+#: whom a snapshot tells how it fares, which is nobody else's, and so neither copied nor shown
+OWN = frozenset({"endpoint", "receiverInfo"})
 #: what is worked out here: passed over in one that is made, refused in one that is changed
 COMPUTED = frozenset({
     "snapshotStatus", "snapshotQueriesDetails", "snapshotTemporalQueriesDetails", "createdAt", "modifiedAt", "lastUsedAt", "expiresAt",
@@ -58,7 +60,16 @@ def _said(payload: Any, known: frozenset[str]) -> Said:
     if lifetime is not None and span is None:
         raise Unusable(msg("“{member}” é uma duração, como P1D."), member="snapshotLifetime")
     seconds = None if span is None else max(1, int(min(span, LONGEST).total_seconds()))
-    return Said(uri, priority, seconds, lifetime, _queries(payload.get("snapshotQueries", [])))
+    told: dict[str, Any] = {"endpoint": _endpoint(payload["endpoint"])} if "endpoint" in payload else {}
+    told |= {"receiverInfo": pairs("receiverInfo", payload["receiverInfo"])} if "receiverInfo" in payload else {}
+    return Said(uri, priority, seconds, lifetime, _queries(payload.get("snapshotQueries", [])), told)
+
+
+def _endpoint(said: Any) -> str:
+    """Where a snapshot tells how it fares: http(s), without a name or a password."""
+    if not isinstance(said, str) or not address(said).startswith("http"):
+        raise Unusable(msg("“{member}” é um endereço que começa por http:// ou https://."), member="endpoint")
+    return said
 
 
 def _queries(said: Any) -> tuple[Mapping[str, Any], ...]:
@@ -75,7 +86,7 @@ def document(one: Snapshot) -> dict[str, Any]:
     """A snapshot as it is told (§5.2.41)."""
     abandoned = one.status is Status.PREPARING and one.created_at + ABANDONED < now()
     out: dict[str, Any] = {
-        "id": one.uri, "type": TYPE, **one.document, "snapshotPriority": one.priority, "snapshotStatus": Status.FAILURE if abandoned else one.status,
+        "id": one.uri, "type": TYPE, **{name: each for name, each in one.document.items() if name != "receiverInfo"}, "snapshotPriority": one.priority, "snapshotStatus": Status.FAILURE if abandoned else one.status,
         "createdAt": format_instant(one.created_at), "modifiedAt": format_instant(one.modified_at), "lastUsedAt": format_instant(one.last_used_at),
         "expiresAt": format_instant(one.expires_at),
     }  # fmt: skip

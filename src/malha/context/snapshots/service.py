@@ -53,7 +53,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, said: Said) -> Snapshot:
     """A snapshot that is to be filled. Raises Unusable for one too many, and for an id that is taken."""
-    document = {"snapshotQueries": list(said.queries)} | ({"snapshotLifetime": said.lifetime} if said.lifetime else {})
+    document = {"snapshotQueries": list(said.queries)} | ({"snapshotLifetime": said.lifetime} if said.lifetime else {}) | dict(said.told)
     return _insert(conn, tenant_id, subject, said, document)
 
 
@@ -99,7 +99,7 @@ def change(conn: psycopg.Connection[Any], tenant_id: int, uri: str, said: Said, 
     if said.uri not in {None, uri}:
         raise Unusable(msg("O id de um instantâneo não muda."))
     lifetime = None if said.lifetime_seconds is None else timedelta(seconds=said.lifetime_seconds)
-    document = {"snapshotLifetime": said.lifetime} if said.lifetime else {}
+    document = ({"snapshotLifetime": said.lifetime} if said.lifetime else {}) | dict(said.told)
     given = {"tenant": tenant_id, "uri": uri, "subject": subject, "priority": said.priority, "lifetime": lifetime, "document": Jsonb(document)}
     found = _one(conn, CHANGE, given)
     return found if found is not None else find(conn, tenant_id, uri, subject)
@@ -108,28 +108,28 @@ def change(conn: psycopg.Connection[Any], tenant_id: int, uri: str, said: Said, 
 def copy(conn: psycopg.Connection[Any], tenant_id: int, uri: str, said: Said, subject: str) -> Snapshot:
     """A new one with the entities of another, which goes on without it. Raises Missing, NotReady, Unusable."""
     before = use(conn, tenant_id, uri)
-    document = {**before.document, **({"snapshotLifetime": said.lifetime} if said.lifetime else {})}
+    document = {name: each for name, each in before.document.items() if name not in reading.OWN}
+    document |= ({"snapshotLifetime": said.lifetime} if said.lifetime else {}) | dict(said.told)
     made = _insert(conn, tenant_id, subject, said, document, like=before)
     conn.execute(COPY, [made.id, tenant_id, before.id])
     return made
 
 
-def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None = None) -> None:
-    """End one. Raises Missing."""
+def delete(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str | None = None) -> Snapshot:
+    """End one, and say what it was. Raises Missing."""
     one = find(conn, tenant_id, uri, subject)
     conn.execute("DELETE FROM snapshot WHERE tenant_id = %s AND id = %s", [tenant_id, one.id])
+    return one
 
 
-def purge(conn: psycopg.Connection[Any], tenant_id: int, q: str, subject: str | None = None) -> int:
-    """End those for whose own members `q` holds, all without one (§5.16.7). Raises Unusable for other members, UnusableQuery."""
+def purge(conn: psycopg.Connection[Any], tenant_id: int, q: str, subject: str | None = None) -> list[Snapshot]:
+    """End those for whose own members `q` holds, all without one, and say what they were (§5.16.7). Raises Unusable for other members, UnusableQuery."""
     node = parse(q) if q else None
     if node is not None and (wrong := names(node) - reading.COMPUTED - {"id", "snapshotPriority", "snapshotLifetime"}):
         raise Unusable(msg("“{member}” não é membro de um instantâneo."), member=min(wrong)[:80])
-    gone = [
-        one.id for one in _many(conn, FIND, {"tenant": tenant_id, "uri": None, "subject": subject}) if node is None or conditions.holds(node, _as_entity(one))
-    ]
-    conn.execute("DELETE FROM snapshot WHERE tenant_id = %s AND id = ANY (%s::bigint[])", [tenant_id, gone])
-    return len(gone)
+    gone = [one for one in _many(conn, FIND, {"tenant": tenant_id, "uri": None, "subject": subject}) if node is None or conditions.holds(node, _as_entity(one))]
+    conn.execute("DELETE FROM snapshot WHERE tenant_id = %s AND id = ANY (%s::bigint[])", [tenant_id, [one.id for one in gone]])
+    return gone
 
 
 def _as_entity(one: Snapshot) -> StoredEntity:

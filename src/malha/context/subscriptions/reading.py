@@ -304,7 +304,7 @@ def _endpoint(name: str, value: Any, context: Context) -> dict[str, Any]:
         out["accept"] = value["accept"]
     for member in ("receiverInfo", "notifierInfo"):
         if member in value:
-            out[member] = _pairs(member, value[member])
+            out[member] = pairs(member, value[member])
     for member in ("timeout", "cooldown"):
         if member in value:
             out[member] = _seconds(member, value[member], context)
@@ -330,7 +330,8 @@ def address(uri: str) -> str:
     return uri
 
 
-def _pairs(name: str, value: Any) -> list[dict[str, str]]:
+def pairs(name: str, value: Any) -> list[dict[str, str]]:
+    """Headers to send along. Raises Unusable."""
     good = isinstance(value, list) and all(
         isinstance(one, dict) and set(one) == {"key", "value"} and all(isinstance(text, str) for text in one.values()) and one["key"] for one in value
     )
