@@ -16,7 +16,7 @@ import pyarrow as pa
 from malha.history.engines import coarse as coarse_months
 from malha.history.engines.coarse import Coarse
 from malha.history.engines.service import Connection
-from malha.history.rollups import ordering, rules, service, summing, thin
+from malha.history.rollups import ordering, rules, service, summing, tables, thin
 from malha.history.rollups.ordering import Ordered
 
 #: values a day of a series below which its hours are sooner read from the values: two an hour
@@ -63,7 +63,7 @@ class Arriving:
         """Write days and months, and which months are coarse; what is added after this comes after it, and after what others write now."""
         self._write()
         if others_write:
-            self.newest, self.summed = self.newest or _BEFORE_ALL, set(service.TABLES)
+            self.newest, self.summed = self.newest or _BEFORE_ALL, set(tables.TABLES)
 
     def _write(self) -> None:
         if not self._days:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from malha.history.engines.service import Connection
-from malha.history.rollups import service, sketch, summing
+from malha.history.rollups import sketch, summing, tables, writing
 
 #: no rule lets go of younger values: what is later is not looked at
 LEAST_AGE = timedelta(days=7)
 #: tables whose sums are made of values, and how wide their buckets are (µs)
-_MADE = {"rollup_hour": service.HOUR_US, "rollup_quarter": service.HOUR_US // 4}
+_MADE = {"rollup_hour": tables.HOUR_US, "rollup_quarter": tables.HOUR_US // 4}
 _SERIES = "{0}.attribute = {1}.attribute AND {0}.entity_id = {1}.entity_id AND {0}.dataset_id = {1}.dataset_id"
 _BUCKET = _SERIES + " AND {0}.bucket = {1}.bucket AND {0}.unit IS NOT DISTINCT FROM {1}.unit"
 #: sums less those of the values that are there; the least that was let go is told from the sketch where the least of all is there still
@@ -47,12 +47,12 @@ def put_by(lake: Connection, schema: str, touched: str) -> None:
     if row is None or row[0] is None:
         return
     given = {"first": row[0], "last": row[1]}
-    hour = service.hour_of("observed_at")
+    hour = tables.hour_of("observed_at")
     lake.execute(
         f"CREATE OR REPLACE TEMP TABLE old_hours AS SELECT DISTINCT attribute, entity_id, dataset_id, {hour} AS bucket FROM {touched} WHERE observed_at BETWEEN $first AND $last",
         given,
     )
-    span = {"start": service.hour_start(row[0]), "end": service.hour_start(row[1]) + service.HOUR}
+    span = {"start": tables.hour_start(row[0]), "end": tables.hour_start(row[1]) + tables.HOUR}
     theirs = _SERIES.format("x", "t")
     if not lake.execute(
         f"SELECT 1 FROM lake.{schema}.rollup_hour AS x SEMI JOIN old_hours AS t ON {theirs} AND x.bucket = t.bucket WHERE x.bucket >= $start AND x.bucket < $end LIMIT 1",
@@ -60,7 +60,7 @@ def put_by(lake: Connection, schema: str, touched: str) -> None:
     ).fetchone():
         return
     values = lake.execute(
-        f"""SELECT {summing.VALUES} FROM lake.{schema}.observation AS x SEMI JOIN old_hours AS t ON {theirs} AND {service.hour_of("x.observed_at")} = t.bucket
+        f"""SELECT {summing.VALUES} FROM lake.{schema}.observation AS x SEMI JOIN old_hours AS t ON {theirs} AND {tables.hour_of("x.observed_at")} = t.bucket
             WHERE x.num IS NOT NULL AND x.observed_at >= $start AND x.observed_at < $end""",
         span,
     ).to_arrow_table()
@@ -68,7 +68,7 @@ def put_by(lake: Connection, schema: str, touched: str) -> None:
         lake.register("there_sums", summing.of_values(values, width))
         lake.execute(
             f"""CREATE OR REPLACE TEMP TABLE stored_sums AS SELECT {summing.SUMS} FROM lake.{schema}.{table} AS x
-                SEMI JOIN old_hours AS t ON {theirs} AND {service.hour_of("x.bucket")} = t.bucket WHERE x.bucket >= $start AND x.bucket < $end""",
+                SEMI JOIN old_hours AS t ON {theirs} AND {tables.hour_of("x.bucket")} = t.bucket WHERE x.bucket >= $start AND x.bucket < $end""",
             span,
         )
         lake.execute(f"CREATE TEMP TABLE kept_{table} AS {_LESS}")
@@ -88,30 +88,30 @@ def add_back(lake: Connection, schema: str) -> None:
 def _join(lake: Connection, schema: str, table: str) -> None:
     """Hours apart: what was let go and what their values sum to, as one. Quarters only where what was let go has them."""
     mine = lake.execute(
-        f"SELECT {summing.SUMS} FROM kept_{table} AS k SEMI JOIN kept_apart AS t ON {_SERIES.format('k', 't')} AND {service.hour_of('k.bucket')} = t.bucket"
+        f"SELECT {summing.SUMS} FROM kept_{table} AS k SEMI JOIN kept_apart AS t ON {_SERIES.format('k', 't')} AND {tables.hour_of('k.bucket')} = t.bucket"
     ).to_arrow_table()
     if not mine.num_rows:
         return
     lake.register("kept_sums", mine)
     lake.execute(
-        f"CREATE OR REPLACE TEMP TABLE kept_hours AS SELECT DISTINCT attribute, entity_id, dataset_id, {service.hour_of('bucket')} AS bucket FROM kept_sums"
+        f"CREATE OR REPLACE TEMP TABLE kept_hours AS SELECT DISTINCT attribute, entity_id, dataset_id, {tables.hour_of('bucket')} AS bucket FROM kept_sums"
     )
     first, last = lake.execute("SELECT min(bucket), max(bucket) FROM kept_hours").fetchone() or (None, None)
-    given = {"start": first, "end": last + service.HOUR}
+    given = {"start": first, "end": last + tables.HOUR}
     theirs = f"{_SERIES.format('x', 't')} AND {{}} = t.bucket"
     values = lake.execute(
-        f"""SELECT {summing.VALUES} FROM lake.{schema}.observation AS x SEMI JOIN kept_hours AS t ON {theirs.format(service.hour_of("x.observed_at"))}
+        f"""SELECT {summing.VALUES} FROM lake.{schema}.observation AS x SEMI JOIN kept_hours AS t ON {theirs.format(tables.hour_of("x.observed_at"))}
             WHERE x.num IS NOT NULL AND x.observed_at >= $start AND x.observed_at < $end""",
         given,
     ).to_arrow_table()
     lake.execute(
-        f"DELETE FROM lake.{schema}.{table} AS x WHERE x.bucket >= $start AND x.bucket < $end AND EXISTS (SELECT 1 FROM kept_hours AS t WHERE {theirs.format(service.hour_of('x.bucket'))})",
+        f"DELETE FROM lake.{schema}.{table} AS x WHERE x.bucket >= $start AND x.bucket < $end AND EXISTS (SELECT 1 FROM kept_hours AS t WHERE {theirs.format(tables.hour_of('x.bucket'))})",
         given,
     )
     lake.register("joined_sums", summing.merged([mine, summing.of_values(values, _MADE[table])] if values.num_rows else [mine]))
     # which came first within a bucket is not known any more: what was let go says
     both = f"FROM joined_sums AS j LEFT JOIN kept_sums AS k ON {_BUCKET.format('j', 'k')}"
     said = "CASE WHEN k.count IS NULL THEN j.first ELSE k.first END AS first, CASE WHEN k.count IS NULL THEN j.last ELSE k.last END AS last"
-    service.keep(lake, schema, table, lake.execute(f"SELECT j.* REPLACE ({said}) {both} ORDER BY j.type, j.attribute, j.entity_id, j.bucket").to_arrow_table())
+    writing.keep(lake, schema, table, lake.execute(f"SELECT j.* REPLACE ({said}) {both} ORDER BY j.type, j.attribute, j.entity_id, j.bucket").to_arrow_table())
     lake.unregister("joined_sums")
     lake.unregister("kept_sums")

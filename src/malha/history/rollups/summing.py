@@ -1,6 +1,6 @@
 """Sums worked out in arrays, ten times as fast as grouping with sketches inside the engine.
 
-In: rows as Arrow, in any order. Out: one row a series and bucket, in the columns of the tables of sums (`service.COLUMNS`).
+In: rows as Arrow, in any order. Out: one row a series and bucket, in the columns of the tables of sums (`tables.COLUMNS`).
 A series is (attribute, entity, data set, unit).
 """
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import duckdb
 import psycopg
 
 from malha.history.engines import layout
@@ -52,27 +51,12 @@ def since(connection: psycopg.Connection, tenant_id: int) -> datetime:
     return max(oldest, erased) if erased else oldest
 
 
-def snapshot(reader: Connection, schema: str, at: datetime) -> int | None:
-    """The lake's snapshot of `at`; None where the tenant had no lake then. Raises NoLongerKnown where snapshots have gone since."""
-    row = reader.execute("SELECT max(snapshot_id) FILTER (snapshot_time <= $at), min(snapshot_id) FROM lake.snapshots()", {"at": at}).fetchone()
-    found, oldest = row or (None, 0)
-    if found is None:
-        if oldest:
-            raise _gone(at)
-        return None
-    try:
-        reader.execute(f"SELECT 1 FROM lake.{schema}.observation AT (VERSION => {int(found)}) LIMIT 0")
-    except duckdb.CatalogException:
-        return None  # the tenant came later
-    return int(found)
-
-
 def then(schema: str, at: datetime) -> Layout | None:
-    """The files of the lake's snapshot of `at`, asked of the catalogue alone; None where the tenant had no lake then. Raises NoLongerKnown as `snapshot`."""
+    """The files of the lake's snapshot of `at`, asked of the catalogue alone; None where the tenant had no lake then. Raises NoLongerKnown where snapshots have gone since."""
     found, oldest = layout.snapshot_of(at)
     if found is None:
         if oldest:
-            raise _gone(at)
+            raise NoLongerKnown(msg("O que se sabia em {at} já não se guarda. Sem at= vê o que hoje se sabe desse dia."), at=format_instant(at))
         return None
     files = layout.at(schema, found)
     return files if "observation" in files.files else None
@@ -80,34 +64,28 @@ def then(schema: str, at: datetime) -> Layout | None:
 
 def of_files(statement: str, files: Layout, before: Layout | None, start: datetime, end: datetime, ids: Sequence[int] | None) -> str | None:
     """As `as_known`, read from the lake's files of now and of then that may hold the period and the entities; None where only DuckLake can read them."""
-    table = f"lake.{files.schema}.observation"
     gone = before.beyond(files, "observation") if before is not None else None
-    sources = [
-        (files, "observation", "WHERE received_at <= $known"), (files, "superseded", "WHERE received_at <= $known AND replaced_at > $known"), (gone, "observation", ""),
-    ]  # fmt: skip
-    read = [(one.relation(name, start, end, ids), condition) for one, name, condition in sources if one is not None and not one.is_empty(name)]
-    if any(relation.startswith("lake.") for relation, _ in read):
+    sources = ((files, "observation"), (files, "superseded"), (gone, "observation"))
+    relations = ["" if one is None or one.is_empty(name) else one.relation(name, start, end, ids) for one, name in sources]
+    if any(relation.startswith("lake.") for relation in relations):
         return None
-    union = " UNION ALL ".join(f"SELECT {_COLUMNS} FROM {relation} {condition}" for relation, condition in read)
-    known = f"(SELECT * FROM ({union}) {_NEWEST})" if len(read) > 1 else f"({union})" if read else NO_ROWS
-    return statement.replace(f"{table} AS x", f"{known} AS x")
+    return _over(statement, files.schema, *relations)
 
 
-def _gone(at: datetime) -> NoLongerKnown:
-    return NoLongerKnown(msg("O que se sabia em {at} já não se guarda. Sem at= vê o que hoje se sabe desse dia."), at=format_instant(at))
-
-
-def as_known(statement: str, schema: str, version: int | None) -> str:
-    """The same statement over what was known at `$known`; `version` is the snapshot of that instant."""
+def as_known(statement: str, schema: str, before: Layout | None) -> str:
+    """The same statement over what was known at `$known`; `before` are the files of that instant."""
     if not schema:
         return statement
     table = f"lake.{schema}.observation"
-    parts = [f"SELECT {_COLUMNS} FROM {table} WHERE received_at <= $known"]
-    parts.append(f"SELECT {_COLUMNS} FROM lake.{schema}.superseded WHERE received_at <= $known AND replaced_at > $known")
-    if version is not None:
-        parts.append(f"SELECT {_COLUMNS} FROM {table} AT (VERSION => {version})")
-    union = " UNION ALL ".join(parts)
-    return statement.replace(f"{table} AS x", f"(SELECT * FROM ({union}) {_NEWEST}) AS x")
+    return _over(statement, schema, table, f"lake.{schema}.superseded", f"{table} AT (VERSION => {before.snapshot})" if before is not None else "")
+
+
+def _over(statement: str, schema: str, there: str, replaced: str, then_there: str) -> str:
+    """A statement whose observations are those known at `$known`, of three relations: what is there now, what was replaced, what was there then (empty: nothing)."""
+    conditions = {there: "WHERE received_at <= $known", replaced: "WHERE received_at <= $known AND replaced_at > $known", then_there: ""}
+    read = [f"SELECT {_COLUMNS} FROM {relation} {condition}" for relation, condition in conditions.items() if relation]
+    known = f"(SELECT * FROM ({' UNION ALL '.join(read)}) {_NEWEST})" if len(read) > 1 else f"({read[0]})" if read else NO_ROWS
+    return statement.replace(f"lake.{schema}.observation AS x", f"{known} AS x")
 
 
 class Known:
@@ -115,12 +93,12 @@ class Known:
 
     def __init__(self, reader: Connection, schema: str, at: datetime) -> None:
         self._reader, self._schema, self._at = reader, schema, at
-        self._version = snapshot(reader, schema, at) if schema else None
+        self._before = then(schema, at) if schema else None
 
     def execute(self, statement: str, given: dict[str, object]) -> Connection:
         """Run a statement over observations (`AS x`), with what it is given."""
         known = {"known": self._at} if self._schema else {}
-        return self._reader.execute(as_known(statement, self._schema, self._version), {**given, **known})
+        return self._reader.execute(as_known(statement, self._schema, self._before), {**given, **known})
 
 
 class NotInFiles(Exception):

@@ -308,7 +308,7 @@ def _ask(
             after = catalogue.noted(files) if files is not None else Watermark()
             current = not known or _is_current(reader, known)
             thin = catalogue.coarse_of(files) if files is not None else NONE
-            return fetching.rows(reader.execute(*say(reader, known, after, current, thin, partial(of_lake, reader, known))))
+            return fetching.rows(reader.execute(*say(reader, known, after, current, thin, partial(of_lake, known))))
         finally:
             reader.execute("ROLLBACK")
 
@@ -317,10 +317,10 @@ def _ask(
             return files.within(text, hour, query.end, frame.ids)
         return knowing.of_files(text, files, knowing.then(files.schema, query.known_at), hour, query.end, frame.ids) or text
 
-    def of_lake(reader: Connection, schema: str, text: str) -> str:
+    def of_lake(schema: str, text: str) -> str:
         if query.known_at is None or not schema:
             return text
-        return knowing.as_known(text, schema, knowing.snapshot(reader, schema, query.known_at))
+        return knowing.as_known(text, schema, knowing.then(schema, query.known_at))
 
     def say(
         reader: Connection, schema: str, after: Watermark, current: bool, thin: Coarse, stored: Callable[[str], str]

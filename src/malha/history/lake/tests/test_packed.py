@@ -13,7 +13,7 @@ from malha.context.store import service as store
 from malha.context.store.contracts import ArrowTable, Column, EntityTable, WriteOptions
 from malha.foundation.database import service as database
 from malha.history.engines import service as engines
-from malha.history.lake import jobs
+from malha.history.lake import jobs, moving
 from malha.history.lake import service as lake
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import Grain, SeriesQuery
@@ -52,7 +52,7 @@ def seen(tenant: int) -> list[float]:
 @pytest.mark.parametrize("limit", [7, 50, 500_000])
 def test_it_works(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """Also where a lake commit ends in the middle of a row of arrays."""
-    monkeypatch.setattr(lake, "BATCH_ROWS", limit)
+    monkeypatch.setattr(moving, "BATCH_ROWS", limit)
     tenant = new_tenant().id
     load(tenant)
     assert seen(tenant) == [float(n) for n in range(STEPS)]
@@ -73,7 +73,7 @@ def test_it_works(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) 
 @pytest.mark.parametrize("limit", [30, 100])
 def test_arrays_and_single_rows_go_in_turns(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """Of one transaction and of many, whatever fits a lake commit: no value is left behind and none goes twice."""
-    monkeypatch.setattr(lake, "BATCH_ROWS", limit)
+    monkeypatch.setattr(moving, "BATCH_ROWS", limit)
     tenant = new_tenant().id
     with database.connect() as conn, database.tenant_transaction(conn, [tenant]):
         for hour in range(3):

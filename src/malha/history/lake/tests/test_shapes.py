@@ -10,8 +10,8 @@ import pytest
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import service as engines
+from malha.history.lake import moving, shapes
 from malha.history.lake import service as lake
-from malha.history.lake import shapes
 from malha.history.lake.shapes import Shapes
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ def write(tenant: int, said: list[Said]) -> list[tuple[Any, ...]]:
 def test_it_works(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, others: list[Said], apart: bool, limit: int) -> None:
     told: list[Shapes | None] = []
     real = Shapes.of
-    monkeypatch.setattr(lake, "BATCH_ROWS", limit)
+    monkeypatch.setattr(moving, "BATCH_ROWS", limit)
     monkeypatch.setattr(shapes, "LOOKED_AT", 120)
     monkeypatch.setattr(Shapes, "of", lambda text: told.append(real(text)) or told[-1])
     tenant = new_tenant().id

@@ -17,7 +17,7 @@ from .test_compact import START, in_lake, write_hot
 
 KILLED = """
 import os, signal, sys
-from malha.history.lake import catalogue, compaction, service
+from malha.history.lake import catalogue, compaction, moving, service
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 point = sys.argv[2]
@@ -27,7 +27,7 @@ elif point == "before-commit":
     real = catalogue.set_watermark
     catalogue.set_watermark = lambda *given: (real(*given), die())
 else:
-    service._remove_undone = die
+    moving.remove_undone = die
 service.compact(int(sys.argv[1]))
 """
 

@@ -19,7 +19,7 @@ from malha.history.lake import catalogue
 from malha.history.lake import service as lake_service
 from malha.history.lake.tests.test_compact import in_lake, write_hot
 from malha.history.rollups import service as rollups
-from malha.history.rollups import sketch
+from malha.history.rollups import sketch, tables
 
 type Row = tuple[int, datetime, float]
 
@@ -65,7 +65,7 @@ def put(lake: Any, schema: str, zone: ZoneInfo, rows: list[Row]) -> None:
 
 
 def check(lake: Any, schema: str, zone: ZoneInfo, rows: dict[tuple[int, datetime], float]) -> None:
-    for table in rollups.TABLES:
+    for table in tables.TABLES:
         found = lake.execute(f"SELECT entity_id, bucket, count, sum, minimum, maximum, first, last, sketch FROM lake.{schema}.{table}").fetchall()
         hand = by_hand(rows, table, zone)
         assert {(row[0], row[1]): list(row[2:8]) for row in found} == hand, table
