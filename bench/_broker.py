@@ -34,6 +34,8 @@ THINGS = 1_000
 QUICK_SECONDS = 113
 #: of PostgreSQL: each of the nodes keeps up to sixteen
 CONNECTIONS = 500
+#: the type of what the bare handlers write: of no entity that anybody asks for
+BARE_TYPE = 1_000_000
 #: the attribute that partial updates change
 CHANGED = "dissolvedOxygen"
 
@@ -225,7 +227,7 @@ class Numbers:
         x, y = entity["location"]["value"]["coordinates"]
         return [
             entity["id"],
-            1,
+            BARE_TYPE,
             doc,
             f"({x},{y}),({x},{y})",
             *(list(part) for part in zip(*rows, strict=True)),
