@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from malha.foundation.language import service as language
 from malha.kernel.text import msg
 from malha.project import supervisor
+
+#: how often one looks how far a load is
+LOOK_SECONDS = 0.3
 
 
 @click.command()
@@ -49,21 +54,39 @@ def command(file: Path | None, tenant: str, answers: Path | None, show_answers: 
 
 
 def _load_history(tenant_id: int, file: Path, resume: int | None, *, as_json: bool) -> None:
-    from malha.ingest.bulk import service as bulk
-    from malha.ingest.runs.contracts import Counts
+    """In a process of its own, which knows no pages: it holds less, and all of it is given back."""
+    from malha.foundation.database import service as database
+    from malha.ingest.bulk import reading
+    from malha.ingest.quality import service as quality
+    from malha.ingest.runs import service as runs
+    from malha.ingest.runs.contracts import RunKind, RunResult, RunState
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=as_json) as bar:
-        task = bar.add_task(file.name, total=None)
-
-        def show(counts: Counts, expected: int) -> None:
-            bar.update(task, completed=counts.read, total=max(expected, counts.read))
-
-        result = bulk.load_history(tenant_id, file, run_id=resume, actor="command", on_progress=show)
+    reading.shape_of(reading.names_of(file))  # what is missing is said before a load is begun
+    expected, begun = reading.expected_rows(file), time.monotonic()
+    with database.connect(autocommit=True) as conn:
+        with database.tenant_transaction(conn, [tenant_id]):
+            run_id = resume or runs.start(conn, tenant_id, file.name, actor="command", kind=RunKind.HISTORY)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        command = [sys.executable, "-m", "malha.ingest.bulk.loader", str(tenant_id), str(run_id), str(file.resolve())]
+        with (
+            Progress(*columns, console=Console(stderr=True), disable=as_json) as bar,
+            subprocess.Popen(command, stdin=subprocess.PIPE) as child,  # noqa: S603 -- our own module
+        ):
+            task = bar.add_task(file.name, total=None)
+            while child.poll() is None:
+                time.sleep(LOOK_SECONDS)
+                with database.tenant_transaction(conn, [tenant_id]):
+                    read = runs.progress(conn, tenant_id, run_id).counts.read
+                bar.update(task, completed=read, total=max(expected, read))
+        with database.tenant_transaction(conn, [tenant_id]):
+            run, groups = runs.progress(conn, tenant_id, run_id), tuple(quality.groups(conn, tenant_id, run_id))
+    result = RunResult(run_id, run.state, run.counts, round(time.monotonic() - begun, 3), groups, run.error, run.notes)
     if as_json:
         click.echo(json.dumps(_worded(dataclasses.asdict(result)), default=str, ensure_ascii=False))
     else:
         _say(result)
+    if child.returncode or run.state is not RunState.DONE:
+        sys.exit(1)
 
 
 def _load(tenant_id: int, file: Path, given: dict[str, Any] | None, *, live: bool, as_json: bool) -> None:
