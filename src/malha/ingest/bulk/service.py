@@ -45,6 +45,8 @@ NONE_HOLDS_ROWS = 1_000
 PART_ROWS = 4_000_000
 #: what a load set down that failed or was stopped is kept so long, so that it can go on
 KEPT_DAYS = 30
+#: ends the names of folders whose pieces are those of this version: change it with the blocks
+_FORM = "-blocks"
 _OLD = "old:"
 _OURS = msg(
     "A carga parou por uma falha nossa ({what}). O que já foi lido está guardado: escolha “Continuar”, e se voltar a parar diga-o a quem gere o serviço."
@@ -122,7 +124,7 @@ def _is_full(reason: BaseException) -> bool:
 
 def forget_folders() -> None:
     """Take away what loads set down that will never go on: those done or undone, and those that nobody went on with for `KEPT_DAYS`."""
-    for folder in _place().glob("*-*-stream"):
+    for folder in _place().glob(f"*-*{_FORM}"):
         tenant_id, run_id = (int(part) for part in folder.name.split("-")[:2])
         with _connected(tenant_id) as conn:
             run = next(iter(runs.several(conn, tenant_id, [run_id])), None)
@@ -141,9 +143,9 @@ class _Load:
     def __init__(self, tenant_id: int, run_id: int, source: Source, hearing: Hearing, on_progress: Progress) -> None:
         self.tenant_id, self.run_id, self.source, self.hearing, self.on_progress = tenant_id, run_id, source, hearing, on_progress
         place = _place()
-        self.folder = place / f"{tenant_id}-{run_id}-stream"
+        self.folder = place / f"{tenant_id}-{run_id}{_FORM}"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for older in ("", "-arrow"):  # an older version set down files of another form: its pieces are done again
+        for older in ("", "-arrow", "-stream"):  # an older version set down files of another form, or other blocks: its pieces are done again
             shutil.rmtree(place / f"{tenant_id}-{run_id}{older}", ignore_errors=True)
         self.expected = reading.expected_rows(source)
         self.counts, self.notes = Counts(), list[str]()

@@ -257,7 +257,7 @@ def test_the_loader_ends_with_whoever_started_it(tenant, signed, tmp_path):
 
 def test_what_was_set_down_goes_when_nobody_goes_on(tenant, signed):
     run_id = _begun(signed(tenant), tenant)
-    folder = service._place() / f"{tenant.id}-{run_id}-stream"
+    folder = service._place() / f"{tenant.id}-{run_id}{service._FORM}"
     folder.mkdir(parents=True)
     service.forget_folders()
     assert folder.exists()
