@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from malha.ingest.bulk import service
-from malha.ingest.runs.contracts import RunBusy
+from malha.ingest.runs.contracts import CannotResume, RunBusy
 from malha.kernel.errors import MalhaError
 
 #: the load was left as it is, to be gone on with
@@ -30,10 +30,11 @@ def main(arguments: list[str]) -> int:
             service.load_history(tenant_id, Path(file[0]), run_id=run_id)
         else:
             service.load_kept(tenant_id, run_id)
-    except RunBusy:  # another process has it: that is what was wanted
-        return 0
     except MalhaError as reason:
-        logging.getLogger(__name__).warning("load %s: %s", run_id, reason)
+        if not file and isinstance(reason, RunBusy):  # another process has it: that is what was wanted
+            return 0
+        if not file or isinstance(reason, (RunBusy, CannotResume)):  # anything else the run says itself
+            logging.getLogger(__name__).warning("load %s: %s", run_id, reason)
         return 1 if file else 0
     return 0
 
