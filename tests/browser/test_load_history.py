@@ -111,6 +111,9 @@ def test_it_works(page: Page, server: str, workers: Any, new_tenant: Any, sign_i
     expect(page.get_by_role("cell", name="passedTrips", exact=True)).to_be_visible()
     assert_accessible(page)
     shoot(page, "historia-ficheiro", **BOTH, full_page=True)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.set_viewport_size({"width": 1366, "height": 768})
 
     # the worker is killed while the load waits for the lake; another goes on with it
     worker = workers()
