@@ -45,9 +45,12 @@ NONE_HOLDS_ROWS = 1_000
 PART_ROWS = 4_000_000
 #: what a load set down that failed or was stopped is kept so long, so that it can go on
 KEPT_DAYS = 30
+#: a load whose process died so often is not begun again by itself
+MOST_TRIES = 10
 #: ends the names of folders whose pieces are those of this version: change it with the blocks
 _FORM = "-blocks"
 _OLD = "old:"
+_CUT = msg("A carga foi interrompida {times} vezes e parou. Veja se a máquina tem memória e disco, e escolha “Continuar”.")
 _OURS = msg(
     "A carga parou por uma falha nossa ({what}). O que já foi lido está guardado: escolha “Continuar”, e se voltar a parar diga-o a quem gere o serviço."
 )
@@ -93,6 +96,9 @@ def load_kept(tenant_id: int, run_id: int) -> RunResult | None:
     with _connected(tenant_id) as conn:
         run = runs.get(conn, tenant_id, run_id)
         if run.kind is not RunKind.HISTORY or run.answers is None or RunState.RUNNING not in NEXT[run.state] or run.state is RunState.STOPPED:
+            return None
+        if run.tries >= MOST_TRIES:  # whatever ends its process will do so again
+            runs.finish(conn, tenant_id, run_id, run.counts, sentence(_CUT, times=run.tries))
             return None
         kept = lineage.find(conn, tenant_id, run.sha256)
     kept_shape: Any = run.answers["shape"]

@@ -186,7 +186,8 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     tenant, conn = tenant_of(request), database.current()
     found = _run(request, run_id)
     again = {"resumable": found.state in {RunState.STOPPED, RunState.FAILED} and bool(found.sha256)}
-    context = shown(found) | again | {"progress": _progress(found), "groups": quality.groups(conn, tenant.id, run_id)}
+    took = duration((found.finished_at - found.started_at).total_seconds()) if found.finished_at and found.started_at else ""
+    context = shown(found) | again | {"progress": _progress(found), "groups": quality.groups(conn, tenant.id, run_id), "took": took}
     return render(request, "bulk/run.html", context)
 
 

@@ -227,7 +227,7 @@ def wait_again(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, actor
     run = queries.get(conn, tenant_id, run_id)
     if RunState.WAITING not in NEXT[run.state]:
         return False
-    queries.update(conn, tenant_id, run_id, state="waiting", stop_asked=False, error="", finished_at=None)
+    queries.update(conn, tenant_id, run_id, state="waiting", stop_asked=False, error="", finished_at=None, tries=0)
     audit.record_on(conn, tenant_id, actor, "ingest.resume", f"run:{run_id}")
     return True
 

@@ -243,6 +243,17 @@ def test_one_whose_process_died_is_begun_again_and_one_that_was_to_stop_has_stop
     assert service.load_kept(tenant.id, first).counts.observations == ROWS
 
 
+def test_one_that_dies_each_time_is_not_begun_for_ever(tenant, signed):
+    browser = signed(tenant)
+    run_id = _begun(browser, tenant)
+    with database.connect(autocommit=True) as conn, database.tenant_transaction(conn, [tenant.id]):
+        queries.update(conn, tenant.id, run_id, state="running", tries=service.MOST_TRIES)
+    assert service.load_kept(tenant.id, run_id) is None
+    assert "A carga foi interrompida 10 vezes" in browser.open(f"/dados/historia/carga/{run_id}/").content.decode()
+    browser.send(f"/dados/historia/carga/{run_id}/continuar/")
+    assert service.load_kept(tenant.id, run_id).counts.observations == ROWS
+
+
 def test_the_loader_ends_with_whoever_started_it(tenant, signed, tmp_path):
     run_id = _begun(signed(tenant), tenant)
     with database.connect(autocommit=True) as keeper, database.tenant_transaction(keeper, [tenant.id]):
