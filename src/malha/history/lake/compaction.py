@@ -107,15 +107,16 @@ def count_batch(lake: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held, coarse: Coarse) -> int:
+def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held, coarse: Coarse, waiting: rollups.Waiting) -> int:
     """Put hot rows into observations and sums, in place of what they correct. Returns how many they corrected.
 
-    Values after the latest that the lake holds are added to its sums as they come, and nothing is looked for.
+    Values after the latest that the lake holds are added to its sums as they come, and nothing is looked for; their days and months are left `waiting`.
     """
     rows = ordering.sort(found.take())
     fresh = _after(lake, schema, rows, held, coarse)
     late, corrected = rows if not fresh.any() else rows.filter(pa.array(~fresh)), 0
     if late.num_rows:
+        waiting.write(lake, schema, zone, coarse)  # what is summed again below is summed from hours, which are there already
         _newest_of(lake, schema, late)
         corrected = write_batch(lake, schema, zone, coarse)
     if fresh.any():
@@ -125,7 +126,7 @@ def add(lake: Connection, schema: str, zone: ZoneInfo, found: Tail, held: Held, 
             rows = ordering.sort(lake.execute(f"SELECT {COLUMNS} FROM batch").to_arrow_table())
         put(lake, schema, rows)
         rows = rollups.summed(rows)  # the other columns are let go
-        rollups.add_after(lake, schema, zone, rows, held.newest if held.rows else None, coarse)
+        rollups.add_after(lake, schema, zone, rows, held.newest if held.rows else None, coarse, waiting)
     return corrected
 
 

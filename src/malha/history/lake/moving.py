@@ -22,6 +22,7 @@ from malha.history.engines.service import Connection
 from malha.history.lake import catalogue, compaction, tail
 from malha.history.lake.committing import commit
 from malha.history.lake.contracts import Compacted, Held, Watermark
+from malha.history.rollups import service as rollups
 
 #: hot rows that are moved at a time (`tail.LEAN` times as many where most columns say the same): with more the process would hold over 500 MB
 BATCH_ROWS = 300_000
@@ -62,10 +63,12 @@ def move_some(turn: Turn, tenants: Sequence[int]) -> tuple[Compacted, list[int]]
         marks, held = catalogue.watermarks(lake, tenants), catalogue.held([engines.tenant_schema(tenant) for tenant in tenants])
         for at, tenant in enumerate(tenants):
             mark, there, more, rows = marks.get(tenant, Watermark()), held[engines.tenant_schema(tenant)], True, 0
+            waiting = rollups.Waiting(there.newest if there.rows else None)
             while more and moved.rows < COMMIT_ROWS:
-                one, mark, more, there = _move(turn, tenant, mark, there)
+                one, mark, more, there = _move(turn, tenant, mark, there, waiting)
                 moved, rows = moved + one, rows + one.rows
                 engines.give_back()
+            waiting.write(lake, engines.tenant_schema(tenant), turn.zones[tenant], turn.thin.get(tenant, NONE))
             if rows:
                 reached[tenant] = (mark, rows)
             if more:
@@ -91,7 +94,7 @@ def move_some(turn: Turn, tenants: Sequence[int]) -> tuple[Compacted, list[int]]
     return replace(moved, commits=1 if moved.rows else 0), again
 
 
-def _move(turn: Turn, tenant_id: int, after: Watermark, held: Held) -> tuple[Compacted, Watermark, bool, Held]:
+def _move(turn: Turn, tenant_id: int, after: Watermark, held: Held, waiting: rollups.Waiting) -> tuple[Compacted, Watermark, bool, Held]:
     """Up to `BATCH_ROWS` hot rows of a tenant, inside a lake transaction, how far that is, whether there are more, and what is held then."""
     lake, schema = turn.lake, engines.tenant_schema(tenant_id)
     found = tail.read(lake, tenant_id, after, BATCH_ROWS, turn.names)
@@ -99,7 +102,7 @@ def _move(turn: Turn, tenant_id: int, after: Watermark, held: Held) -> tuple[Com
         return Compacted(), after, False, held
     count, spoken = found.rows.num_rows, pa.table({"entity_id": pc.unique(found.rows.column("entity_id"))})
     then = held.after(pc.max(found.rows.column("observed_at")).as_py())
-    changed = compaction.add(lake, schema, turn.zones[tenant_id], found, held, turn.thin.get(tenant_id, NONE))
+    changed = compaction.add(lake, schema, turn.zones[tenant_id], found, held, turn.thin.get(tenant_id, NONE), waiting)
     lake.register("spoken", spoken)
     compaction.name_entities(lake, schema, tenant_id, "spoken", named=bool(held.rows.get("entity_dim")))
     lake.unregister("spoken")

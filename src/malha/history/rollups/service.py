@@ -90,16 +90,34 @@ def add_hours(lake: Connection, schema: str, rows: pa.Table, coarse: Coarse = NO
     _add(lake, schema, summed(rows), coarse)
 
 
-def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None, coarse: Coarse = NONE) -> None:
+class Waiting:
+    """Days of a tenant that wait to be written with those of the next batches of the same lake transaction; `newest` is None where the lake held nothing before."""
+
+    def __init__(self, newest: datetime | None) -> None:
+        self.newest, self._days = newest, list[pa.Table]()
+
+    def add(self, days: pa.Table) -> None:
+        """Days of values that are later than those of their series so far."""
+        self._days.append(days)
+
+    def write(self, lake: Connection, schema: str, zone: ZoneInfo, coarse: Coarse) -> None:
+        """Write them and their months; what comes after this is put together with them."""
+        if not self._days:
+            return
+        days = summing.merged(self._days) if len(self._days) > 1 else self._days[0]
+        add_to(lake, schema, zone, "rollup_day", days, self.newest, coarse)
+        add_to(lake, schema, zone, "rollup_month", in_local_months(days, zone), self.newest, coarse)
+        self.newest, self._days = self.newest or tables.ALWAYS.start, []
+
+
+def add_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None, coarse: Coarse, waiting: Waiting) -> None:
     """Sum values (`summed`), each later than all of its series that the lake held before them: its sums get theirs added, none is summed again.
 
-    Hours after that of `newest` had none at all; it is None where the lake held nothing before.
+    Hours after that of `newest` had none at all; it is None where the lake held nothing before. Days and months are left `waiting`.
     """
     sums = hours_after(lake, schema, zone, values, newest, coarse)
     if sums.num_rows:
-        days = in_local_days(sums, zone)
-        add_to(lake, schema, zone, "rollup_day", days, newest, coarse)
-        add_to(lake, schema, zone, "rollup_month", in_local_months(days, zone), newest, coarse)
+        waiting.add(in_local_days(sums, zone))
 
 
 def hours_after(lake: Connection, schema: str, zone: ZoneInfo, values: pa.Table, newest: datetime | None, coarse: Coarse) -> pa.Table:

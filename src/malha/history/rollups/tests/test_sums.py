@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malha.history.engines import service as engines
-from malha.history.lake import catalogue
+from malha.history.lake import catalogue, moving
 from malha.history.lake import service as lake_service
 from malha.history.lake.tests.test_compact import in_lake, write_hot
 from malha.history.rollups import service as rollups
@@ -103,8 +103,10 @@ def test_it_works(new_tenant: Any, zone: str, first: datetime) -> None:
         check(lake, schema, where, known)  # the other road to the same sums
 
 
-def test_the_compactor_sums_what_is_new_as_it_comes_and_the_rest_again(new_tenant: Any) -> None:
-    """Batches that lie before, across and after what the lake holds, each hot row through the compactor itself."""
+@pytest.mark.parametrize("at_once", [7, moving.BATCH_ROWS])
+def test_the_compactor_sums_what_is_new_as_it_comes_and_the_rest_again(new_tenant: Any, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Batches that lie before, across and after what the lake holds, each hot row through the compactor itself, whole or a few at a time in one commit."""
+    monkeypatch.setattr(moving, "BATCH_ROWS", at_once)
     zone, first = ZoneInfo("Atlantic/Azores"), datetime(2026, 3, 30, 21, 40, tzinfo=UTC)
     chance = random.Random(5)
     tenant = new_tenant(time_zone=zone.key).id
