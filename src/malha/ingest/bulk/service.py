@@ -33,6 +33,7 @@ from malha.ingest.lineage import service as lineage
 from malha.ingest.quality import service as quality
 from malha.ingest.runs import book as runs
 from malha.ingest.runs.contracts import FULL, NEXT, Counts, CutShort, RunKind, RunResult, RunState, Stopped
+from malha.kernel import formats
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg, sentence
 from malha.kernel.time import now
@@ -194,7 +195,10 @@ class _Load:
         self.notes = [*self.old.words()]
         if replaced:
             self.notes.append(
-                sentence(msg("{count} valores tomaram o lugar de outros que diziam outra coisa; se desfizer a carga, esses voltam."), count=replaced)
+                sentence(
+                    msg("{count} valores tomaram o lugar de outros que diziam outra coisa; se desfizer a carga, esses voltam."),
+                    count=formats.number(replaced, 0),
+                )
             )
 
     def _end(self, piece: _Piece) -> _Piece:
@@ -273,7 +277,7 @@ class _Old:
     def words(self) -> list[str]:
         """What there is to say of them."""
         text = msg("{count} valores de “{type}” são de antes do que se conserva: saem na próxima noite, e ficam as suas somas.")
-        return [sentence(text, count=count, type=name) for name, count in self.found.items()]
+        return [sentence(text, count=formats.number(count, 0), type=name) for name, count in self.found.items()]
 
 
 class _Piece:

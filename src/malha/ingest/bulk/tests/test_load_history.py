@@ -159,7 +159,7 @@ def test_one_that_overlaps_says_what_was_there_and_what_it_replaced(tenant: int,
     assert [note.partition("\x1e")[0] for note in found.notes] == [
         "{count} valores tomaram o lugar de outros que diziam outra coisa; se desfizer a carga, esses voltam."
     ]
-    assert '"count": 5}' in found.notes[0]
+    assert '"count": "5"}' in found.notes[0]
     before = sum(row % 30 + 0.5 for row in range(120))
     after = before + sum(37 - row % 30 - 0.5 for row in range(90, 95))
     assert total(tenant, "observation") == (120, after)
@@ -179,4 +179,4 @@ def test_values_older_than_they_are_kept_are_said(tenant: int, tmp_path: Path) -
     fresh = (URIS[0], "temperature", (datetime.now(UTC) - timedelta(days=1)).isoformat(), "1")
     found = service.load_history(tenant, write(tmp_path / "a.csv", [*(line(row) for row in range(10)), fresh]))
     assert found.counts.observations == 11
-    assert [note for note in found.notes if '"count": 10, "type": "WeatherObserved"' in note]
+    assert [note for note in found.notes if '"count": "10", "type": "WeatherObserved"' in note]
