@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
 
 
 class Alarms:
@@ -41,7 +44,10 @@ class Alarms:
                 for key, _ in rung:
                     del self._due[key]
             for _, ring in rung:
-                ring()
+                try:
+                    ring()
+                except Exception:  # what rang may have ended meanwhile; the others still count on this thread
+                    logger.warning("An alarm could not ring", exc_info=True)
             with self._changed:
                 self._wakes = min((due for due, _ in self._due.values()), default=float("inf"))
                 if self._wakes > time.monotonic():
