@@ -66,7 +66,7 @@ def followed(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Link
 def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The notification of changes; None when the reader may see nothing of them."""
     data = [(_told(rule, change), change) for change in changes]
-    return _message(rule, [(entity, change) for entity, change in data if _within_reach(entity, reader)], reader, linked, what, at, context)
+    return _message(rule, [(entity, change) for entity, change in data if _may_be_told(rule, entity, reader)], reader, linked, what, at, context)
 
 
 def of_registrations(rule: Rule, told: Mapping[str, Any], reader: Reader, what: object, at: datetime) -> Message:
@@ -87,12 +87,17 @@ def of_registrations(rule: Rule, told: Mapping[str, Any], reader: Reader, what: 
 
 def of_entities(rule: Rule, entities: Sequence[StoredEntity], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The periodic notification: entities as they are (timeInterval)."""
-    return _message(rule, [(entity, None) for entity in entities if _within_reach(entity, reader)], reader, linked, what, at, context)
+    return _message(rule, [(entity, None) for entity in entities if _may_be_told(rule, entity, reader)], reader, linked, what, at, context)
 
 
 def _within_reach(entity: StoredEntity, reader: Reader) -> bool:
     who = reader.principal
     return who is not None and (who.types is None or not who.types.isdisjoint(entity.types))
+
+
+def _may_be_told(rule: Rule, entity: StoredEntity, reader: Reader) -> bool:
+    """Whether the reader may know that the condition holds for the entity: not where it asks about what is hidden from them."""
+    return _within_reach(entity, reader) and (not rule.asked or rule.asked.isdisjoint(_hidden(entity, reader)))
 
 
 def _told(rule: Rule, change: Change) -> StoredEntity:
@@ -202,7 +207,7 @@ def _message(
 
 def visible(rule: Rule, entity: StoredEntity, reader: Reader) -> StoredEntity | None:
     """What the reader may see, and wants to see, of an entity; None for nothing of it."""
-    return _projected(entity, rule.subscription.document["notification"], reader) if _within_reach(entity, reader) else None
+    return _projected(entity, rule.subscription.document["notification"], reader) if _may_be_told(rule, entity, reader) else None
 
 
 def addressed(rule: Rule, parts: Sequence[tuple[str, bytes]], reader: Reader) -> Message:

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, jsonld_contexts, parameters, pool, reading, rendering, tenants
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
 from malha.context.broker.rendering import Wanted
-from malha.context.subscriptions import service, writing
+from malha.context.store import service as store
+from malha.context.subscriptions import rules, service, writing
 from malha.context.subscriptions.contracts import ENTITIES, REGISTRATIONS, CameBack, MethodNotAllowed, RefusedEndpoint
 from malha.context.subscriptions.reading import is_uri
 from malha.foundation.access.contracts import Capability
@@ -75,6 +76,19 @@ def _check_endpoint(conn: psycopg.Connection[Any], who: Asked, payload: Any) -> 
         raise RefusedEndpoint(refused.message, **refused.params) from refused
 
 
+def _refuse_personal(conn: psycopg.Connection[Any], who: Asked, uri: str, about: str) -> None:
+    """Refuse a condition about what the client may not read: each notification would tell of it. What a notification may tell is looked at again at each."""
+    if about == REGISTRATIONS:
+        return
+    found, _ = service.find(conn, who.tenant_id, uri, _reach(who), about)
+    rule = rules.compiled(found)
+    types = {name for one in rule.selectors for name in one.names}
+    if any(not one.names for one in rule.selectors):
+        types |= set(store.type_names(conn, who.tenant_id))
+    if asked := rule.asked & door.personal(who, types):
+        raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
+
+
 def _words_of(conn: psycopg.Connection[Any], tenant_id: int, source: Any, request: Request) -> str:
     """The address of the context that was put on the shelf for a subscription whose own is no single address (§5.2.12, §5.13); "" for any other."""
     one = source[0] if isinstance(source, list) and len(source) == 1 else source
@@ -104,6 +118,7 @@ async def create(request: Request) -> Response:
             raise CameBack(msg("A subscrição já passou por aqui: as fontes apontam umas para as outras."))
         uri = service.create(conn, who.tenant_id, _subject(who), payload, context, _about(request), through)
         _words_of(conn, who.tenant_id, context.source, request)
+        _refuse_personal(conn, who, uri, _about(request))
         _check_endpoint(conn, who, payload)
         return uri
 
@@ -177,6 +192,7 @@ async def change(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         service.change(conn, who.tenant_id, uri, payload, named, _reach(who), _about(request))
+        _refuse_personal(conn, who, uri, _about(request))
         _check_endpoint(conn, who, payload)
 
     await _in_transaction(request, named or contexts.CORE, work)

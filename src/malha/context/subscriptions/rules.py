@@ -9,7 +9,7 @@ from typing import Any
 
 from malha.context.store import shapes
 from malha.context.store.contracts import StoredEntity
-from malha.context.store.q import Node, depth, parse
+from malha.context.store.q import Node, depth, names, parse
 from malha.context.subscriptions import conditions, patterns, reading, selection
 from malha.context.subscriptions.contracts import REGISTRATIONS, Change, Operation, Subscription, Trigger
 from malha.kernel.time import now, parse_instant
@@ -49,6 +49,8 @@ class Rule:
     scope: Callable[[Collection[str]], bool] | None
     datasets: frozenset[str] | None
     expires_at: datetime | None
+    #: the attributes that its conditions ask about
+    asked: frozenset[str] = frozenset()
 
     @property
     def lane(self) -> tuple[int, int]:
@@ -130,16 +132,19 @@ def instances(attribute: Any, datasets: frozenset[str] | None = None) -> dict[st
 def compiled(subscription: Subscription) -> Rule:
     """The rule of a subscription that was checked when it came in."""
     said = subscription.document
+    q = parse(said["q"]) if said.get("q") else None
+    geo = reading.geo_filter(said["geoQ"]) if said.get("geoQ") else None
     return Rule(
         subscription=subscription,
         selectors=tuple(_selector(one) for one in said.get("entities") or [{}]),
         watched=frozenset(said.get("watchedAttributes") or ()),
         triggers=frozenset(said.get("notificationTrigger") or DEFAULT_TRIGGERS),
-        q=parse(said["q"]) if said.get("q") else None,
-        geo=reading.geo_filter(said["geoQ"]) if said.get("geoQ") else None,
+        q=q,
+        geo=geo,
         scope=selection.scopes(said["scopeQ"]) if said.get("scopeQ") else None,
         datasets=frozenset(said["datasetId"]) if said.get("datasetId") else None,
         expires_at=parse_instant(said["expiresAt"]) if said.get("expiresAt") else None,
+        asked=frozenset((names(q) if q else set()) | ({geo.relation.attribute} if geo else set())),
     )
 
 

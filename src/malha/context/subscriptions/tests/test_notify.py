@@ -2,6 +2,14 @@
 
 import time
 
+import pytest
+
+from malha.context.subscriptions.tests.conftest import READ_WRITE
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import django as database
+from malha.foundation.identity.models import MachineClient
+from malha.vocabulary.models import service as models
+
 
 def subscription(receiver, **more):
     notification = {"endpoint": {"uri": receiver.url, "accept": "application/json"}, **more.pop("notification", {})}
@@ -131,3 +139,24 @@ def test_5_8_6_system_attributes_of_attributes(client, running, receiver, new_te
     assert null["deletedAt"] > null["modifiedAt"]
     assert {"createdAt", "modifiedAt", "deletedAt"} < set(gone)
     assert "nivel" not in gone
+
+
+@pytest.mark.parametrize("more", [{}, {"timeInterval": 1}])
+def test_a_condition_about_people_tells_nothing_to_who_may_not_read_it(client, running, receiver, new_tenant, more):
+    model = next(one for one in models.all_models() if any(p.personal and p.type == "text" for p in one.properties))
+    name = next(p.name for p in model.properties if p.personal and p.type == "text")
+    tenant = new_tenant()
+    asks = subscription(receiver, entities=[{"type": model.type}], q=f'{name}=="Ana"', **more)
+    town, trusted = client.of(tenant), client.of(tenant, capabilities=(*READ_WRITE, Capability.PERSONAL_READ), name="DPO")
+    assert town.post("subscriptions", json=asks).status_code == 403
+    plain = town.post("subscriptions", json=subscription(receiver, entities=[{"type": model.type}], notificationTrigger=["entityDeleted"])).headers["location"]
+    assert town.patch(f"subscriptions/{plain.rpartition('/')[2]}", json={"q": f'{name}=="Ana"'}).status_code == 403
+    assert trusted.post("subscriptions", json=asks).status_code == 201
+    assert town.post("entities", json={"id": "urn:x:P:1", "type": model.type, name: "Ana"}).status_code == 201
+    assert receiver.wait()[0]["data"][0][name]["value"] == "Ana"
+    with database.scope(tenant.id):
+        MachineClient.objects.filter(pk=trusted.machine.id).update(capabilities=[one.value for one in READ_WRITE])
+    time.sleep(5.5)  # what a client may do is asked again every five seconds
+    receiver.got.clear()
+    assert town.post("entities", json={"id": "urn:x:P:2", "type": model.type, name: "Ana"}).status_code == 201
+    assert receiver.quiet(2)
