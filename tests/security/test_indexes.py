@@ -38,9 +38,11 @@ HOT = {
 }
 
 
-@pytest.mark.parametrize("name", ["hot_single", "hot_horizon"])
+@pytest.mark.parametrize("name", ["hot_single", "hot_shaped", "hot_horizon"])
 def test_hot_rows_are_read_in_order_of_commit_from_an_index(name):
-    given = {"tenant_id": 1, "xid": 9, "seq": 9, "limit": 1000, "packed": 8, "bound": "xid < '1000'::xid8"}
+    shape, more = "CASE WHEN attr_id = 1 THEN 0 END", ", txt"
+    given = {"tenant_id": 1, "xid": 9, "seq": 9, "limit": 1000, "packed": 8, "bound": "xid < '1000'::xid8", "looked_at": 500}
+    given |= {"unlike": f"({shape}) IS NULL", "shape": shape, "more": more}
     statement = (SQL / f"{name}.sql").read_text(encoding="utf-8").format(**given)
     with database.connect(Role.COMPACTOR) as connection:
         connection.execute(

@@ -46,6 +46,8 @@ ACTIONS: dict[str, str | Promise] = {
     "identity.machine_revoke": gettext_lazy("Desligou um programa"),
     "identity.second_factor_reset": gettext_lazy("Repôs o segundo passo de alguém"),
     "ingest.load": gettext_lazy("Carregou um ficheiro"),
+    "ingest.load_history": gettext_lazy("Carregou história"),
+    "ingest.resume": gettext_lazy("Continuou uma carga"),
     "ingest.undo": gettext_lazy("Desfez uma carga"),
     "ingest.mend": gettext_lazy("Corrigiu linhas em espera"),
     "ingest.bring_back": gettext_lazy("Trouxe de volta linhas corrigidas"),

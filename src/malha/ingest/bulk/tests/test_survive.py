@@ -30,6 +30,7 @@ import os, signal, sys
 from pathlib import Path
 import django
 django.setup()
+from malha.history.lake import files
 from malha.history.lake import service as lake
 from malha.ingest.bulk import reading, service
 tenant, source, point = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -50,7 +51,7 @@ if point == "in-a-piece":
 elif point == "before-the-note":
     Path.write_text = on_call(3, Path.write_text, True)
 elif point == "before-commit":
-    lake.files.settle = on_call(2, lake.files.settle, True)
+    files.settle = on_call(2, files.settle, True)
 else:
     lake.bulk_load_files = on_call(1, lake.bulk_load_files, False)
 service.load_history(tenant, source)
