@@ -27,7 +27,7 @@ def main(quick: bool) -> dict[str, Any]:
         "retrieve": "Starlette and psycopg, one autocommit SELECT as the owner of the table, no token, no row-level security",
         "create, update": "the same server; one function that writes entity, history and event in one transaction",
         "federation": "the slowest of all nodes that a bare client asks at the same moment; their plane processes share both cores, each with its own database",
-        "batch": "COPY into a staging table and two statements on one connection: entities with history, event; three rounds in turn, or five, after one that makes ready",
+        "batch": "COPY into a staging table and three statements on one connection: entities, history, event; three rounds in turn, or five, after one that makes ready",
     }
     left_out = [f"all parts but {', '.join(parts)}"] if parts else list[str]()
     if quick:
