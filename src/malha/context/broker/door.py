@@ -296,6 +296,12 @@ def personal(who: Asked, types: Iterable[str]) -> frozenset[str]:
     return frozenset(p.name for model in found if model for p in model.properties if p.personal)
 
 
+def refuse_personal(who: Asked, types: Iterable[str], asked: Iterable[str]) -> None:
+    """Refuse a condition about attributes that the principal may not read: its answers would tell them bit by bit. Raises NotPermitted."""
+    if hidden := personal(who, types).intersection(asked):
+        raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(hidden))
+
+
 def shown(who: Asked, entity: StoredEntity) -> StoredEntity:
     """The entity without what the principal may not read."""
     hidden = personal(who, entity.types)

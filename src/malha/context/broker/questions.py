@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 
 from malha.context.broker import attributes, door, parameters, projection
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, GeoRelation, Ordering, Selector
 from malha.kernel.text import msg
@@ -254,9 +254,7 @@ def refuse_personal(conn: psycopg.Connection[Any], who: Asked, question: EntityQ
     if not question.q:
         return
     types = store.types_in(question.type_selection) if question.type_selection else question.types or store.type_names(conn, who.tenant_id)
-    asked = door.personal(who, types) & store.names_in_question(question.q)
-    if asked:
-        raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
+    door.refuse_personal(who, types, store.names_in_question(question.q))
 
 
 def _q(params: Mapping[str, str], context: Context) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from malha.context.broker.query import Asking
 from malha.context.broker.questions import Question
 from malha.context.federation.gathering import gather
 from malha.context.snapshots import service, telling
+from malha.context.snapshots.background import Background
 from malha.context.snapshots.contracts import Found, Missing, Snapshot, Status
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.database import service as database
@@ -34,21 +34,17 @@ MOST, MOST_BYTES = 5_000, 32 * 2**20
 _TOO_MANY = msg("São mais de {most} entidades, que é o máximo de um instantâneo; restrinja a pergunta.")
 _PATH = "/ngsi-ld/v1/entityOperations/query"
 
-_tasks: set[asyncio.Task[None]] = set()
+_background = Background()
 
 
 def begin(request: Request, source: Any, one: Snapshot) -> None:
     """Fill a snapshot that was just made, for whoever made it; goes on after the answer."""
-    task = asyncio.create_task(_fill(request, source, one))
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    _background.begin(_fill(request, source, one))
 
 
 async def stop() -> None:
     """Leave what is being filled, at shutdown: it is told as a failure after a while."""
-    for task in list(_tasks):
-        task.cancel()
-    await asyncio.gather(*_tasks, return_exceptions=True)
+    await _background.stop()
     await telling.stop()
 
 

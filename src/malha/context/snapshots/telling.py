@@ -14,6 +14,7 @@ import psycopg
 from malha.context.broker import pool
 from malha.context.federation.asking import wire
 from malha.context.snapshots import reading
+from malha.context.snapshots.background import Background
 from malha.context.snapshots.contracts import Snapshot
 from malha.foundation.database import service as database
 from malha.kernel.time import format_instant, now
@@ -24,23 +25,19 @@ TIMEOUT_SECONDS = 5.0
 #: pauses before it is tried again; then it is given up: what is told can be read at any time
 AGAIN_SECONDS = (1.0, 5.0)
 _SLUG = "SELECT slug FROM organisation WHERE id = %s"
-_tasks: set[asyncio.Task[None]] = set()
+_background = Background()
 
 
 def begin(one: Snapshot, *, ended: bool = False) -> None:
     """Tell of a snapshot as it is now, where it says whom; goes on after the answer. `ended` says that it is no more."""
     if not one.document.get("endpoint"):
         return
-    task = asyncio.create_task(_tell(one, document(one, ended=ended)))
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    _background.begin(_tell(one, document(one, ended=ended)))
 
 
 async def stop() -> None:
     """Give up what is on its way, at shutdown."""
-    for task in list(_tasks):
-        task.cancel()
-    await asyncio.gather(*_tasks, return_exceptions=True)
+    await _background.stop()
 
 
 def document(one: Snapshot, *, ended: bool = False) -> dict[str, Any]:

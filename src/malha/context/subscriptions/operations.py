@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, jsonld_contexts, parameters, pool, reading, rendering, tenants
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.rendering import Wanted
 from malha.context.store import service as store
 from malha.context.subscriptions import rules, service, writing
@@ -85,8 +85,7 @@ def _refuse_personal(conn: psycopg.Connection[Any], who: Asked, uri: str, about:
     types = {name for one in rule.selectors for name in one.names}
     if any(not one.names for one in rule.selectors):
         types |= set(store.type_names(conn, who.tenant_id))
-    if asked := rule.asked & door.personal(who, types):
-        raise NotPermitted(msg("O atributo “{name}” é sobre pessoas; o seu acesso não o abrange."), name=min(asked))
+    door.refuse_personal(who, types, rule.asked)
 
 
 def _words_of(conn: psycopg.Connection[Any], tenant_id: int, source: Any, request: Request) -> str:

@@ -9,7 +9,7 @@ from malha.ui import navigation
 
 def _may_load(request: HttpRequest) -> bool:
     from malha.foundation.access import service as access  # noqa: PLC0415 -- apps are loaded before models
-    from malha.foundation.access.contracts import Capability  # noqa: PLC0415
+    from malha.foundation.access.contracts import Capability  # noqa: PLC0415 -- as above
 
     return getattr(request, "tenant", None) is not None and access.principal(request).may(Capability.DATA_LOAD)
 

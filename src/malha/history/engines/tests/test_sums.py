@@ -82,7 +82,7 @@ def test_what_sums_do_not_tell(new_tenant: Any) -> None:
         {"bucket": Width.DAY},
         {"without_runs": (7,)},
     ):
-        asked = Question(Table.OBSERVATION, **({"measures": MEASURES} | other))  # type: ignore[arg-type]
+        asked = Question(Table.OBSERVATION, **({"measures": MEASURES} | other))  # type: ignore[arg-type] -- each case names fields of its own
         assert told_by(tenant, asked) is None, other
 
 

@@ -68,6 +68,10 @@ def bring(browser: Any, name: str, data: bytes) -> str:
     return str(browser.post(place["whole"]).json()["next"])
 
 
+#: what to answer about `EXCEL`
+GIVEN = {"entity": "Código", "before": "urn:vila:Contador:", "instant": "Data e hora", "clock": "day-first", "way": "wide", "m2": "on", "a2": "nivel"}
+
+
 def test_it_works(tenant, signed):
     """As a Portuguese Excel writes it: codes for identifiers, days first, decimals after a comma, a formula among the refused."""
     browser = signed(tenant)
@@ -77,17 +81,7 @@ def test_it_works(tenant, signed):
     assert "3 são recusadas" in page
     assert "Não há nenhuma entidade com este identificador." in page
     assert "Nesta hora mudou a hora legal" in page
-    given = {
-        "entity": "Código",
-        "before": "urn:vila:Contador:",
-        "instant": "Data e hora",
-        "clock": "day-first",
-        "way": "wide",
-        "m2": "on",
-        "a2": "nivel",
-        "u2": "MTR",
-    }
-    answer = browser.post(address, given | {"start": "1"})
+    answer = browser.post(address, GIVEN | {"u2": "MTR", "start": "1"})
     run_id = int(answer["location"].rstrip("/").rsplit("/", 1)[-1])
     assert browser.get(address)["location"] == answer["location"]  # a file is loaded once
     jobs.run_now("ingest.history", tenant_id=tenant.id, run_id=run_id)
@@ -165,8 +159,7 @@ def test_without_script_the_file_comes_whole(tenant, signed):
 def test_answers_that_do_not_fit_are_said(tenant, signed, changed, said):
     browser = signed(tenant)
     address = bring(browser, "n.csv", EXCEL)
-    given = {"entity": "Código", "before": "urn:vila:Contador:", "instant": "Data e hora", "clock": "day-first", "way": "wide", "m2": "on", "a2": "nivel"}
-    answer = browser.post(address, {name: value for name, value in (given | changed).items() if value} | {"start": "1"})
+    answer = browser.post(address, {name: value for name, value in (GIVEN | changed).items() if value} | {"start": "1"})
     assert answer.status_code == 422
     assert said in answer.content.decode()
     with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
@@ -280,17 +273,7 @@ def test_what_was_set_down_goes_when_nobody_goes_on(tenant, signed):
 
 def _begun(browser: Any, tenant: Any) -> int:
     address = bring(browser, "n.csv", EXCEL)
-    given = {
-        "entity": "Código",
-        "before": "urn:vila:Contador:",
-        "instant": "Data e hora",
-        "clock": "day-first",
-        "way": "wide",
-        "m2": "on",
-        "a2": "nivel",
-        "start": "1",
-    }
-    return int(browser.post(address, given)["location"].rstrip("/").rsplit("/", 1)[-1])
+    return int(browser.post(address, GIVEN | {"start": "1"})["location"].rstrip("/").rsplit("/", 1)[-1])
 
 
 def _run(tenant: Any, run_id: int) -> Any:
