@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "procrastinate.contrib.django",
+    "malha.foundation.jobs",
     "malha.foundation.tenancy",
     "malha.foundation.identity",
     *identity.APPS,

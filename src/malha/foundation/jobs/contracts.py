@@ -17,6 +17,8 @@ class NotAnId(JobError, BadInput):
     slug = "job-argument"
 
 
+#: how often a job is tried, unless it says otherwise, and how many workers may end with it in hand
+ATTEMPTS = 3
 #: longest text that passes for an id (a UUID, a name of ours, a key)
 ID_LENGTH = 200
 

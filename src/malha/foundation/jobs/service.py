@@ -18,7 +18,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from malha.foundation.database import django as database
-from malha.foundation.jobs.contracts import ID_LENGTH, Id, NotAnId
+from malha.foundation.jobs.contracts import ATTEMPTS, ID_LENGTH, Id, NotAnId
 from malha.foundation.tenancy import service as tenancy
 from malha.kernel.text import msg
 
@@ -26,7 +26,7 @@ _functions: dict[str, Callable[..., Any]] = {}
 
 
 def tenant_job[**P, T](
-    name: str, *, queue: str = "default", schedule: str | None = None, scoped: bool = True, attempts: int = 3
+    name: str, *, queue: str = "default", schedule: str | None = None, scoped: bool = True, attempts: int = ATTEMPTS
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Make a function `(tenant_id, **ids)` a job that runs in the tenant's scope.
 
