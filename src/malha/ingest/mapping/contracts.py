@@ -142,6 +142,10 @@ class Answers:
         return next((answer for answer in self.columns if answer.column == name), None)
 
 
+#: has msgspec look at the class now: several threads that are the first to ask at once would end the process
+_LOOKED_AT = msgspec.json.Decoder(Answers)
+
+
 def to_json(answers: Answers) -> dict[str, Any]:
     """The answers as plain JSON."""
     built: dict[str, Any] = msgspec.to_builtins(answers)

@@ -24,6 +24,8 @@ from malha.kernel import time
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg
 
+#: has msgspec look at these classes now: several threads that are the first to ask at once would end the process
+_LOOKED_AT = (msgspec.json.Decoder(SeriesExport), msgspec.json.Decoder(EntityExport))
 #: rows that each format writes in about ten seconds on two cores; more is a job
 ROWS_AT_ONCE = {
     ExportFormat.CSV: 150_000,

@@ -10,6 +10,9 @@ import msgspec
 from malha.kernel.text import msg
 from malha.vocabulary.models.contracts import DataModel, UnusableModel
 
+#: has msgspec look at the class now: several threads that are the first to ask at once would end the process
+_LOOKED_AT = msgspec.json.Decoder(DataModel)
+
 
 def to_json(model: DataModel) -> dict[str, Any]:
     """`model` as plain JSON values, without what it leaves at its default."""

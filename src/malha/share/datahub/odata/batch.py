@@ -55,6 +55,9 @@ class _Batch(msgspec.Struct):
     requests: list[_Json]
 
 
+_decode = msgspec.json.Decoder(_Batch).decode  # made once: by several threads at the same moment it would end the process
+
+
 def read(media: str, body: bytes) -> tuple[list[Ask], bool]:
     """The requests of a batch, and whether it is written in JSON. Raises BadFilter, NotSupported."""
     if len(body) > MOST_BYTES:
@@ -70,7 +73,7 @@ def read(media: str, body: bytes) -> tuple[list[Ask], bool]:
 
 def _of_json(body: bytes) -> list[Ask]:
     try:
-        found = msgspec.json.decode(body, type=_Batch).requests
+        found = _decode(body).requests
     except (msgspec.DecodeError, RecursionError) as reason:
         raise BadFilter(msg('O lote não se consegue ler: `{"requests":[{"id":"1","method":"GET","url":"…"}]}`.')) from reason
     if any(one.atomicityGroup is not None for one in found):
