@@ -91,6 +91,7 @@ async def _do_jobs(app: procrastinate.App, stop: threading.Event) -> None:
                 last = threading.Timer(LEAVE_SECONDS, os._exit, [0])
                 last.daemon = True
                 last.start()
+                signal.alarm(LEAVE_SECONDS + 1)  # an interpreter that hangs while it ends runs no threads any more
 
         for asked in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(asked, leave)

@@ -14,9 +14,10 @@ import psycopg
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from malha.context.broker.turns import Turns
+from malha.foundation.database import pools
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.kernel.errors import Unavailable
@@ -27,7 +28,7 @@ APART = 4
 WAIT_SECONDS = 10.0
 STATEMENT_SECONDS = 30
 _lock = threading.Lock()
-_pools: dict[str, ConnectionPool[psycopg.Connection[Any]]] = {}
+_pools: dict[str, pools.Pool] = {}
 _limiter: RunVar[CapacityLimiter] = RunVar("plane")
 _turns: RunVar[Turns] = RunVar("turns of the plane")
 _all_turns: WeakSet[Turns] = WeakSet()
@@ -42,11 +43,11 @@ def _configure(conn: psycopg.Connection[Any]) -> None:
     conn.execute("SET idle_in_transaction_session_timeout = '60s'")
 
 
-def _pool() -> ConnectionPool[psycopg.Connection[Any]]:
+def _pool() -> pools.Pool:
     dsn = database.dsn(Role.APP)
     with _lock:
         if dsn not in _pools:
-            _pools[dsn] = ConnectionPool(dsn, min_size=1, max_size=SIZE, open=True, configure=_configure, timeout=WAIT_SECONDS, max_idle=300, name="plane")
+            _pools[dsn] = pools.make(Role.APP, "plane", least=1, most=SIZE, wait_seconds=WAIT_SECONDS, idle_seconds=300, configure=_configure)
         return _pools[dsn]
 
 

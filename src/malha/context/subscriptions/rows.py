@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from malha.context.store import names
 from malha.context.store import service as store
@@ -17,6 +16,7 @@ from malha.context.subscriptions import queries
 from malha.context.subscriptions.contracts import Change, Lane, Queued, Reader, Registrations, Subscription
 from malha.context.subscriptions.outcomes import Outcomes
 from malha.context.subscriptions.rights import Rights
+from malha.foundation.database import pools
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 
@@ -36,12 +36,9 @@ class Rows:
         self.rights = Rights()
         self.threads = ThreadPoolExecutor(THREADS, "notifications")
         self.fetchers = ThreadPoolExecutor(FETCHERS, "contexts")
-        self.queues = self._pool(Role.COMPACTOR)
-        self.tenants = self._pool(Role.APP)
-
-    @staticmethod
-    def _pool(role: Role) -> ConnectionPool[psycopg.Connection[Any]]:
-        return ConnectionPool(database.dsn(role), min_size=1, max_size=THREADS, open=True, configure=_autocommit, timeout=30, name=f"notifications-{role}")
+        self.queues, self.tenants = (
+            pools.make(role, f"notifications-{role}", least=1, most=THREADS, configure=_autocommit) for role in (Role.COMPACTOR, Role.APP)
+        )
 
     async def run[**P, T](self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Do `work` in one of the threads."""

@@ -7,7 +7,6 @@ say alone (columns added since a file was written) is left to DuckLake.
 
 from __future__ import annotations
 
-import atexit
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from datetime import UTC, datetime
 from functools import cache
 
 import psycopg
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
-from malha.foundation.database import service as database
+from malha.foundation.database import pools
 from malha.foundation.database.contracts import Role
 from malha.history.engines import storage
 
@@ -241,23 +240,11 @@ _older: dict[tuple[str, int], Layout] = {}
 
 
 @cache
-def _pool() -> ConnectionPool:
-    atexit.register(forget)
-
+def _pool() -> pools.Pool:
     def settle(connection: psycopg.Connection) -> None:
         connection.autocommit = True
 
-    return ConnectionPool(
-        database.dsn(Role.LAKE_READER),
-        min_size=0,
-        max_size=4,
-        max_idle=120,
-        timeout=5,
-        open=True,
-        name="lake",
-        configure=settle,
-        check=ConnectionPool.check_connection,
-    )
+    return pools.make(Role.LAKE_READER, "lake", most=4, wait_seconds=5, idle_seconds=120, configure=settle, checked=True)
 
 
 def _read(files: Sequence[_File], said: Mapping[str, tuple[datetime, datetime] | None], shown: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ locked to its folder, and the hot rows come through row-level security.
 
 from __future__ import annotations
 
-import atexit
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -19,12 +18,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg_pool import ConnectionPool
 
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import BeyondReach
 from malha.foundation.access.contracts import Grain as Finest
+from malha.foundation.database import pools
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import Role
 from malha.history.engines import layout
@@ -260,9 +259,8 @@ def forget_connections() -> None:
 
 
 @cache
-def _pool() -> ConnectionPool:
-    atexit.register(forget_connections)
-    return ConnectionPool(database.dsn(Role.APP), min_size=0, max_size=4, max_idle=120, open=True, name="history")
+def _pool() -> pools.Pool:
+    return pools.make(Role.APP, "history", most=4, idle_seconds=120)
 
 
 def _is_current(reader: Connection, schema: str) -> bool:
