@@ -101,6 +101,18 @@ def packs(found: psycopg.Cursor[Any]) -> Iterator[tuple[int, int, Ints, np.ndarr
         )  # fmt: skip
 
 
+def arrays(found: psycopg.Cursor[Any], first: int) -> list[np.ndarray[Any, Any]]:
+    """The arrays (int8[], or float8[] with NaN for null) from column `first` on of a binary result of one row; empty ones for null."""
+    result = found.pgresult
+    assert result is not None
+    made: list[np.ndarray[Any, Any]] = []
+    for column in range(first, result.nfields):
+        form = ">f8" if result.ftype(column) == _FloatDumper.oid else ">i8"
+        data = result.get_value(0, column)
+        made.append(_elements(data, form) if data is not None else np.empty(0, form[1:]))
+    return made
+
+
 def _elements(data: bytes, form: str) -> np.ndarray[Any, Any]:
     """The elements of a one-dimensional array without nulls."""
     found = np.frombuffer(data, [("width", ">i4"), ("value", form)], offset=_HEAD_BYTES)["value"]

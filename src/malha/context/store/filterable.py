@@ -52,11 +52,11 @@ def kept(conn: psycopg.Connection[Any], tenant_id: int, question: EntityQuery) -
     numbers = names.existing(conn, "attribute", [term.path.names[0] for term in asked])
     if not types or len(numbers) < len({term.path.names[0] for term in asked}):
         return None
-    whole = len(asked) == len(parts) and not _more(question)
+    whole = len(asked) == len(parts) and not more(question)
     return Kept(tenant_id, types[question.types[0]], tuple((numbers[term.path.names[0]], term) for term in asked), whole)
 
 
-def _more(question: EntityQuery) -> bool:
+def more(question: EntityQuery) -> bool:
     """Whether a question asks for more than types and `q`."""
     return bool(
         question.type_selection or question.any_of or question.uris or question.id_pattern or question.attrs or question.having or question.scope_selection

@@ -40,3 +40,12 @@ def keep_filterable() -> None:
                 if conn.closed:
                     raise
                 logger.exception("values of tenant %s could not be kept", tenant_id)
+
+
+@periodic("*/5 * * * *", "store.changes")
+def forget_changes() -> None:
+    """Let go which entities of watched types changed, once every reader has taken it over or has to read anew."""
+    with database.connect(autocommit=True) as conn:
+        for (tenant_id,) in conn.execute("SELECT entity_watch_tenants()").fetchall():
+            with database.tenant_transaction(conn, [tenant_id]):
+                service.forget_changes(conn, tenant_id)

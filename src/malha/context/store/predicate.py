@@ -119,6 +119,11 @@ def _by_number(term: Term) -> bool:
     return all(isinstance(value, Range | int | float) for value in term.values)
 
 
+def by_number(term: Term) -> bool:
+    """Whether a term plainly compares an attribute with numbers."""
+    return plain(term) and _by_number(term) and term.path.names[0] not in {*_COLUMNS, "id", "type"}
+
+
 def _measured(node: Node) -> set[str]:
     """The attributes of which a question plainly compares numbers."""
     if not isinstance(node, Term):

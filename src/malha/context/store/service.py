@@ -28,6 +28,7 @@ from malha.context.store import (
     selections,
     state,
     undo,
+    watching,
     writing,
 )
 from malha.context.store import table as tables
@@ -275,6 +276,11 @@ def keep_filterable(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
         return True
     with database.tenant_transaction(conn, [tenant_id]):
         return filterable.keep(conn, tenant_id)
+
+
+def forget_changes(conn: psycopg.Connection[Any], tenant_id: int) -> None:
+    """Let go what changed too long ago for any reader's figures in memory, and watch no more what nobody asks for, in the tenant's transaction."""
+    watching.forget(conn, tenant_id)
 
 
 def take_ended(conn: psycopg.Connection[Any], tenant_id: int) -> int:

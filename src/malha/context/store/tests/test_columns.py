@@ -1,0 +1,389 @@
+"""Counts by the figures in memory: the same totals as a walk over the documents, whatever was written, undone, forgotten, and by however many at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from itertools import count
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from malha.context.store import columns, conditions, pages, service, watching
+from malha.context.store.contracts import EntityDocument, EntityQuery, WriteMode, WriteOptions
+from malha.context.store.tests.test_numbers_alone import attributes, instances, numbers
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import Reach
+from malha.foundation.database import service as database
+from malha.foundation.database.contracts import Role
+from malha.kernel.time import now
+
+TYPE = "FiguredThing"
+QUESTIONS = ["a>1", "a<=1", "a==1", "a==0..2", "a==1,3", "a>0;b<3", "a>1|b==2", "(a==1|c>5);b>=2", "a==2.5", "c<2;a<2;b<2"]
+precise = st.builds(lambda v: {"type": "Property", "value": v}, st.sampled_from([0, -0.0, 2.5, 1e300, 1e-300, 2**53 + 1, 0.1, 0.1 + 0.2, -3]))
+steps = st.lists(
+    st.tuples(numbers, st.dictionaries(st.sampled_from("abc"), attributes | instances | precise), st.sampled_from([WriteMode.UPDATE, WriteMode.REPLACE, None])),
+    min_size=1, max_size=6,
+)  # fmt: skip
+fresh = count()
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """What is asked for is kept at once, however quick it was; what is left out is counted without."""
+    monkeypatch.setattr(columns, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(columns, "OFTEN", 1)
+
+
+@pytest.fixture
+def place(new_tenant):
+    """(connection in autocommit, tenant id)"""
+    with database.connect(autocommit=True) as conn:
+        yield conn, new_tenant().id
+    columns.forget()
+
+
+def prop(value, **members):
+    return {"type": "Property", "value": value, **members}
+
+
+def write(conn, tenant_id, *docs, mode=WriteMode.UPDATE):
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert not service.upsert_documents(conn, tenant_id, docs, WriteOptions(mode=mode)).refused
+
+
+def thing(n, types=(TYPE,), expires_at=None, **attributes_):
+    return EntityDocument(f"urn:x:F:{n}", types, attributes_, expires_at=expires_at)
+
+
+def kept(conn, tenant_id, text, kind=TYPE):
+    """The total by the figures, None where they do not tell."""
+    question = EntityQuery(types=(kind,), q=text, count=True, limit=0)
+    asked = columns.asked(conn, tenant_id, question)
+    return asked and columns.count(conn, asked, conditions.where(conn, [tenant_id], question))
+
+
+def walked(conn, tenant_id, text, kind=TYPE):
+    return pages._walked(conn, conditions.where(conn, [tenant_id], EntityQuery(types=(kind,), q=text, count=True)))
+
+
+def total(conn, tenant_id, text, kind=TYPE):
+    with database.tenant_transaction(conn, [tenant_id]):
+        return service.query(conn, [tenant_id], EntityQuery(types=(kind,), q=text, count=True, limit=0)).total
+
+
+def ready(conn, tenant_id, text, kind=TYPE):
+    """Ask until the figures tell: other tests of the database may be in a transaction, and theirs ends."""
+    end = time.monotonic() + 60
+    while True:
+        total(conn, tenant_id, text, kind)
+        with database.tenant_transaction(conn, [tenant_id]):
+            if kept(conn, tenant_id, text, kind) is not None:
+                return
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def same(conn, tenant_id, kind=TYPE):
+    """By question the total, by the figures and by a walk."""
+    found = {}
+    for text in QUESTIONS:
+        with database.tenant_transaction(conn, [tenant_id]):
+            found[text] = kept(conn, tenant_id, text, kind), walked(conn, tenant_id, text, kind)
+    return found
+
+
+def test_it_works(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)), thing(2, a=prop(2), b=prop(1)), thing(3, a=prop(3)))
+    ready(conn, tenant_id, "a>1")
+    assert total(conn, tenant_id, "a>1") == 2
+    write(conn, tenant_id, thing(1, a=prop(5)), thing(4, a=prop(9)))
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, "a>1") == 4
+        assert kept(conn, tenant_id, "a==1") == 0
+    with database.tenant_transaction(conn, [tenant_id]):
+        service.delete(conn, tenant_id, ["urn:x:F:2"])
+    assert total(conn, tenant_id, "a>1") == 3
+    ready(conn, tenant_id, "a>1;b<9")
+    assert same(conn, tenant_id)["a>0;b<3"] == (0, 0)
+    assert columns.size() == 3 * 4
+
+
+@pytest.mark.parametrize("text", ['a=="x"', "a!=1", "a", "!a", "a[deep]==1", "createdAt>5", "a>1;b~=x", "a==9007199254740993", "a.b>1"])
+def test_what_figures_do_not_tell_is_walked(place, text):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert columns.asked(conn, tenant_id, EntityQuery(types=(TYPE,), q=text, count=True)) is None
+        assert columns.asked(conn, tenant_id, EntityQuery(types=(TYPE,), q="a>1", count=True)) is not None
+        assert columns.asked(conn, tenant_id, EntityQuery(types=(TYPE,), q="a>1", count=True, id_pattern="x")) is None
+        assert columns.asked(conn, tenant_id, EntityQuery(types=(TYPE, "Other"), q="a>1", count=True)) is None
+
+
+@given(steps)
+@settings(max_examples=60, deadline=None)
+def test_all_kinds_are_counted_as_by_walking(database_of_all, written):
+    conn, tenant_id = database_of_all
+    number = next(fresh)
+    kinds = (f"Figured{number}A", f"Figured{number}B")
+    write(conn, tenant_id, *(EntityDocument(f"urn:x:G:{number}:{kind}", (kind,), {"a": prop(1), "b": prop(2), "c": prop(3)}) for kind in kinds))
+    for kind in kinds:
+        ready(conn, tenant_id, "a>1;b>1;c>1", kind)
+    for which, attributes_, mode in written:
+        uri = f"urn:x:G:{number}:{which}"
+        if mode is None:
+            with database.tenant_transaction(conn, [tenant_id]):
+                service.delete(conn, tenant_id, [uri])
+        else:
+            write(conn, tenant_id, EntityDocument(uri, kinds if which == 3 else (kinds[which % 2],), attributes_), mode=mode)
+        for kind in kinds:
+            for text, (used, everywhere) in same(conn, tenant_id, kind).items():
+                assert used == everywhere, text
+
+
+@pytest.fixture(scope="module")
+def database_of_all():
+    """(connection in autocommit, tenant id), one for all that is made up."""
+    from uuid import uuid4
+
+    from malha.foundation.tenancy import service as tenancy
+    from malha.foundation.tenancy.contracts import OrganisationKind
+
+    tenant = tenancy.create_tenant(slug=f"ensaio-{uuid4().hex[:10]}", name="Vila", kind=OrganisationKind.MUNICIPALITY)
+    with database.connect(autocommit=True) as conn:
+        yield conn, tenant.id
+
+
+@pytest.mark.parametrize(
+    ("text", "figure"),
+    [
+        ('{"type": "Property", "value": 1.5}', 1.5), ('{"type": "Property", "value": 123456789012345}', 123456789012345.0),
+        ('{"type": "Property", "value": 0.30000000000000004}', 0.1 + 0.2), ('{"type": "Property", "value": 0.30000000000000001}', float("-inf")),
+        ('{"type": "Property", "value": 9007199254740993}', float("-inf")), ('{"type": "Property", "value": 1e400}', float("-inf")),
+        ('{"type": "Property", "value": 1e-400}', float("-inf")), ('{"type": "Property", "value": [1]}', float("-inf")),
+        ('[{"type": "Property", "value": 1}]', float("-inf")), ('{"type": "ListProperty", "valueList": [1]}', float("-inf")), ('"text"', float("-inf")),
+    ],
+)  # fmt: skip
+def test_a_figure_is_exact_or_none(place, text, figure):
+    conn, _ = place
+    assert conn.execute("SELECT entity_figure(%s::jsonb)", [text]).fetchone()[0] == figure
+
+
+def test_no_figure_where_none_can_answer(place):
+    conn, _ = place
+    rows = conn.execute(
+        'SELECT entity_figure(v) FROM (VALUES (NULL::jsonb), (\'{"type": "Property", "value": "1"}\'), (\'{"type": "Property", "value": true}\')) AS t (v)'
+    )
+    assert [str(row[0]) for row in rows] == ["nan"] * 3
+
+
+def test_what_has_ended_is_not_counted(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1), expires_at=now() + timedelta(seconds=4)), thing(2, a=prop(1), expires_at=now() + timedelta(hours=1)))
+    ready(conn, tenant_id, "a==1")
+    end = time.monotonic() + 10
+    while total(conn, tenant_id, "a==1") == 2:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, "a==1") == walked(conn, tenant_id, "a==1") == 1
+
+
+def test_what_is_not_committed_is_seen_by_its_writer_alone(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    ready(conn, tenant_id, "a==1")
+    with database.connect(autocommit=True) as other, database.tenant_transaction(other, [tenant_id]):
+        service.upsert_documents(other, tenant_id, [thing(2, a=prop(1))])
+        assert service.query(other, [tenant_id], EntityQuery(types=(TYPE,), q="a==1", count=True)).total == 2
+        assert kept(other, tenant_id, "a==1") is None, "who has written is answered by a walk"
+        assert total(conn, tenant_id, "a==1") == 1
+        raise psycopg.Rollback
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, "a==1") == 1
+
+
+def test_who_looks_at_an_earlier_moment_is_answered_by_a_walk(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    ready(conn, tenant_id, "a==1")
+    with database.connect(autocommit=True) as other:
+        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with database.tenant_transaction(other, [tenant_id]):
+            assert walked(other, tenant_id, "a==1") == 1
+            write(conn, tenant_id, thing(2, a=prop(1)))
+            assert total(conn, tenant_id, "a==1") == 2
+            assert service.query(other, [tenant_id], EntityQuery(types=(TYPE,), q="a==1", count=True)).total == 1
+
+
+def test_one_tenant_never_counts_with_another(place, new_tenant):
+    conn, tenant_id = place
+    other = new_tenant().id
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    write(conn, other, thing(1, a=prop(1)), thing(2, a=prop(1)))
+    ready(conn, tenant_id, "a==1")
+    ready(conn, other, "a==1")
+    assert (total(conn, tenant_id, "a==1"), total(conn, other, "a==1")) == (1, 2)
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert conn.execute("SELECT DISTINCT tenant_id FROM entity_watch").fetchall() == [(tenant_id,)]
+        question = EntityQuery(types=(TYPE,), q="a==1", count=True, limit=0)
+        asked = columns.asked(conn, other, question)
+        assert columns.count(conn, asked, conditions.where(conn, [other], question)) is None, "the wall stands before what is kept too"
+
+
+def test_a_reader_with_limits_is_answered_by_a_walk(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1), secret=prop(1)), thing(2, a=prop(1)))
+    ready(conn, tenant_id, "a==1")
+    with reach.limited(), database.tenant_transaction(conn, [tenant_id]):
+        reach.narrow((Reach(types=frozenset({"Other"})),))
+        assert service.query(conn, [tenant_id], EntityQuery(types=(TYPE,), q="a==1", count=True)).total == 0
+
+
+def test_an_application_writes_no_change(place):
+    conn, tenant_id = place
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), database.tenant_transaction(conn, [tenant_id]):
+        conn.execute("INSERT INTO entity_changed_ids (tenant_id, type_id, ids) VALUES (%s, 1, '{}')", [tenant_id])
+
+
+def test_changes_are_forgotten_and_figures_read_anew(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    ready(conn, tenant_id, "a==1")
+    write(conn, tenant_id, thing(2, a=prop(1)))
+    left = "SELECT count(*) FROM entity_changed_ids WHERE tenant_id = %s"
+    for _ in range(2):
+        with database.tenant_transaction(conn, [tenant_id]):
+            service.forget_changes(conn, tenant_id)
+            told = conn.execute(left, [tenant_id]).fetchone()[0]
+    assert told <= 1
+    end = time.monotonic() + 60
+    while told and time.monotonic() < end:  # a test beside this one may be in a transaction
+        with database.tenant_transaction(conn, [tenant_id]):
+            service.forget_changes(conn, tenant_id)
+            told = conn.execute(left, [tenant_id]).fetchone()[0]
+    assert told == 0
+    assert total(conn, tenant_id, "a==1") == 2
+    with database.connect(Role.OWNER, autocommit=True) as owner:
+        owner.execute("UPDATE entity_watch SET asked_at = now() - interval '2 hours' WHERE tenant_id = %s", [tenant_id])
+    with database.tenant_transaction(conn, [tenant_id]):
+        service.forget_changes(conn, tenant_id)
+    write(conn, tenant_id, thing(3, a=prop(1)))  # nobody says so any more
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, "a==1") is None
+    assert total(conn, tenant_id, "a==1") == 3
+    ready(conn, tenant_id, "a==1")
+    assert total(conn, tenant_id, "a==1") == 3
+
+
+def test_who_writes_while_a_watch_begins_is_not_missed(place):
+    """A writer who saw no watch and is still at work: nothing is kept until it is done."""
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    with database.connect(autocommit=True) as other, database.tenant_transaction(other, [tenant_id]):
+        service.upsert_documents(other, tenant_id, [thing(2, a=prop(1))])
+        for _ in range(5):
+            assert total(conn, tenant_id, "a==1") == 1
+        with database.tenant_transaction(conn, [tenant_id]):
+            assert kept(conn, tenant_id, "a==1") is None
+    assert total(conn, tenant_id, "a==1") == 2
+    ready(conn, tenant_id, "a==1")
+    assert total(conn, tenant_id, "a==1") == 2
+
+
+def test_what_is_kept_is_bounded(place, monkeypatch):
+    conn, tenant_id = place
+    write(conn, tenant_id, *(thing(n, types=("FirstFigured",), a=prop(n)) for n in range(20)))
+    write(conn, tenant_id, *(thing(n, types=("SecondFigured",), a=prop(n)) for n in range(100, 120)))
+    columns.forget()
+    monkeypatch.setattr(columns, "MOST_FIGURES", 80)
+    ready(conn, tenant_id, "a>1", "FirstFigured")
+    ready(conn, tenant_id, "a>1", "SecondFigured")
+    assert columns.size() == 60
+    assert total(conn, tenant_id, "a>=10", "FirstFigured") == 10
+    monkeypatch.setattr(columns, "MOST_ASKED", 0)
+    write(conn, tenant_id, thing(1, types=("FirstFigured",), a=prop([1, 11])))
+    assert total(conn, tenant_id, "a>=10", "FirstFigured") == 11
+
+
+WRITER = """
+import random, sys
+from malha.context.store import service
+from malha.context.store.contracts import EntityDocument
+from malha.foundation.database import service as database
+
+tenant, first = int(sys.argv[1]), int(sys.argv[2])
+chance = random.Random(first)
+with database.connect(autocommit=True) as conn:
+    for n in range(100_000):
+        a, b = sorted(chance.sample(range(first, first + 20), 2))
+        try:
+            with database.tenant_transaction(conn, [tenant]):
+                now = service.by_uris(conn, tenant, [f"urn:x:F:{a}", f"urn:x:F:{b}"], lock=True)
+                one, two = (now[f"urn:x:F:{each}"].attributes["a"]["value"] for each in (a, b))
+                docs = [EntityDocument(f"urn:x:F:{each}", ("FiguredThing",), {"a": {"type": "Property", "value": v}}) for each, v in ((a, two), (b, one))]
+                service.upsert_documents(conn, tenant, docs[:1])
+                service.upsert_documents(conn, tenant, docs[1:])
+                if n % 5 == 4:
+                    raise KeyError
+        except KeyError:
+            pass
+        print(n, flush=True)
+"""
+
+
+def test_every_count_is_of_one_moment(place):
+    """Two processes exchange values between entities, each in one transaction, some of them undone, and are killed; three readers find as many as ever."""
+    conn, tenant_id = place
+    write(conn, tenant_id, *(thing(n, a=prop(n % 2)) for n in range(40)))
+    ready(conn, tenant_id, "a==1")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tenant_id), str(first)], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+        for first in (0, 20)
+    ]
+    wrong, counted, end = [], [], 0.0
+
+    def reader():
+        with database.connect(autocommit=True) as own:
+            while time.monotonic() < end:
+                with database.tenant_transaction(own, [tenant_id]):
+                    if (found := kept(own, tenant_id, "a==1")) is not None:
+                        counted.append(found)
+                        wrong.extend([found] if found != 20 else [])
+
+    try:
+        assert [writer.stdout.readline().strip() for writer in writers] == ["0", "0"]
+        end = time.monotonic() + 4
+        readers = [threading.Thread(target=reader) for _ in range(3)]
+        for each in readers:
+            each.start()
+        for each in readers:
+            each.join()
+    finally:
+        for writer in writers:
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+            writer.stdout.close()
+    assert not wrong
+    assert len(counted) > 50
+    assert total(conn, tenant_id, "a==1") == 20
+
+
+def test_another_process_sees_what_is_said_too(place):
+    """What is kept here is renewed by what others write, also in tables of many."""
+    from malha.context.store.contracts import Column, EntityTable
+
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop(1)))
+    ready(conn, tenant_id, "a>=1")
+    with database.connect(autocommit=True) as other, database.tenant_transaction(other, [tenant_id]):
+        service.upsert_table(other, tenant_id, EntityTable(TYPE, [f"urn:x:F:{n}" for n in range(5_000)], [Column("a", [float(n) for n in range(5_000)])]))
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, "a>=1") == 4_999
+        assert watching.watched(conn, next(iter(columns._kept)))
