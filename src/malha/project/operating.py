@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from malha.context.broker import pool
+from malha.context.store import service as store
 from malha.foundation.database import service as database
 from malha.foundation.database.contracts import DatabaseError, Role
 from malha.foundation.settings import service as settings
@@ -139,6 +140,7 @@ class Watched:
         self.app = app
         self.slow_seconds = settings.current().slow_ms / 1000
         telemetry.watch("malha_turns_waiting", "Requests that wait for a thread", lambda: float(pool.waiting()))
+        telemetry.watch("malha_figures_kept_bytes", "Memory of figures that questions are counted by", lambda: float(store.figures_kept_bytes()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

@@ -80,6 +80,7 @@ def test_requests_are_counted_without_anything_of_them():
     assert "Maria" not in page
     assert "process_resident_memory_bytes" in page
     assert "malha_turns_waiting 0.0" in page
+    assert "malha_figures_kept_bytes " in page
 
 
 @pytest.mark.parametrize(
