@@ -19,6 +19,7 @@ TOO_LONG = "\x00"
 #: so much larger than it lies does no file of measures get (those of a year of sensors: 30 times), once it is larger than the least
 MOST_TIMES, LEAST_BYTES = 200, 256_000_000
 _LOOKED_AT = 1_000_000
+_GUESSED_FROM = 8_000_000
 _GZIP = b"\x1f\x8b"
 
 
@@ -32,6 +33,16 @@ def head(source: Path, size: int = _LOOKED_AT) -> bytes:
     """The first bytes of the file, unpacked. Raises OSError where it does not unpack."""
     with _opened(source) as file:
         return file.read(size)
+
+
+def size_of_text(source: Path) -> int:
+    """How many bytes of text there are: of a packed file a guess, by how its beginning is packed. Raises OSError where it does not unpack."""
+    size = source.stat().st_size
+    if not is_packed(source):
+        return size
+    with source.open("rb") as packed, gzip.GzipFile(fileobj=packed) as file:
+        read = len(file.read(_GUESSED_FROM))
+        return round(read * size / max(1, packed.tell()))
 
 
 def encoding_of(begin: bytes) -> str:

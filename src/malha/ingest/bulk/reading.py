@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as text
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ UNIT = ("unit", "unitCode", "unidade")
 #: texts are read as bytes: one that is not UTF-8 is held back alone
 _REPEATED = pa.dictionary(pa.int32(), pa.binary())
 _UNREADABLE = (pa.ArrowException, OSError, EOFError)
+_ZIP = b"PK\x03\x04"
 #: of a line that does not fit, so many letters are kept
 _SHOWN = 1_000
 
@@ -74,9 +76,21 @@ def names_of(source: Path | pa.Table) -> list[str]:
         if is_arrow(source):
             with pa.OSFile(str(source)) as file:
                 return list(_arrow(file).schema.names)
+        _require_text(source)
         return titles(source)[0]
     except _UNREADABLE as reason:
         raise UnreadableHistory(msg("Não é possível ler “{name}”: {reason}"), name=getattr(source, "name", "Arrow"), reason=str(reason)[:200]) from reason
+
+
+def _require_text(source: Path) -> None:
+    """Raises UnreadableHistory for a workbook, an archive, and whatever else is no text."""
+    begin = lines.head(source, 4096)
+    if begin.startswith(_ZIP):
+        raise UnreadableHistory(
+            msg("“{name}” é um livro de Excel ou um ZIP. No Excel, guarde a folha como “CSV UTF-8”; de um ZIP, tire o ficheiro."), name=source.name
+        )
+    if begin.count(0) * 20 > len(begin) and lines.encoding_of(begin) != "utf-16":
+        raise UnreadableHistory(msg("“{name}” não é texto, nem Parquet, nem Arrow. Peça-o num destes formatos a quem o enviou."), name=source.name)
 
 
 def is_parquet(source: Path) -> bool:
@@ -106,15 +120,24 @@ def blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:
 
 
 def expected_rows(source: Path | pa.Table) -> int:
-    """How many rows there will be; a guess for CSV, nothing (0) where it is not known before."""
+    """How many rows there will be; a guess for text, nothing (0) where it is not known before: a stream of Arrow, a file that turns out to be broken."""
+    try:
+        return _expected_rows(source)
+    except (*_UNREADABLE, zlib.error):  # whoever reads it says where
+        return 0
+
+
+def _expected_rows(source: Path | pa.Table) -> int:
     if isinstance(source, pa.Table):
         return int(source.num_rows)
     if is_parquet(source):
         return int(parquet.read_metadata(source).num_rows)
-    if is_arrow(source) or lines.is_packed(source):
-        return 0
+    if is_arrow(source):
+        with pa.OSFile(str(source)) as file:
+            reader = _arrow(file)
+            return int(reader.count_rows()) if isinstance(reader, pa.ipc.RecordBatchFileReader) else 0
     begin = lines.head(source)
-    return round(source.stat().st_size / max(1, len(begin)) * begin.count(b"\n"))
+    return round(lines.size_of_text(source) / max(1, len(begin)) * begin.count(b"\n"))
 
 
 def _blocks(source: Path | pa.Table, shape: Shape) -> Iterator[Block]:

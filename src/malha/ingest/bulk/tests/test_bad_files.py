@@ -142,6 +142,7 @@ def test_titles_that_are_there_twice_are_refused(tenant: int, tmp_path: Path, ti
 def test_a_packed_file_is_unpacked_and_a_bomb_is_not(tenant: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = tmp_path / "anos.csv.gz"
     packed.write_bytes(gzip.compress("\n".join([TITLES, *rows(50)]).encode()))
+    assert reading.expected_rows(packed) == 50
     assert service.load_history(tenant, packed).counts.observations == 50
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(UnreadableHistory, match=r"não se descomprime|Não é possível ler"):
@@ -150,6 +151,17 @@ def test_a_packed_file_is_unpacked_and_a_bomb_is_not(tenant: int, tmp_path: Path
     packed.write_bytes(gzip.compress("\n".join([TITLES, *rows(1) * 200_000]).encode()))
     with pytest.raises(UnreadableHistory, match="cresce mais de 200 vezes"):
         service.load_history(tenant, packed)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [("anos.xlsx", b"PK\x03\x04" + b"\0" * 90, "é um livro de Excel ou um ZIP"), ("anos.parquet", b"\0\1\2" * 99, "não é texto, nem Parquet")],
+)
+def test_what_is_no_text_is_said(tenant: int, tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(UnreadableHistory, match=said):
+        service.load_history(tenant, path)
 
 
 def _parquet(path: Path) -> Path:
@@ -193,5 +205,6 @@ def test_a_file_of_arrow_is_read_and_one_that_is_cut_is_said(tenant: int, tmp_pa
     with pytest.raises(UnreadableHistory):
         service.load_history(tenant, path)
     path.write_bytes(whole)
+    assert reading.expected_rows(path) == (4000 if form == "file" else 0)
     assert service.load_history(tenant, path).counts.observations == 4000
     assert stored(tenant)[0] == 4000
