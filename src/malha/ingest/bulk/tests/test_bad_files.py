@@ -73,7 +73,7 @@ def test_letters_that_are_not_of_the_encoding_hold_back_their_row_alone(tenant: 
     path = write(tmp_path / "letras.csv", rows(10, attribute="nota", value="pó{}"))
     path.write_bytes(path.read_bytes().replace("pó7".encode(), b"p\xf37"))
     begin = lines.head
-    monkeypatch.setattr(lines, "head", lambda source: begin(source, 300))  # as where they come after what is looked at first
+    monkeypatch.setattr(lines, "head", lambda source, _size=0: begin(source, 300))  # as where they come after what is looked at first
     found = service.load_history(tenant, path)
     assert held(tenant, found.run_id) == [(8, "encoding", "value")]
     assert stored(tenant, "count(txt), min(txt)") == (9, "pó0")
