@@ -38,6 +38,8 @@ from malha.kernel.errors import MalhaError
 from malha.kernel.text import msg, sentence
 from malha.kernel.time import now
 
+#: rows that one load puts aside: nobody looks at more one by one, a workbook takes a million, and all of them stay in the file
+MOST_HELD = 100_000
 #: what is noted together: a load that was cut short does no more than this again
 PIECE_ROWS = 1_000_000
 #: where so many rows come first and not one holds, the file is not taken
@@ -163,12 +165,14 @@ class _Load:
         self._same_source()
         with database.connect(autocommit=True) as conn:
             entities, piece = checking.Entities(conn, self.tenant_id), _Piece(self.folder, 0)
+            with database.tenant_transaction(conn, [self.tenant_id]):
+                room = MOST_HELD - quality.held(conn, self.tenant_id, self.run_id)
             for block in reading.blocks(self.source, shape):
                 if piece.known is None:
                     with database.tenant_transaction(conn, [self.tenant_id]):
                         checked = checking.check(block, shape, entities)
                         _see_that_some_hold(block, checked)
-                        quality.hold(conn, self.tenant_id, self.run_id, checked.refused)
+                        room -= quality.hold(conn, self.tenant_id, self.run_id, checked.refused[: max(0, room)])
                     piece.add(block, checked, self.old.count(checked.good))
                     self._tell(piece.said)
                 else:
@@ -192,7 +196,7 @@ class _Load:
         upkeep.settle_sums(self.tenant_id)
         brought, replaced = lake.bulk_loaded(self.tenant_id, self.run_id)
         self.counts = replace(self.counts, observations=brought, repeated=self.counts.observations - brought)
-        self.notes = [*self.old.words()]
+        self.notes = [*self.old.words(), *self._beyond()]
         if replaced:
             self.notes.append(
                 sentence(
@@ -200,6 +204,17 @@ class _Load:
                     count=formats.number(replaced, 0),
                 )
             )
+
+    def _beyond(self) -> list[str]:
+        """What there is to say where not every refused row was put aside."""
+        with _connected(self.tenant_id) as conn:
+            waits = quality.held(conn, self.tenant_id, self.run_id)
+        if waits < MOST_HELD or self.counts.held <= waits:
+            return []
+        text = msg(
+            "Das {count} linhas recusadas ficaram à espera {waits}; as outras só estão no ficheiro. Acerte-o e carregue-o outra vez: o que já entrou não se repete."
+        )
+        return [sentence(text, count=formats.number(self.counts.held, 0), waits=formats.number(waits, 0))]
 
     def _end(self, piece: _Piece) -> _Piece:
         """Note what came of a piece, count it, and begin the next."""

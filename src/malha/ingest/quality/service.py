@@ -36,6 +36,12 @@ def hold(conn: psycopg.Connection[Any], tenant_id: int, run_id: int, refused: It
     return len(rows)
 
 
+def held(conn: psycopg.Connection[Any], tenant_id: int, run_id: int) -> int:
+    """How many rows of a load were put aside, settled since or not."""
+    row = conn.execute("SELECT count(*) FROM ingest_held WHERE tenant_id = %s AND run_id = %s", [tenant_id, run_id]).fetchone()
+    return int(row[0]) if row else 0
+
+
 def groups(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None = None) -> list[Group]:
     """What waits, by load and reason, most rows first; three rows of each as examples."""
     found = conn.execute(

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from malha.context.store import service as store
 from malha.context.store.contracts import Column, EntityTable
 from malha.foundation.database import service as database
+from malha.foundation.language import service as language
 from malha.history.engines import service as engines
 from malha.ingest.bulk import lines, reading, service
 from malha.ingest.bulk.contracts import UnreadableHistory
@@ -151,6 +152,18 @@ def test_a_packed_file_is_unpacked_and_a_bomb_is_not(tenant: int, tmp_path: Path
     packed.write_bytes(gzip.compress("\n".join([TITLES, *rows(1) * 200_000]).encode()))
     with pytest.raises(UnreadableHistory, match="cresce mais de 200 vezes"):
         service.load_history(tenant, packed)
+
+
+def test_no_more_rows_wait_than_anybody_looks_at(tenant: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_HELD", 5)
+    wrong = rows(20, value="quente{}")
+    path = write(tmp_path / "anos.csv", [*rows(10), *wrong])
+    found = service.load_history(tenant, path)
+    assert (found.counts.read, found.counts.held, found.counts.observations) == (30, 20, 10)
+    assert held(tenant, found.run_id) == [(row, "number", "temperature") for row in range(11, 16)]
+    assert language.word(found.notes[0], "pt").startswith("Das 20 linhas recusadas ficaram à espera 5")
+    path = write(tmp_path / "outros.csv", [*rows(10), *wrong[:5]])
+    assert not service.load_history(tenant, path).notes
 
 
 @pytest.mark.parametrize(
