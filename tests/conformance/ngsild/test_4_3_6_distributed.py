@@ -4,8 +4,10 @@ import time
 
 import pytest
 
+from malha.context.broker import door
 from malha.context.federation.asking import caching
 from malha.context.federation.contracts import Answer
+from malha.context.federation.gathering import gather
 
 TYPE = "Contentor"
 CSR = "csourceRegistrations"
@@ -554,3 +556,46 @@ def test_5_2_34_a_registration_that_changes_is_asked_anew(broker, source, regist
     assert broker.patch(f"{CSR}/{uri}", json={"description": "outra"}).status_code == 204
     assert len(broker.get("entities", params={"type": TYPE}).json()) == 1
     assert len(there.asked) == 2
+
+
+def test_a_source_is_asked_while_the_store_looks(broker, source, register, monkeypatch):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    register(there)
+    broker.post("entities?local=true", json=entity(2, nivel=level(6)))
+    look, order = gather._own, []
+
+    def slow(*given):
+        end = time.monotonic() + 5
+        while not there.asked and time.monotonic() < end:
+            time.sleep(0.01)
+        order.append(len(there.asked))
+        return look(*given)
+
+    monkeypatch.setattr(gather, "_own", slow)
+    assert {one["id"][-1] for one in broker.get("entities", params={"type": TYPE}).json()} == {"1", "2"}
+    assert order == [1]
+
+
+def test_what_a_reader_may_not_ask_is_asked_nowhere(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    register(there)
+    hidden = frozenset({"nivel"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door, "personal", lambda *_: hidden)
+        for _ in range(2):  # the second time from memory
+            assert broker.get("entities", params={"type": TYPE, "q": "nivel>1"}).status_code == 403
+            assert broker.post("entityOperations/query", json={"type": "Query", "entities": [{"type": TYPE}], "q": "nivel>1"}).status_code == 403
+    assert there.asked == []
+
+
+def test_from_memory_as_from_the_database(broker, source, register):
+    there = source()
+    there.serve(*(entity(n, nivel=level(n)) for n in range(1, 4)))
+    register(there)
+    answers = [broker.get("entities", params={"type": TYPE, "q": "nivel>1", "limit": 2, "count": "true"}) for _ in range(5)]
+    assert {(one.text, one.headers["NGSILD-Results-Count"], one.headers["Link"]) for one in answers} == {(answers[0].text, "3", answers[0].headers["Link"])}
+    assert len(answers[0].json()) == 2
+    assert broker.get("entities", params={"type": TYPE}, headers={"Authorization": "Bearer no"}).status_code == 401
+    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel"}).status_code == 400

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from malha.context.broker.contracts import BadRequestData
@@ -47,16 +48,21 @@ _KNOWN = frozenset().union(_EVERY, _OUTPUT, _VALUES, *_BY_KIND.values(), {"entit
 #: the core's words for members; no attribute may be called so (§4.5.1)
 _NOT_NAMES = (_EVERY | _OUTPUT | {"unitCode", "objectType", "valueType", "lang", "coordinates", "languageMap", "object", "value"}) - {"type"}
 _GEO_NAMES = frozenset({"location", "observationSpace", "operationSpace"})
+_STAMPS = frozenset({"createdAt", "modifiedAt"})
 _SERVER = frozenset({"createdAt", "modifiedAt", "deletedAt", "instanceId"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads attributes in the words of `context`. With `nulls`, "urn:ngsi-ld:null" takes away; with `deep_nulls`, inside values too."""
+    """Reads attributes in the words of `context`. With `nulls`, "urn:ngsi-ld:null" takes away; with `deep_nulls`, inside values too.
+
+    With `stamps`, attributes keep the instants that their broker gave them, which a sender may not set.
+    """
 
     context: Context
     nulls: bool = False
     deep_nulls: bool = False
+    stamps: bool = False
 
     def attributes(self, payload: Mapping[str, Any], skip: frozenset[str], kinds: Mapping[str, str]) -> dict[str, Any]:
         """The attributes of an entity or a fragment, by internal name: an instance or a list of them; one that goes has no value."""
@@ -118,6 +124,8 @@ class Reader:
         out: dict[str, Any] = {"type": found}
         for key, value in thing.items():
             if key == "type" or key in _SERVER:
+                if self.stamps and key in _STAMPS and depth == 0 and isinstance(value, str):
+                    out[key] = value
                 continue
             if key == holder:
                 out[key] = self._held(member, found, value)
@@ -295,6 +303,7 @@ def instant(member: str, value: Any) -> str:
     return value
 
 
+@lru_cache(maxsize=8192)
 def usable_name(name: str) -> bool:
     """Whether a type or an attribute may be called so (§4.6.2): a letter, then letters, digits and _; or a compact or whole IRI."""
     return bool(_LOCAL_NAME.fullmatch(name)) or (":" in name and bool(_COMPACT_NAME.fullmatch(name))) if len(name) <= 1024 else False

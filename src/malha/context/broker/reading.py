@@ -25,6 +25,8 @@ NULL = attributes.NULL
 JSON, JSON_LD, MERGE = "application/json", "application/ld+json", "application/merge-patch+json"
 #: members of an entity that are no attributes
 _ENTITY = frozenset({"id", "@id", "type", "@type", "@context", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
+#: words of the core that are no types
+_NO_TYPES = frozenset({"type", "id"})
 #: members of an attribute that are no sub-attributes; `coordinateSystem` is the national catalogue's
 _ATTRIBUTE = frozenset({
     "type", "value", "object", "languageMap", "vocab", "json", "valueList", "objectList", "unitCode", "observedAt", "datasetId", "createdAt", "modifiedAt",
@@ -153,12 +155,13 @@ def item_source(item: Any, media: str, otherwise: Any) -> Any:
 
 
 def document(
-    payload: Any, context: Context, *, tenant_id: int | None = None, kept: StoredEntity | None = None, nulls: bool = False, deep: bool = False
-) -> EntityDocument:
+    payload: Any, context: Context, *, tenant_id: int | None = None, kept: StoredEntity | None = None, nulls: bool = False, deep: bool = False,
+    stamps: bool = False,
+) -> EntityDocument:  # fmt: skip
     """One entity as it came (normalized, concise or key-values) as the store takes it. Raises BadRequestData.
 
     `kept` is the entity that it replaces or changes, whose id and types hold where it names none; with `nulls`,
-    "urn:ngsi-ld:null" takes attributes away, with `deep` also members of values.
+    "urn:ngsi-ld:null" takes attributes away, with `deep` also members of values. `stamps` as in `attributes.Reader`.
     """
     if not isinstance(payload, dict):
         raise BadRequestData(msg("Cada entidade é um objeto JSON."))
@@ -170,10 +173,10 @@ def document(
         types = (*kept.types, *(each for each in types if each not in kept.types))
     if not types:
         raise BadRequestData(msg("Falta o “type” da entidade."))
-    reader = attributes.Reader(context, nulls=nulls, deep_nulls=deep)
-    kinds = dict(attributes.kinds_of(types[0], tenant_id))
+    reader = attributes.Reader(context, nulls=nulls, deep_nulls=deep, stamps=stamps)
+    kinds = attributes.kinds_of(types[0], tenant_id)
     if kept is not None:
-        kinds |= {name: each["type"] for name, each in kept.attributes.items() if isinstance(each, dict) and each["type"] != "LanguageProperty"}
+        kinds = {**kinds} | {name: each["type"] for name, each in kept.attributes.items() if isinstance(each, dict) and each["type"] != "LanguageProperty"}
     return EntityDocument(uri, types, reader.attributes(payload, _ENTITY, kinds), *_own_members(payload, nulls))
 
 
@@ -201,10 +204,10 @@ def _own_members(payload: Mapping[str, Any], nulls: bool) -> tuple[tuple[str, ..
 def types_of(payload: Mapping[str, Any], context: Context) -> tuple[str, ...]:
     """The internal names of the types that a payload names, none where it names none. Raises BadRequestData."""
     found = payload.get("type", payload.get("@type"))
+    if isinstance(found, str) and attributes.usable_name(found) and found not in _NO_TYPES:
+        return (context.expand(found),)
     listed = found if isinstance(found, list) else [found] if found is not None else []
-    if (isinstance(found, list) and not found) or not all(
-        isinstance(each, str) and attributes.usable_name(each) and each not in {"type", "id"} for each in listed
-    ):
+    if (isinstance(found, list) and not found) or not all(isinstance(each, str) and attributes.usable_name(each) and each not in _NO_TYPES for each in listed):
         raise BadRequestData(msg("O “type” da entidade é um nome ou uma lista de nomes."))
     return tuple(dict.fromkeys(context.expand(each) for each in listed))
 

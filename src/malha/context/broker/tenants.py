@@ -43,6 +43,15 @@ def find(conn: psycopg.Connection[Any], name: str) -> Address | None:
     return found
 
 
+def slug(conn: psycopg.Connection[Any], tenant_id: int) -> str:
+    """The first step of a tenant's addresses."""
+    found = find(conn, str(tenant_id))
+    if found is not None and found.id == tenant_id:  # not one whose slug is that number
+        return found.slug
+    row = conn.execute("SELECT slug FROM organisation WHERE id = %s", [tenant_id]).fetchone()
+    return str(row[0]) if row else ""
+
+
 def alias(tenant_id: int) -> str:
     """The name by which this broker knows requests that passed through it (GS CIM 009 §6.3.18): no two tenants or installations share one."""
     return "malha-" + hashlib.sha256(f"{settings.secret_key()}/{tenant_id}".encode()).hexdigest()[:16]

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from malha.context.broker import door, express, pool
 from malha.context.broker.door import Handler
 from malha.context.federation.registrations import registry
 from malha.context.federation.registrations.registry import Diverted
+from malha.vocabulary.contexts.contracts import ContextToFetch
 
 type Road = Callable[[Request, Diverted, Handler], Awaitable[Response]]
+
+
+def _early(request: Request) -> None:
+    """Raise Diverted before the handler of a reading begins, where memory tells that the tenant has sources: a thread and a connection less."""
+    here = express.lane()
+    if here is None or here.memory is None or not (request.method == "GET" or request.scope["path"].rstrip("/").endswith("/query")):
+        return
+    if registry.concerns(here.memory, pool.account.get()):
+        here.used = True
+        with suppress(express.NotAtHand, ContextToFetch):
+            door.asked(here.memory, request)
 
 
 def distributed(handler: Handler, road: Road) -> Handler:
@@ -22,6 +36,7 @@ def distributed(handler: Handler, road: Road) -> Handler:
             return await handler(request)
         request.scope["malha.divert"] = registry.divert
         try:
+            _early(request)
             return await handler(request)
         except Diverted as found:
             taken = found

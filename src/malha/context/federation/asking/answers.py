@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from malha.context.broker import reading as broker
 from malha.context.broker.attributes import INSTANT
-from malha.context.federation.asking import merging, wire
+from malha.context.federation.asking import wire
 from malha.context.federation.asking.speaking import Speech
 from malha.context.federation.contracts import Answer
 from malha.context.federation.registrations.matching import Share, Source
-from malha.context.store.contracts import EntityDocument, StoredEntity
+from malha.context.store.contracts import StoredEntity
 from malha.foundation.language import service as language
 from malha.kernel.errors import MalhaError
 from malha.kernel.text import in_header, msg
@@ -99,24 +99,12 @@ def objects(answer: Answer) -> list[dict[str, Any]]:
 
 def entity(raw: dict[str, Any], told_by: Speech, tenant_id: int) -> StoredEntity:
     """An entity as a source wrote it, under internal names. Raises MalhaError for what is none."""
-    doc = broker.document({name: value for name, value in raw.items() if name != "@context"}, told_by.context)
+    doc = broker.document(raw, told_by.context, stamps=True)
     created, modified = _instant(raw.get("createdAt")), _instant(raw.get("modifiedAt"))
     return StoredEntity(
-        id=0, tenant_id=tenant_id, uri=doc.uri, types=doc.types, attributes=_stamped(doc, raw, told_by), location=None, created_at=created or modified or _NEVER,
+        id=0, tenant_id=tenant_id, uri=doc.uri, types=doc.types, attributes=doc.attributes, location=None, created_at=created or modified or _NEVER,
         modified_at=modified or created or _NEVER, scopes=doc.scopes, expires_at=doc.expires_at,
     )  # fmt: skip
-
-
-def _stamped(doc: EntityDocument, raw: dict[str, Any], told_by: Speech) -> dict[str, object]:
-    out: dict[str, object] = dict(doc.attributes)
-    for member, value in raw.items():
-        name = told_by.context.expand(member) if isinstance(value, dict | list) else ""
-        read = out.get(name)
-        if isinstance(read, dict) and isinstance(value, dict):
-            out[name] = merging.stamped(read, value)
-        elif isinstance(read, list) and isinstance(value, list) and len(read) == len(value):
-            out[name] = [merging.stamped(one, each) if isinstance(each, dict) else one for one, each in zip(read, value, strict=True)]
-    return out
 
 
 def _instant(text: object) -> datetime | None:

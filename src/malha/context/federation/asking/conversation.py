@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import pool, reading, tenants
+from malha.context.broker import door, express, pool, reading, tenants
 from malha.context.broker.contracts import Asked
 from malha.context.federation.asking import answers, caching, credentials, inside, speaking, wire
 from malha.context.federation.asking.answers import Told, Warning_
@@ -23,6 +23,7 @@ from malha.context.federation.registrations import outcomes
 from malha.context.federation.registrations.matching import Share, Source
 from malha.context.federation.registrations.registry import Diverted
 from malha.context.store.contracts import StoredEntity
+from malha.foundation.access.contracts import Capability
 from malha.vocabulary.contexts import service as contexts
 
 
@@ -72,8 +73,20 @@ def usable(found: Diverted, request: Request, alias: str) -> list[Source]:
 
 def opened(request: Request, conn: psycopg.Connection[Any], who: Asked) -> Session:
     """A request that is about to ask sources; the tenant's slug is what the operator lists internal hosts by."""
-    row = conn.execute("SELECT slug FROM organisation WHERE id = %s", [who.tenant_id]).fetchone()
-    return Session(request, who, tenants.alias(who.tenant_id), str(row[0]) if row else "")
+    return Session(request, who, tenants.alias(who.tenant_id), tenants.slug(conn, who.tenant_id))
+
+
+async def begun[T](request: Request, look: Callable[[psycopg.Connection[Any], Asked], T], source: Any = None) -> T:
+    """What `look` makes ready for a reader: at once where memory tells who asks and all that `look` wants to know, else as `door.read`."""
+    here = express.lane()
+    if here is not None and here.memory is not None:
+        try:
+            who = express.asked(here, request, Capability.DATA_READ, source)
+            if who is not None:
+                return look(here.memory, who)
+        except express.NotAtHand:
+            pass
+    return await door.read(request, look, source)
 
 
 async def together[T](works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -127,7 +140,7 @@ def parts(session: Session, told: Sequence[Told]) -> list[Part]:
 
 def answered(told: Told, found: Sequence[StoredEntity]) -> list[Part]:
     """Those entities that the source is registered for, each with its attributes only."""
-    mine = (entity for entity in found if told.source.of_entity(entity.uri, entity.types) is not None)
+    mine = (entity for entity in found if told.source.has(entity.uri, entity.types))
     return [Part(_cut(entity, told.share), told.source.mode, told.share.attributes) for entity in mine]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -105,8 +105,3 @@ def _instant(text: object) -> datetime:
         return parse_instant(str(text)) if text else _NEVER
     except ValueError:
         return _NEVER
-
-
-def stamped(read: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """An attribute's instance with the instants that its source keeps, which a sender may not set and a reader may see."""
-    return {**read, **{member: raw[member] for member in ("createdAt", "modifiedAt") if isinstance(raw.get(member), str)}}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -38,9 +39,14 @@ class Speech:
     media: str = broker.JSON
     alike: bool = True
 
+    @property
+    def rename(self) -> Callable[[str], str]:
+        """Writes a type or an attribute as the source is to read it."""
+        return self.context.compact if self.link or self.context.source is None else contexts.iri_of
+
     def name(self, internal: str) -> str:
         """A type or an attribute as the source is to read it."""
-        return self.context.compact(internal) if self.link or self.context.source is None else contexts.iri_of(internal)
+        return self.rename(internal)
 
     def for_reading(self) -> dict[str, str]:
         """The headers of a request without a body."""
@@ -96,8 +102,14 @@ def address(source: Source, path: str, params: Mapping[str, str]) -> str:
     base = source.endpoint if source.endpoint.endswith("/ngsi-ld/v1") else f"{source.endpoint}/ngsi-ld/v1"
     if source.local_only:
         params = {**params, "local": "true"}
-    asked = urlencode(params, safe=_SAFE, quote_via=quote) if params else ""
+    asked = _written(tuple(params.items())) if params else ""
     return f"{base}{path}?{asked}" if asked else f"{base}{path}"
+
+
+@lru_cache(maxsize=256)
+def _written(params: tuple[tuple[str, str], ...]) -> str:
+    """Parameters as an address has them: most sources of a question are asked with the same ones."""
+    return urlencode(params, safe=_SAFE, quote_via=quote)
 
 
 def entity_path(uri: str, rest: str = "") -> str:

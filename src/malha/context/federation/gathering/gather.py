@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -164,13 +165,14 @@ async def question(request: Request, found: Diverted, _handler: Handler) -> Resp
     """GET /entities and POST /entityOperations/query"""
     asking = await query.asking(request)
 
-    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan, EntityPage]:
+    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan]:
         session = conversation.opened(request, conn, who)
         plan = planned(request, found, who, asking, session.alias)
-        return session, plan, _own(conn, who, plan)
+        _limited(conn, who, plan)
+        return session, plan
 
-    session, plan, own = await door.read(request, look, asking.source)
-    page = assembled(session, plan, own, await ask_all(session, plan, asking))
+    session, plan = await conversation.begun(request, look, asking.source)
+    page = assembled(session, plan, *await said(session, plan, asking))
     joined = await behind.join(session, found, page.entities, plan.want, asking.source)
     return session.warn(query.written(request, page, plan.question, plan.want, joined))
 
@@ -235,19 +237,30 @@ def filtering(asked: EntityQuery) -> frozenset[str]:
     return frozenset(names)
 
 
+def _limited(conn: psycopg.Connection[Any], who: Asked, plan: Plan) -> EntityQuery | None:
+    """The question to this broker within the reader's reach, None where nothing is. Raises NotPermitted for what the reader may not ask anybody."""
+    narrowed = questions.narrowed(replace(plan.asked, limit=max(plan.needed, 1), offset=0), who.principal.types)
+    if narrowed is not None:
+        questions.refuse_personal(conn, who, plan.question.query)
+    return narrowed
+
+
 def _own(conn: psycopg.Connection[Any], who: Asked, plan: Plan) -> EntityPage:
     """This broker's own entities that the page may need."""
-    narrowed = questions.narrowed(replace(plan.asked, limit=max(plan.needed, 1), offset=0), who.principal.types)
+    narrowed = _limited(conn, who, plan)
     if narrowed is None:
         return EntityPage([], 0 if plan.question.count else None)
-    questions.refuse_personal(conn, who, plan.question.query)
     return store.query(conn, [who.tenant_id], narrowed)
 
 
 async def said(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> tuple[EntityPage, list[Told]]:
-    """What this broker and each source say to a question."""
-    own = await door.read(session.request, lambda conn, who: _own(conn, who, plan), asking.source)
-    return own, await ask_all(session, plan, asking, links)
+    """What this broker and each source say to a question, asked at the same time."""
+    elsewhere = asyncio.ensure_future(ask_all(session, plan, asking, links))
+    try:
+        own = await door.read(session.request, lambda conn, who: _own(conn, who, plan), asking.source)
+        return own, await elsewhere
+    finally:
+        elsewhere.cancel()
 
 
 async def ask_all(session: Session, plan: Plan, asking: Asking, links: Links | None = None) -> list[Told]:

@@ -85,6 +85,10 @@ class Source:
         """Whether it takes one of these operations."""
         return not self.operations.isdisjoint(operations)
 
+    def has(self, uri: str, types: Collection[str]) -> bool:
+        """Whether it has a part of an entity."""
+        return any(piece.has(uri, types) for piece in self.pieces)
+
     def of_entity(self, uri: str, types: Collection[str], wanted: Collection[str] = ()) -> Share | None:
         """Its part in a request about one entity; `wanted` are the attributes, none named: all."""
         held: set[str] = set()

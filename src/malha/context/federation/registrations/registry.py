@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,11 @@ def divert(conn: psycopg.Connection[Any], tenant_id: int) -> None:
         found = sources(conn, tenant_id)
         if found:
             raise Diverted(tenant_id, found)
+
+
+def concerns(conn: psycopg.Connection[Any], account: Hashable) -> bool:
+    """Whether a tenant on whose account a request is has sources, as far as the process remembers. `conn` only names the database."""
+    return isinstance(account, tuple) and not _place(conn).revisions.keys().isdisjoint(account)
 
 
 def _place(conn: psycopg.Connection[Any]) -> _Known:
