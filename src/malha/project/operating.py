@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import cache, lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -121,7 +121,7 @@ def answer(path: str, client: str, headers: Mapping[str, str], *, worker: bool =
 
 def area(path: str) -> str:
     """What of the plane a path belongs to, in few words: no id of anything is in it."""
-    parts = path.split("/")
+    parts = path.split("/", 4)
     if len(parts) > 3 and parts[1] == "ngsi-ld":
         return f"/ngsi-ld/v1/{parts[3]}" if parts[3] in _NGSI else "/ngsi-ld/v1/?"
     return f"/{parts[1]}"
@@ -139,6 +139,8 @@ class Watched:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.slow_seconds = settings.current().slow_ms / 1000
+        self.active = 0
+        telemetry.ACTIVE.set_function(lambda: self.active)
         telemetry.watch("malha_turns_waiting", "Requests that wait for a thread", lambda: float(pool.waiting()))
         telemetry.watch("malha_figures_kept_bytes", "Memory of figures that questions are counted by", lambda: float(store.figures_kept_bytes()))
 
@@ -165,20 +167,20 @@ class Watched:
         """Let the app answer; the status that it gave."""
         status = 500
 
-        async def sent(message: Message) -> None:
+        def sent(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            return send(message)
 
         kept = telemetry.statements.set([]) if self.slow_seconds else None
-        telemetry.ACTIVE.inc()
+        self.active += 1
         start = time.perf_counter()
         try:
             await self.app(scope, receive, sent)
         finally:
             spent = time.perf_counter() - start
-            telemetry.ACTIVE.dec()
+            self.active -= 1
             where = area(scope.get("malha.path", scope["path"]))
             _duration(scope["method"], where, status).observe(spent)
             if status in {429, 503}:

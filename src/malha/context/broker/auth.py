@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import psycopg
 
-from malha.context.broker import founding, tenants
+from malha.context.broker import founding, heads, tenants
 from malha.context.broker.contracts import NonexistentTenant, NotPermitted, NotSignedIn
 from malha.foundation.access import reach, subjects
 from malha.foundation.access.contracts import Capability, Principal
@@ -27,6 +28,9 @@ _SAFE = frozenset({"GET", "HEAD"})
 _CAPABILITIES = {capability.value: capability for capability in Capability}
 _STRANGER = msg("O seu token não dá acesso a este município.")
 _verified: dict[bytes, tuple[float, Claims]] = {}
+_MOST = 10_000
+#: who the bearer of claims is in a tenant of theirs, by the claims that were verified and the tenant
+_principals: dict[tuple[int, int], tuple[Claims, Principal]] = {}
 
 
 def principal(
@@ -47,11 +51,7 @@ def identify(
     """As `principal`, with what the token says."""
     claims = _claims(conn, _token(headers, cookies, method))
     tenant_id = _tenant(conn, claims, slug, headers.get("ngsild-tenant", ""), makes=makes)
-    kind, _, number = claims.subject.partition(":")
-    who = Principal(
-        tenant_id=tenant_id, capabilities=frozenset(_CAPABILITIES[c] for c in claims.capabilities if c in _CAPABILITIES), types=claims.types, name=claims.name,
-        person_id=int(number) if kind == "person" and number.isdigit() else None, client_id=number if kind == "client" else "",
-    )  # fmt: skip
+    who = _principal(claims, tenant_id)
     if tenant_id not in claims.tenants:
         who = founding.founder(conn, who, claims) or _by_agreement(conn, who, claims)
     elif claims.scoped:
@@ -59,6 +59,22 @@ def identify(
     if not limited and not reach.only_types(who.reach):
         raise NotPermitted(msg("O seu acesso é limitado, e esta porta ainda não o sabe respeitar.") if tenant_id in claims.tenants else _STRANGER)
     return who, claims
+
+
+def _principal(claims: Claims, tenant_id: int) -> Principal:
+    """Whom claims name, with what they say that holds in every tenant."""
+    known = _principals.get((id(claims), tenant_id))
+    if known is not None and known[0] is claims:
+        return known[1]
+    kind, _, number = claims.subject.partition(":")
+    who = Principal(
+        tenant_id=tenant_id, capabilities=frozenset(_CAPABILITIES[c] for c in claims.capabilities if c in _CAPABILITIES), types=claims.types, name=claims.name,
+        person_id=int(number) if kind == "person" and number.isdigit() else None, client_id=number if kind == "client" else "",
+    )  # fmt: skip
+    if len(_principals) > _MOST:
+        _principals.clear()
+    _principals[id(claims), tenant_id] = claims, who
+    return who
 
 
 def _limited(conn: psycopg.Connection[Any], who: Principal, claims: Claims) -> Principal:
@@ -86,12 +102,17 @@ def revoked(conn: psycopg.Connection[Any], claims: Claims) -> bool:
 
 
 def _token(headers: Mapping[str, str], cookies: Mapping[str, str], method: str) -> str:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
+    if token := _bearer(headers.get("authorization", "")):
+        return token
     if method in _SAFE and cookies.get(COOKIE):
         return cookies[COOKIE]
     raise NotSignedIn(msg("Falta o token de acesso (Authorization: Bearer …)."))
+
+
+def _bearer(authorization: str) -> str:
+    """The token that the header holds, "" for none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
@@ -104,7 +125,7 @@ def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
     except TokenRefused as reason:
         _verified.pop(key, None)
         raise NotSignedIn(reason.message, **reason.params) from reason
-    if len(_verified) > 10_000:
+    if len(_verified) > _MOST:
         _verified.clear()
     left = claims.expires_at.timestamp() - time.time()
     _verified[key] = (time.monotonic() + min(REMEMBER_SECONDS, left), claims)
@@ -112,25 +133,23 @@ def _claims(conn: psycopg.Connection[Any], token: str) -> Claims:
 
 
 def _key(dbname: str, token: str) -> bytes:
+    return _digest(dbname, token) if len(token) <= heads.LONGEST else _digest.__wrapped__(dbname, token)
+
+
+@lru_cache(maxsize=heads.MOST)
+def _digest(dbname: str, token: str) -> bytes:
     return hashlib.sha256(f"{dbname}\n{token}".encode()).digest()
 
 
-def remembered(dbname: str, headers: Iterable[tuple[bytes, bytes]]) -> Claims | None:
+def remembered(dbname: str, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Claims | None:
     """What the token of a request says, where it was verified a moment ago. Good for sharing out work, not for letting anybody in."""
-    given = cookies = b""
-    for name, value in headers:
-        if name == b"authorization":
-            given = value
-        elif name == b"cookie":
-            cookies = value
-    token = given[7:].strip() if given[:7].lower() == b"bearer " else b""
-    if not token and cookies:
-        mark = f"{COOKIE}=".encode()
-        token = next((part.strip()[len(mark) :] for part in cookies.split(b";") if part.strip().startswith(mark)), b"")
-    return _verified.get(_key(dbname, token.decode("latin-1")), (0.0, None))[1] if token else None
+    token = _bearer(headers.get("authorization", "")) or cookies.get(COOKIE, "")
+    return _verified.get(_key(dbname, token), (0.0, None))[1] if token else None
 
 
 def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: str, *, makes: bool) -> int:
+    if slug and not header and (address := tenants.find(conn, slug)) is not None:
+        return address.id
     found: set[int] = set()
     for name in (slug, header):
         if not name:
@@ -152,3 +171,4 @@ def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: st
 def forget() -> None:
     """Forget verified tokens: for tests."""
     _verified.clear()
+    _principals.clear()

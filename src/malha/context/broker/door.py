@@ -14,7 +14,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import auth, founding, pool, reading, tenants, versions
+from malha.context.broker import auth, founding, heads, pool, reading, tenants, versions
 from malha.context.broker.contracts import (
     ERRORS,
     ETSI_BY_SLUG,
@@ -176,9 +176,13 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
         divert(conn, who.tenant_id)
     request.scope.setdefault("malha.media", policy.of_tenant(conn, who.tenant_id).usual_media)
     said = source if source is not None else reading.linked(request)
-    tongue, named = language.of_request(request.headers, request.cookies), request.headers.get("ngsild-tenant", "")
-    one = Asked(who.tenant_id, who, contexts.CORE, tongue, named, failures or {})
+    one = Asked(who.tenant_id, who, contexts.CORE, _tongue(request), request.headers.get("ngsild-tenant", ""), failures or {})
     return one if said is None else replace(one, context=words(conn, one, said, request.scope.setdefault("malha.words", set())))
+
+
+@heads.by_head
+def _tongue(request: Request) -> str:
+    return language.of_request(request.headers, request.cookies)
 
 
 def words(conn: psycopg.Connection[Any], who: Asked, source: Any, counted: set[str] | None = None) -> Context:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from malha.context.broker import checking, door, entity_maps, express, linked, projection, reading, rendering
 from malha.context.broker.contracts import AlreadyExists, Asked, BadRequestData, MethodNotAllowed, ResourceMissing
+from malha.context.broker.line import Told
 from malha.context.store import express as express_store
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, EntityNotFound, StoredEntity, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
@@ -63,13 +64,23 @@ async def _retrieve_at_once(request: Request, uri: str) -> Response | None:
     here = express.lane()
     if here is None or here.memory is None or "join" in request.query_params or (who := express.asked(here, request, Capability.DATA_READ)) is None:
         return None
-    row = await express.named(here, who, uri)
+    want = rendering.wanted(request, who.context)
+    told = await express.found(here, who, uri)
     try:
-        stored = None if row is None else express_store.stored(here.memory, row)
+        if told is not None and want.as_stored and (response := _as_stored(here.memory, told, who, uri, want, request)) is not None:
+            return response
+        stored = None if told is None else express_store.stored(here.memory, told.row())
     except express.NotAtHand:
         return None
-    want = rendering.wanted(request, who.context)
     return written(door.shown(who, within(who, uri, stored, request)), want, linked.Joined())
+
+
+def _as_stored(conn: psycopg.Connection[Any], told: Told, who: Asked, uri: str, want: rendering.Wanted, request: Request) -> Response | None:
+    """The entity as it lies there, where all of it may be seen; else None."""
+    plain = express_store.plain(conn, told.column)
+    if plain is None or not _meant(who, plain[0], request) or door.personal(who, plain[0]):
+        return None
+    return rendering.as_stored(uri, *plain, want)
 
 
 def written(found: StoredEntity, want: rendering.Wanted, joined: linked.Joined) -> Response:
@@ -96,14 +107,15 @@ def reached(conn: psycopg.Connection[Any], who: Asked, uri: str, request: Reques
 
 def within(who: Asked, uri: str, entity: StoredEntity | None, request: Request | None) -> StoredEntity:
     """The entity when the principal reaches it and it is of the types that the request names. Raises EntityNotFound."""
-    wish = request.query_params.get("type", "") if request else ""
-    if (
-        entity is None
-        or not door.within_reach(who, entity.types)
-        or (wish and not store.type_holds(store.rename_in_types(wish, who.context.expand), entity.types))
-    ):
+    if entity is None or not _meant(who, entity.types, request):
         raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
     return entity
+
+
+def _meant(who: Asked, types: tuple[str, ...], request: Request | None) -> bool:
+    """Whether an entity of these types is within reach, and of those that the request names."""
+    wish = request.query_params.get("type", "") if request else ""
+    return door.within_reach(who, types) and not (wish and not store.type_holds(store.rename_in_types(wish, who.context.expand), types))
 
 
 def accepted(outcome: WriteOutcome) -> WriteOutcome:

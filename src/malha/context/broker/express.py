@@ -18,9 +18,9 @@ import psycopg
 from starlette.requests import Request
 from starlette.types import Scope
 
-from malha.context.broker import auth, door, pool
+from malha.context.broker import auth, door, heads, pool
 from malha.context.broker.contracts import Asked, Busy
-from malha.context.broker.line import Line
+from malha.context.broker.line import Line, Told
 from malha.context.broker.remembered import Rows
 from malha.context.broker.turns import Turns
 from malha.context.store import express as store
@@ -77,13 +77,19 @@ class Lane:
 
     async def fetch(self, statement: str, params: Any) -> tuple[Any, ...] | None:
         """The first row of one statement, which is a transaction of its own. Raises Busy, and what the database says."""
+        told = await self.ask(statement, params)
+        return None if told is None else told.row()
+
+    async def ask(self, statement: str, params: Any, tenant_id: int | None = None) -> Told | None:
+        """As `fetch`, with the row as it came; with `tenant_id` the statement sees what is that tenant's."""
         telemetry.note(statement)
         key = pool.account.get()
-        await self.turns.take(key)
+        if not self.turns.at_once(key):
+            await self.turns.wait(key)
         try:
             line = self._idle() or await self._another()
             try:
-                return await line.fetch(statement, params)
+                return await line.fetch(statement, params, tenant_id)
             finally:
                 if not line.closed:
                     self.idle.append(line)
@@ -156,10 +162,13 @@ def lane() -> Lane | None:
 
 
 def account(scope: Scope) -> Hashable:
-    """On whose account a request is: the tenants of its token, where that is known already, else the address that it comes from."""
+    """On whose account a request is: the tenants of its token, where that is known already, else the address that it comes from.
+
+    Leaves in the scope what its head says.
+    """
+    head = scope["malha.heads"] = heads.of(scope)
     here = lane()
-    claims = auth.remembered(here.memory.info.dbname, scope["headers"]) if here is not None and here.memory is not None else None
-    if claims is not None:
+    if here is not None and here.memory is not None and (claims := auth.remembered(here.memory.info.dbname, head, head.cookies)) is not None:
         return claims.tenants
     client = scope.get("client")
     return str(client[0]) if client else ""
@@ -179,4 +188,10 @@ def asked(here: Lane, request: Request, capability: Capability, source: Any = No
 
 async def named(here: Lane, who: Asked, uri: str) -> store.Row | None:
     """The row of an entity, None where there is none."""
-    return await here.fetch(store.NAMED, (who.tenant_id, uri))
+    told = await found(here, who, uri)
+    return None if told is None else told.row()
+
+
+async def found(here: Lane, who: Asked, uri: str) -> Told | None:
+    """As `named`, with the row as it came."""
+    return await here.ask(store.NAMED, (who.tenant_id, uri), who.tenant_id)

@@ -76,7 +76,8 @@ def straight(around: Around = _as_it_is) -> Callable[[Scope], ASGIApp | None]:
         params = {"id": uri, "attr": name} if name else {"id": uri} if uri else {}
 
         async def run(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await handler(Headed({**scope, "path_params": params}, receive))
+            scope["path_params"] = params
+            response = await handler(Headed(scope, receive))
             await response(scope, receive, send)
 
         return run

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 from starlette.requests import Request
 
-from malha.context.broker import attributes
+from malha.context.broker import attributes, heads
 from malha.context.broker.contracts import BadRequestData, InvalidRequest, TooLarge, UnsupportedMedia
 from malha.context.store.contracts import MEMBER, EntityDocument, StoredEntity
 from malha.context.store.table import usable_uri
@@ -97,6 +97,7 @@ def media_type(request: Request) -> str:
     return found
 
 
+@heads.by_head
 def linked(request: Request) -> str | None:
     """The address of the context in the Link header (GS CIM 009 §6.3.5), None without one. Raises BadRequestData for several."""
     found = [part for value in request.headers.getlist("link") for part in _LINK.findall(value) if "json-ld#context" in part]
@@ -108,6 +109,7 @@ def linked(request: Request) -> str | None:
     return str(address).strip()
 
 
+@heads.by_head
 def reason(request: Request) -> str:
     """Why a value is corrected, as the header Malha-Reason says it (UTF-8, percent-encoded or not). Raises BadRequestData for more than 300 characters."""
     said = request.headers.get("malha-reason")

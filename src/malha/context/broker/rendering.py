@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 GEO_JSON = "application/geo+json"
 _encoder = msgspec.json.Encoder()
+_NONE: Mapping[str, str] = MappingProxyType({})
+_CORE = b'"@context": ' + _encoder.encode(contexts.CORE_URL)
 
 
 class Form(StrEnum):
@@ -72,6 +75,11 @@ class Wanted:
         """Whether an entity is wanted whole, as it lies there: what most ask for."""
         narrowed = self.attrs or self.pick or self.omit or self.datasets is not None
         return not (narrowed or self.system or self.language) and self.form is Form.NORMALIZED and self.join is Join.NONE
+
+    @cached_property
+    def as_stored(self) -> bool:
+        """Whether the words are those of the store too, and the answer is the bare entity."""
+        return self.usual and self.context is contexts.CORE and self.media in {JSON, JSON_LD} and self.version is None
 
     @property
     def drop(self) -> frozenset[str]:
@@ -405,6 +413,30 @@ def one(stored: StoredEntity, want: Wanted, joined: Joined) -> Response:
     return answer(feature(stored, want, joined) if want.media == GEO_JSON else entity(stored, want, joined), want)
 
 
+class Ready(Response):
+    """An answer that is ready as bytes."""
+
+    def __init__(self, body: bytes, media: str, status: int = 200, headers: Mapping[str, str] = _NONE) -> None:
+        self.status_code, self.body, self.background, self.media_type = status, body, None, media
+        self.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        self.raw_headers += [(b"content-length", b"%d" % len(body)), (b"content-type", media.encode())]
+
+
+def as_stored(uri: str, types: Sequence[str], attributes: bytes, want: Wanted) -> Response:
+    """The answer that is one entity, where `want.as_stored`, from the JSON of its attributes, which is neither read nor written again."""
+    parts = [b'{"id": ' + _encoder.encode(uri), b'"type": ' + _encoder.encode(types[0] if len(types) == 1 else types)]
+    if len(attributes) > 2:
+        parts.append(attributes[1:-1])
+    if want.media == JSON_LD:
+        parts.append(_CORE)
+    return Ready(b", ".join(parts) + b"}", want.media, headers=_NONE if want.media == JSON_LD else {"Link": link(contexts.CORE_URL)})
+
+
+def link(source: str) -> str:
+    """The header that names the context of an answer."""
+    return f'<{source}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
+
+
 def answer(payload: Any, want: Wanted, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A response with the context where the media type puts it: in the body for JSON-LD, in Link for the rest (§6.3.6).
 
@@ -418,13 +450,13 @@ def answer(payload: Any, want: Wanted, *, status: int = 200, headers: Mapping[st
     if want.media == JSON_LD or (want.media == GEO_JSON and want.context_in_body):
         payload = [{**each, "@context": source} for each in payload] if isinstance(payload, list) else {**payload, "@context": source}
     elif isinstance(source, str):
-        out["Link"] = f'<{source}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
-    return Response(_encoder.encode(payload), status_code=status, headers=out, media_type=want.media)
+        out["Link"] = link(source)
+    return Ready(_encoder.encode(payload), want.media, status, out)
 
 
 def plain(payload: Any, *, status: int = 200, headers: Mapping[str, str] | None = None, media: str = JSON) -> Response:
     """An answer that holds no entity: lists of ids, outcomes of batches."""
-    return Response(_encoder.encode(payload), status_code=status, headers=dict(headers or {}), media_type=media)
+    return Ready(_encoder.encode(payload), media, status, headers or _NONE)
 
 
 def entities(found: Sequence[StoredEntity], want: Wanted, headers: Mapping[str, str], joined: Joined | None = None) -> Response:

@@ -128,12 +128,17 @@ class Turns:
 
     async def take(self, key: Hashable) -> None:
         """Wait for a turn. Raises TooManyRequests where too much of this key waits already, Busy where too much of all does."""
+        if not self.at_once(key):
+            await self.wait(key)
+
+    def at_once(self, key: Hashable) -> bool:
+        """Take a turn where `key` may have one without waiting for it."""
         running = self.running.get(key, 0)
-        if self.free and running < self._part() and key not in self.queues and not self.spent.rest(key):
-            self.free -= 1
-            self.running[key] = running + 1
-            return
-        await self._wait(key)
+        if not self.free or key in self.queues or (running and running >= self._part()) or self.spent.rest(key):
+            return False
+        self.free -= 1
+        self.running[key] = running + 1
+        return True
 
     def give(self, key: Hashable) -> None:
         """Give a turn back; who waits and has fewest gets it."""
@@ -143,7 +148,8 @@ class Turns:
         else:
             del self.running[key]
         self.free += 1
-        self._hand_on()
+        if self.queues:
+            self._hand_on()
 
     def _part(self) -> int:
         """How many turns one key may have at a time now."""
@@ -174,7 +180,8 @@ class Turns:
                         del self.refused[key]
             raise
 
-    async def _wait(self, key: Hashable) -> None:
+    async def wait(self, key: Hashable) -> None:
+        """Wait for a turn that there is not at once. Raises as `take`."""
         await self.admit(key)
         queue = self.queues.setdefault(key, deque())
         loop = asyncio.get_running_loop()

@@ -8,6 +8,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from malha.context.broker import heads
+
 type Version = tuple[int, int]
 NATIVE: Version = (1, 9)
 _PREFERENCE = re.compile(r'(?:^|,)\s*ngsi-ld\s*=\s*"?1\.(\d{1,2})"?\s*(?=;|,|$)', re.IGNORECASE)
@@ -26,6 +28,7 @@ _SUB = frozenset({"Property", "Relationship", "GeoProperty", *_KINDS})
 _HEAD = frozenset({"id", "type", "@context", "createdAt", "modifiedAt", *_ENTITY_SINCE})
 
 
+@heads.by_head
 def preferred(request: Request) -> Version | None:
     """The version that `Prefer: ngsi-ld=1.x` asks for, None for none or for one that is not known here."""
     if "prefer" not in request.headers:

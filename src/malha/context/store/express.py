@@ -5,7 +5,7 @@ Everything else is worked out from memory: `conn` may stand for one where nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ _HISTORY = (
     "%(h_types)s::int[], %(h_attrs)s::int[], %(h_datasets)s::int[], %(h_instants)s::timestamptz[], %(h_kinds)s::smallint[], %(h_nums)s::float8[], "
     "%(h_txts)s::text[], %(h_units)s::int[], %(h_ops)s::smallint[], %(h_untimed)s::bool[], %(event)s::jsonb"
 )
-NAMED = "SELECT * FROM entity_named(%s, %s)"
+NAMED = f"SELECT {records.COLUMNS} FROM entities e WHERE e.tenant_id = %s AND e.uri = %s AND {records.ALIVE}"
 MADE = (
     "SELECT made, made_at FROM entity_made(%(tenant)s, %(uri)s, %(types)s::int[], %(doc)s::jsonb, %(scopes)s::text[], %(box)s::box, decode(%(geom)s, 'hex'), %(name_key)s, "
     f"%(expires)s::timestamptz, %(next_expiry)s::timestamptz, {_HISTORY})"
@@ -28,6 +28,20 @@ MADE = (
 EDITED = f"SELECT entity_edited(%(tenant)s, %(id)s, %(seen)s::timestamptz, %(keys)s::text[], %(expected)s::jsonb, %(doc)s::jsonb, %(gone)s::text[], %(named)s, %(name_key)s, {_HISTORY})"
 
 type Row = tuple[Any, ...]
+type Column = Callable[[int], bytes | None]
+"""A column of a row as PostgreSQL wrote it, by its place."""
+
+_TYPES, _DOC, _BESIDE = 3, 4, (5, 6, 9, 10)
+#: members that are told on request only, and what ends: whoever shows a document with one in it has to read it
+_UNTOLD = (b'"createdAt"', b'"modifiedAt"', b'"deletedAt"', b'"expiresAt"')
+
+
+def plain(conn: psycopg.Connection[Any], column: Column) -> tuple[tuple[str, ...], bytes] | None:
+    """(types, attributes as JSON) of the entity in an answer to NAMED, where these are all that there is to be shown of it; else None."""
+    types, doc = column(_TYPES), column(_DOC)
+    if types is None or doc is None or any(column(place) is not None for place in _BESIDE) or any(member in doc for member in _UNTOLD):
+        return None
+    return records.names_of_types(conn, [int(one) for one in types[1:-1].split(b",")]), doc
 
 
 def stored(conn: psycopg.Connection[Any], row: Row) -> StoredEntity:

@@ -99,7 +99,8 @@ async def walk(client):
     answers = []
     for verb, path, body in WALK:
         answer = await client.request(verb, path, json=body)
-        answers.append((verb, path, answer.status_code, answer.headers.get("content-type"), answer.headers.get("location"), answer.text))
+        said = answer.json() if answer.content else {}
+        answers.append((verb, path, answer.status_code, answer.headers.get("content-type"), answer.headers.get("location"), list(said.items())))
     return answers
 
 
