@@ -6,11 +6,13 @@ import httpx
 import pytest
 from django.conf import settings
 
-from malha.context.broker import auth, express, pool, turns
+from malha.context.broker import auth, express, pool, rendering, turns
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 from malha.foundation.tokens import service as tokens
 from malha.project import plane
+from malha.vocabulary.models import service as models
+from malha.vocabulary.models.contracts import DataModel, Label, ModelProperty
 
 THING = {
     "id": "urn:x:Thing:1", "type": "Thing", "name": "Praça", "level": {"type": "Property", "value": 1, "observedAt": "2026-11-20T10:00:00Z", "unitCode": "CEL"},
@@ -274,3 +276,74 @@ def test_what_was_just_made_is_not_read_before_it_is_changed(new_tenant, monkeyp
 
     found = run(tenant, work)
     assert (found["level"]["value"], found["place"]["value"]["coordinates"], found["both"][1]["value"]) == (2, [-8.6, 41.1], 2)
+
+
+#: what is told of each is its document as it lies there, or is not, and why
+AS_STORED = {
+    "plain": THING, "bare": {}, "of two types": {"type": ["Thing", "Other"]}, "far": {"n": {"type": "Property", "value": "Ação “à” \\ \"createdBy\" \u0001"}},
+    "deep": {"p": {"type": "Property", "value": {"x": [1.50, 1e3, True]}, "q": {"type": "Property", "value": 1}}},
+}  # fmt: skip
+READ = {
+    "scoped": {"scope": "/a"}, "ending": {"expiresAt": "2099-01-01T00:00:00Z"}, "ending in part": {"p": {"type": "Property", "value": 1, "expiresAt": "2099-01-01T00:00:00Z"}},
+    "shaped": {"location": {"type": "GeoProperty", "value": {"type": "LineString", "coordinates": [[-8.6, 41.1], [-8.7, 41.2]]}}},
+    "saying so": {"p": {"type": "Property", "value": {"createdAt": "ontem"}}}, "about people": {"type": "Owner", "owner": "Ana", "level": 1},
+}  # fmt: skip
+
+
+def test_what_is_shown_as_it_is_stored_reads_as_on_the_usual_road(new_tenant, monkeypatch):
+    tenant = new_tenant()
+    words = Label("Dono", "Owner")
+    with database.connect(autocommit=True) as conn, database.tenant_transaction(conn, [tenant.id]):
+        models.create_model(conn, tenant.id, DataModel("Owner", "1.0.0", words, words, (ModelProperty("owner", personal=True), ModelProperty("level"))))
+    uris = {what: f"urn:x:Thing:{number}" for number, what in enumerate((*AS_STORED, *READ))}
+    shown: list[str] = []
+    as_stored = rendering.as_stored
+
+    def noted(uri, *rest):
+        shown.append(uri)
+        return as_stored(uri, *rest)
+
+    monkeypatch.setattr(rendering, "as_stored", noted)
+
+    async def work(client):
+        for what, body in (AS_STORED | READ).items():
+            if (await client.get(f"entities/{uris[what]}")).status_code == 404:
+                answer = await client.post("entities", json={"type": "Thing"} | body | {"id": uris[what]})
+                assert answer.status_code == 201, answer.text
+        found = []
+        for uri in uris.values():
+            for accept in ("application/ld+json", "application/json", "application/geo+json"):
+                answer = await client.get(f"entities/{uri}", headers={"Accept": accept})
+                found.append((answer.status_code, answer.headers["content-type"], answer.headers.get("link"), list(answer.json().items())))
+        return found
+
+    run(tenant, work)
+    shown.clear()
+    quick = run(tenant, work)
+    assert {uris[what] for what in AS_STORED} == set(shown)
+    shown.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(express, "lane", lambda: None)
+        assert run(tenant, work) == quick
+    assert shown == []
+    assert [members for _, kind, _, members in quick if kind == "application/json" and ("type", "Owner") in members] == [
+        [("id", uris["about people"]), ("type", "Owner"), ("level", {"type": "Property", "value": 1})]
+    ]
+
+
+def test_other_words_and_forms_are_not_those_of_the_store(new_tenant, monkeypatch):
+    tenant = new_tenant()
+    monkeypatch.setattr(rendering, "as_stored", lambda *_: pytest.fail("shown as it is stored"))
+
+    async def work(client):
+        await client.post("entities", json=THING | {"words": {"type": "LanguageProperty", "languageMap": {"pt": "um"}}})
+        found = []
+        for query, headers in (
+            ("?options=sysAttrs", {}), ("?options=keyValues", {}), ("?attrs=level", {}), ("?pick=id,level", {}), ("?omit=level", {}), ("?lang=pt", {}), ("?datasetId=urn:x:a", {}),
+            ("", {"Prefer": "ngsi-ld=1.3"}), ("", {"Link": '<https://smart-data-models.github.io/dataModel.Environment/context.jsonld>; rel="http://www.w3.org/ns/json-ld#context"'}),
+        ):  # fmt: skip
+            answer = await client.get(AT + query, headers=headers)
+            found.append(answer.status_code)
+        return found
+
+    assert set(run(tenant, work)) <= {200, 203}
