@@ -294,10 +294,12 @@ def within_reach(who: Asked, types: tuple[str, ...]) -> bool:
 
 def personal(who: Asked, types: Iterable[str]) -> frozenset[str]:
     """The attributes of these types that are about people and that the principal may not read."""
-    if who.principal.may(Capability.PERSONAL_READ):
-        return frozenset()
-    found = (models.find(entity_type, who.tenant_id) for entity_type in types)
-    return frozenset(p.name for model in found if model for p in model.properties if p.personal)
+    hidden: frozenset[str] = frozenset()
+    if Capability.PERSONAL_READ not in who.principal.capabilities:
+        for entity_type in types:
+            if (model := models.find(entity_type, who.tenant_id)) is not None:
+                hidden |= frozenset(p.name for p in model.properties if p.personal)
+    return hidden
 
 
 def refuse_personal(who: Asked, types: Iterable[str], asked: Iterable[str]) -> None:

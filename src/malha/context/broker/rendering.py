@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GEO_JSON = "application/geo+json"
 _encoder = msgspec.json.Encoder()
 _NONE: Mapping[str, str] = MappingProxyType({})
-_CORE = b'"@context": ' + _encoder.encode(contexts.CORE_URL)
+_CORE = b', "@context": ' + _encoder.encode(contexts.CORE_URL) + b"}"
 
 
 class Form(StrEnum):
@@ -418,18 +418,18 @@ class Ready(Response):
 
     def __init__(self, body: bytes, media: str, status: int = 200, headers: Mapping[str, str] = _NONE) -> None:
         self.status_code, self.body, self.background, self.media_type = status, body, None, media
-        self.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        self.raw_headers += [(b"content-length", b"%d" % len(body)), (b"content-type", media.encode())]
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", media.encode())]
+        if headers:
+            self.raw_headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def as_stored(uri: str, types: Sequence[str], attributes: bytes, want: Wanted) -> Response:
     """The answer that is one entity, where `want.as_stored`, from the JSON of its attributes, which is neither read nor written again."""
-    parts = [b'{"id": ' + _encoder.encode(uri), b'"type": ' + _encoder.encode(types[0] if len(types) == 1 else types)]
-    if len(attributes) > 2:
-        parts.append(attributes[1:-1])
+    head = b'{"id": %b, "type": %b' % (_encoder.encode(uri), _encoder.encode(types[0] if len(types) == 1 else types))
+    body = b"%b, %b" % (head, attributes[1:-1]) if len(attributes) > 2 else head
     if want.media == JSON_LD:
-        parts.append(_CORE)
-    return Ready(b", ".join(parts) + b"}", want.media, headers=_NONE if want.media == JSON_LD else {"Link": link(contexts.CORE_URL)})
+        return Ready(body + _CORE, JSON_LD)
+    return Ready(body + b"}", want.media, headers={"Link": link(contexts.CORE_URL)})
 
 
 def link(source: str) -> str:

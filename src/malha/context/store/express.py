@@ -31,17 +31,17 @@ type Row = tuple[Any, ...]
 type Column = Callable[[int], bytes | None]
 """A column of a row as PostgreSQL wrote it, by its place."""
 
-_TYPES, _DOC, _BESIDE = 3, 4, (5, 6, 9, 10)
-#: members that are told on request only, and what ends: whoever shows a document with one in it has to read it
-_UNTOLD = (b'"createdAt"', b'"modifiedAt"', b'"deletedAt"', b'"expiresAt"')
+_TYPES, _DOC, _GEOM, _SCOPES, _NEXT_EXPIRY = 3, 4, 5, 6, 10
 
 
 def plain(conn: psycopg.Connection[Any], column: Column) -> tuple[tuple[str, ...], bytes] | None:
     """(types, attributes as JSON) of the entity in an answer to NAMED, where these are all that there is to be shown of it; else None."""
     types, doc = column(_TYPES), column(_DOC)
-    if types is None or doc is None or any(column(place) is not None for place in _BESIDE) or any(member in doc for member in _UNTOLD):
+    if types is None or doc is None or column(_GEOM) is not None or column(_SCOPES) is not None or column(_NEXT_EXPIRY) is not None:
         return None
-    return records.names_of_types(conn, [int(one) for one in types[1:-1].split(b",")]), doc
+    if b'"createdAt"' in doc or b'"modifiedAt"' in doc or b'"deletedAt"' in doc or b'"expiresAt"' in doc:
+        return None  # told on request only: whoever shows it has to read it
+    return names.of_array(conn, "entity_type", types), doc
 
 
 def stored(conn: psycopg.Connection[Any], row: Row) -> StoredEntity:

@@ -14,6 +14,9 @@ NAME_BYTES = 1024
 #: name → id by table; only rows that every transaction sees are kept, so that a rolled back insert leaves no trace
 _known: dict[str, dict[str, int]] = {"entity_type": {}, "attribute": {}, "unit": {}, "attribute_dataset": {}}
 _names: dict[str, dict[int, str]] = {"entity_type": {}, "attribute": {}, "unit": {}, "attribute_dataset": {}}
+#: names of whole arrays, as PostgreSQL writes them, by table; of names in `_names` only
+_arrays: dict[tuple[str, bytes], tuple[str, ...]] = {}
+_ARRAYS = 10_000
 _WITH_IRI = frozenset({"entity_type", "attribute"})
 _SETTLED = "age(xmin) > age((pg_snapshot_xmin(pg_current_snapshot()))::xid)"
 
@@ -24,6 +27,7 @@ def forget() -> None:
         known.clear()
     for kept in _names.values():
         kept.clear()
+    _arrays.clear()
 
 
 def numbers(conn: psycopg.Connection, table: str, names: Iterable[str]) -> dict[str, int]:
@@ -60,6 +64,21 @@ def names(conn: psycopg.Connection, table: str, ids: Iterable[int]) -> dict[int,
         found = {row[0]: row[1] for row in rows}
         cache.update({row[0]: row[1] for row in rows if row[2]})
     return {id_: cache.get(id_) or found[id_] for id_ in wanted}
+
+
+def of_array(conn: psycopg.Connection, table: str, ids: bytes) -> tuple[str, ...]:
+    """The names of the ids in an array as PostgreSQL writes it (`{1,2}`), in its order."""
+    known = _arrays.get((table, ids))
+    if known is not None:
+        return known
+    numbers_ = [int(one) for one in ids[1:-1].split(b",")]
+    found = names(conn, table, numbers_)
+    made = tuple(found[one] for one in numbers_)
+    if _names[table].keys() >= set(numbers_):
+        if len(_arrays) >= _ARRAYS:
+            _arrays.clear()
+        _arrays[table, ids] = made
+    return made
 
 
 def _look_up(conn: psycopg.Connection, table: str, wanted: list[str]) -> dict[str, int]:
