@@ -44,6 +44,9 @@ _BY_KIND = {
     "VocabProperty": frozenset({"valueType"}),
     "JsonProperty": frozenset({"valueType"}),
 }
+_OF_KIND = {kind: _EVERY | members for kind, members in _BY_KIND.items()}
+#: values that any Property may have as they are
+_SCALARS = frozenset({int, float, bool})
 _KNOWN = frozenset().union(_EVERY, _OUTPUT, _VALUES, *_BY_KIND.values(), {"entityIdSealed", "entityTypeSealed"})
 #: the core's words for members; no attribute may be called so (§4.5.1)
 _NOT_NAMES = (_EVERY | _OUTPUT | {"unitCode", "objectType", "valueType", "lang", "coordinates", "languageMap", "object", "value"}) - {"type"}
@@ -84,6 +87,8 @@ class Reader:
         """One attribute with all its instances."""
         if depth > DEPTH:
             raise BadRequestData(msg("O pedido tem atributos dentro de atributos a mais."))
+        if isinstance(thing, dict) and _is_attribute(thing):
+            return self.instance(member, thing, kind, depth)
         if isinstance(thing, list) and thing and all(_is_attribute(each) for each in thing):
             instances = [self.instance(member, each, kind, depth) for each in thing]
             named = [str(each.get("datasetId", "")) for each in instances]
@@ -95,8 +100,6 @@ class Reader:
         if thing is None or (isinstance(thing, str) and thing == NULL):
             self._gone(member, thing)
             return {"type": kind or "Property", MEMBER[kind or "Property"]: None}
-        if _is_attribute(thing):
-            return self.instance(member, thing, kind, depth)
         return self._bare(member, thing, kind)
 
     def _gone(self, member: str, thing: Any) -> None:
@@ -146,6 +149,8 @@ class Reader:
         return read
 
     def _held(self, member: str, kind: str, value: Any) -> Any:
+        if kind == "Property" and type(value) in _SCALARS:
+            return value
         if (
             value == NULL
             or (kind == "LanguageProperty" and value == {"@none": NULL})
@@ -157,8 +162,7 @@ class Reader:
         return self.value(member, kind, _untyped(value) if kind == "Property" else value)
 
     def _member(self, member: str, kind: str, key: str, value: Any, out: dict[str, Any]) -> None:
-        sealed = member == "ngsildproof" and key in {"entityIdSealed", "entityTypeSealed"}
-        if not (key in _EVERY or key in _BY_KIND[kind] or sealed):
+        if key not in _OF_KIND[kind] and not (member == "ngsildproof" and key in {"entityIdSealed", "entityTypeSealed"}):
             raise BadRequestData(msg("O atributo “{name}” não pode ter “{member}”."), name=member, member=key)
         if self.nulls and value == NULL and key != "datasetId":
             out[key] = None
@@ -296,9 +300,15 @@ def uri(member: str, value: Any) -> str:
     return value
 
 
+@lru_cache(maxsize=10_000)
+def _is_instant(text: str) -> bool:
+    """Whether a text is a date and time of §4.6.3; the readings of a batch share few."""
+    return bool(INSTANT.fullmatch(text))
+
+
 def instant(member: str, value: Any) -> str:
     """`value` as a date and time of §4.6.3. Raises BadRequestData."""
-    if not isinstance(value, str) or not INSTANT.fullmatch(value):
+    if not isinstance(value, str) or not _is_instant(value):
         raise BadRequestData(msg("“{name}” tem de ser uma data e hora em UTC, como 2026-01-31T09:30:00Z."), name=member)
     return value
 

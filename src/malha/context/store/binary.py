@@ -32,6 +32,10 @@ class IntArray(bytes):
     """An int4[] in binary form."""
 
 
+class LongArray(bytes):
+    """An int8[] in binary form."""
+
+
 class _Binary(Dumper):
     format = Format.BINARY
 
@@ -51,10 +55,14 @@ class _IntDumper(_Binary):
     oid = 1007
 
 
+class _LongDumper(_Binary):
+    oid = 1016
+
+
 def cursor(conn: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
     """A plain cursor that takes these arrays, whatever cursor the connection makes itself."""
     made = psycopg.Cursor(conn, row_factory=tuple_row)
-    for kind, dumper in ((FloatArray, _FloatDumper), (InstantArray, _InstantDumper), (IntArray, _IntDumper)):
+    for kind, dumper in ((FloatArray, _FloatDumper), (InstantArray, _InstantDumper), (IntArray, _IntDumper), (LongArray, _LongDumper)):
         made.adapters.register_dumper(kind, dumper)
     return made
 
@@ -74,9 +82,19 @@ def ints(values: Ints) -> IntArray:
     return IntArray(_array(values, 23, 4, ">i4"))
 
 
+def longs(values: Ints) -> LongArray:
+    """An int8[]."""
+    return LongArray(_array(values, 20, 8, ">i8"))
+
+
 def moment(microseconds: int) -> datetime:
     """An instant from microseconds of Unix time."""
     return _UNIX + timedelta(microseconds=microseconds)
+
+
+def microseconds(instant: datetime) -> int:
+    """Microseconds of Unix time."""
+    return (instant - _UNIX) // timedelta(microseconds=1)
 
 
 def _array(values: np.ndarray[Any, Any], element: int, width: int, form: str) -> bytes:

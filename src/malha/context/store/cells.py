@@ -17,6 +17,8 @@ from malha.kernel.text import msg
 from malha.kernel.time import format_instant
 
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+#: characters of an instant
+_SHORTEST = 20
 _canonical = msgspec.json.Encoder(order="sorted")
 _NUMBERS = frozenset({int, float, type(None)})
 _TEXTS = frozenset({str, type(None)})
@@ -34,6 +36,8 @@ _WHOLE = {"JsonProperty": ObservationKind.RAW_JSON, "ListProperty": ObservationK
 
 def observed(kind: str, value: Any) -> tuple[ObservationKind, float | None, str | None]:
     """How history keeps `value` of an attribute of `kind`: (kind, number, text)."""
+    if kind == "Property":
+        return _property(value)
     if kind == "Relationship":
         return (ObservationKind.URI, None, value) if isinstance(value, str) else (ObservationKind.JSON, None, canonical(value))
     if kind == "GeoProperty":
@@ -44,12 +48,16 @@ def observed(kind: str, value: Any) -> tuple[ObservationKind, float | None, str 
         return ObservationKind.VOCABULARY, None, value if isinstance(value, str) else canonical(value)
     if kind in _WHOLE:
         return _WHOLE[kind], None, canonical(value)
+    return _property(value)
+
+
+def _property(value: Any) -> tuple[ObservationKind, float | None, str | None]:
     if isinstance(value, bool):
         return ObservationKind.BOOLEAN, float(value), None
     if isinstance(value, int | float):
         return ObservationKind.NUMBER, float(value), None
     if isinstance(value, str):
-        return (ObservationKind.INSTANT if _INSTANT.fullmatch(value) else ObservationKind.TEXT), None, value
+        return (ObservationKind.INSTANT if len(value) >= _SHORTEST and _INSTANT.fullmatch(value) else ObservationKind.TEXT), None, value
     return ObservationKind.JSON, None, canonical(value)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,6 @@ import msgspec
 import psycopg
 
 from malha.context.store import announce, geometry, names, state, undo
-from malha.context.store.beside import Beside
 from malha.context.store.cells import canonical, observed
 from malha.context.store.contracts import MEMBER, EntityDocument, ObservationKind, Operation, UnusableEntity, WriteMode, WriteOptions, WriteOutcome
 from malha.context.store.state import Change, Current, Observation
@@ -27,8 +27,11 @@ ENDED = {
     "ListRelationship": ObservationKind.OBJECT_LIST,
 }  # fmt: skip
 _encode = msgspec.json.Encoder().encode
-#: entities that are written together; of more, one part is written while the next is worked out
-PART = 250
+#: entities that are written together: as much as lies ready for PostgreSQL in a socket, so that it works on them while the next are worked out
+PART = 100
+type Made = psycopg.Cursor[tuple[Any, ...]]
+#: what PostgreSQL says of new entities, and the history of all that were sent
+type Sent = tuple[Made | None, Sequence[tuple[str, Observation]]]
 #: what the store itself says about an instance
 STAMPS = frozenset({"createdAt", "modifiedAt"})
 
@@ -81,17 +84,17 @@ class Round:
         self.current = self._lock([doc.uri for doc in good])
         self.ids = {uri: found.id for uri, found in self.current.items()}
         changed: set[str] = set()
-        made = fresh = 0
+        fresh = 0
         ordered = sorted(good, key=lambda doc: doc.uri)  # of all parts alike, so that two writers of the same new entities wait for each other one way
-        with Beside(len(good) > PART) as beside:
+        sent: Sent = None, []
+        with self.conn.pipeline() if len(good) > PART else nullcontext():
             for start in range(0, len(ordered), PART):
                 part, first = ordered[start : start + PART], len(self.rows)
                 new, old = self._changes(part)
-                fresh += beside.result()
-                made += len(new)
                 changed |= {change.uri for change in (*new, *old)}
-                beside.begin(self._put, new, old, {name for doc in part for name in doc.attributes}, self.rows[first:])
-            fresh += beside.result()
+                fresh += self._settle(*sent)
+                sent = self._send(new, old, {name for doc in part for name in doc.attributes}), self.rows[first:]
+            fresh += self._settle(*sent)
         count = len(self.rows) + self._observe_late()
         self._announce(good, changed, self.ids)
         return WriteOutcome(fresh, len(changed) - fresh, len(good) - len(changed), count, tuple(self.refused))
@@ -109,16 +112,20 @@ class Round:
                 old.append(change)
         return new, old
 
-    def _put(self, new: Sequence[Change], old: Sequence[Change], names_: Iterable[str], rows: Sequence[tuple[str, Observation]]) -> int:
-        """Write entities and their history; how many are new."""
-        fresh = 0
-        if new:
-            made = state.insert(self.conn, self.tenant_id, self.options.run_id, new)
-            self.ids |= {uri: id_ for uri, (id_, _) in made.items()}
-            fresh = sum(is_new for _, is_new in made.values())
+    def _send(self, new: Sequence[Change], old: Sequence[Change], names_: Iterable[str]) -> Made | None:
+        """Write entities, many without waiting for PostgreSQL; what it will say of the new ones."""
+        made = state.insert(self.conn, self.tenant_id, self.options.run_id, new) if new else None
         if old:
             keys = sorted({*names_, *(name for change in old for name in change.gone)})
             state.update(self.conn, self.tenant_id, self.options.run_id, old, keys)
+        return made
+
+    def _settle(self, made: Made | None, rows: Sequence[tuple[str, Observation]]) -> int:
+        """Write the history of entities that were sent, now that the new ones have ids; how many are new."""
+        fresh = 0
+        for uri, id_, is_new in made or ():
+            self.ids[uri] = id_
+            fresh += is_new
         for uri, row in rows:
             row.entity_id = self.ids[uri]
         state.observe(self.conn, self.tenant_id, self.options.run_id, [row for _, row in rows])
@@ -146,7 +153,9 @@ class Round:
     def _name(self, docs: Sequence[EntityDocument]) -> None:
         units: set[str] = set()
         datasets: set[str] = set()
+        named: set[str] = set()
         for doc in docs:
+            named.update(doc.attributes)
             for attribute in doc.attributes.values():
                 for instance in instances(attribute):
                     if unit := instance.get("unitCode"):
@@ -154,7 +163,7 @@ class Round:
                     if dataset := instance.get("datasetId"):
                         datasets.add(str(dataset))
         self.types = names.numbers(self.conn, "entity_type", {t for doc in docs for t in doc.types})
-        self.attributes = names.numbers(self.conn, "attribute", set().union(*(doc.attributes for doc in docs)))
+        self.attributes = names.numbers(self.conn, "attribute", named)
         self.units = names.numbers(self.conn, "unit", units)
         self.datasets = names.numbers(self.conn, "attribute_dataset", datasets)
 
@@ -191,11 +200,11 @@ class Round:
             said = {"type": "Property", "value": scopes[0] if len(scopes) == 1 else scopes}
             if doc.scopes_at is not None:
                 said["observedAt"] = format_instant(doc.scopes_at)
-            self.rows.append((doc.uri, self._row(doc, "scope", said, Operation.VALUE if scopes else Operation.DELETED)))
+            self.rows.append((doc.uri, self._row(doc, "scope", said, said["value"]) if scopes else self._ending(doc, "scope", said)))
         for name in gone:
             if doc.attributes.get(name) is None:
                 was = instances(before[name])
-                self.rows.append((doc.uri, self._row(doc, name, {"type": was[0].get("type")} if was else {}, Operation.DELETED)))
+                self.rows.append((doc.uri, self._ending(doc, name, {"type": was[0].get("type")} if was else {})))
         change = self._as_change(doc, current, before, after, gone, type_ids, scopes)
         if expiry is not None:
             change.expiring, change.expires, change.next_expiry = True, *expiry
@@ -216,7 +225,7 @@ class Round:
         """(when the entity ends, when the first of it ends), None where neither changes; both None for never."""
         has, first = (current.extra[3], current.extra[4]) if current else (None, None)
         ends = None if "expiresAt" in doc.gone else doc.expires_at or (None if replace else has)
-        left = after if replace else {**{name: each for name, each in before.items() if name not in gone}, **after}
+        left = after if replace or not before else {**{name: each for name, each in before.items() if name not in gone}, **after}
         moments = [text for each in left.values() for i in instances(each) if isinstance(text := i.get("expiresAt"), str)]
         if not moments and ends is None and first is None:
             return None
@@ -253,11 +262,8 @@ class Round:
 
     def _attribute(self, doc: EntityDocument, name: str, attribute: object, before: object) -> Any:
         """What the attribute becomes: None when nothing of it changes, [] when its last instance goes. Each change makes a row of history."""
-        if before is None and isinstance(attribute, dict):  # new, and one: most of what comes
-            if _value(attribute) is None:
-                return None
-            self.rows.append((doc.uri, self._row(doc, name, attribute)))
-            return self._stamped(attribute, None)
+        if before is None and (new := self._new(doc, name, attribute)) is not None:
+            return new
         old = {str(i.get("datasetId", "")): i for i in instances(before)}
         merged = dict(old) if self.options.mode is WriteMode.UPDATE else {}
         changed = False
@@ -266,14 +272,14 @@ class Round:
             for left in [i for key, i in old.items() if key not in named]:
                 changed = True
                 self.datasets |= names.numbers(self.conn, "attribute_dataset", [str(left["datasetId"])]) if left.get("datasetId") else {}
-                self.rows.append((doc.uri, self._row(doc, name, {"type": left.get("type"), "datasetId": left.get("datasetId", "")}, Operation.DELETED)))
+                self.rows.append((doc.uri, self._ending(doc, name, {"type": left.get("type"), "datasetId": left.get("datasetId", "")})))
         for given in instances(attribute):
             instance = given
             key = str(instance.get("datasetId", ""))
             was = old.get(key)
             if _value(instance) is None:
                 if merged.pop(key, None) is not None:
-                    self.rows.append((doc.uri, self._row(doc, name, instance, Operation.DELETED)))
+                    self.rows.append((doc.uri, self._ending(doc, name, instance)))
                     changed = True
                 continue
             if was is not None and _equal(was, instance):
@@ -281,11 +287,11 @@ class Round:
                 continue
             instance = self._stamped(instance, was)
             if was is not None and _older(instance.get("observedAt"), was.get("observedAt")):
-                self.late.append((doc.uri, self._row(doc, name, instance)))
+                self.late.append((doc.uri, self._row(doc, name, instance, _value(instance))))
                 merged[key] = was
                 continue
             if was is None or not _same_observation(was, instance):
-                row = self._row(doc, name, instance)
+                row = self._row(doc, name, instance, _value(instance))
                 row.corrects = was is not None and not row.untimed and row.observed_at == _instant(was.get("observedAt"))
                 self.rows.append((doc.uri, row))
             merged[key] = instance
@@ -295,6 +301,19 @@ class Round:
         kept = list(merged.values())
         return kept[0] if len(kept) == 1 else kept
 
+    def _new(self, doc: EntityDocument, name: str, attribute: object) -> Any:
+        """What an attribute becomes that was not there, which is most of what comes: all its instances; None where that is not so plain."""
+        if isinstance(attribute, dict):
+            if (value := _value(attribute)) is None:
+                return None
+            self.rows.append((doc.uri, self._row(doc, name, attribute, value)))
+            return self._stamped(attribute, None)
+        told = [(each, _value(each)) for each in instances(attribute)]
+        if len(told) < 2 or any(value is None for _, value in told) or len({each.get("datasetId", "") for each, _ in told}) < len(told):
+            return None
+        self.rows += [(doc.uri, self._row(doc, name, each, value)) for each, value in told]
+        return [self._stamped(each, None) for each, _ in told]
+
     def _stamped(self, instance: dict[str, Any], was: dict[str, Any] | None) -> dict[str, Any]:
         """The instance with createdAt and modifiedAt, as far as they differ from the entity's createdAt (§4.8)."""
         if not self.stamp:
@@ -303,18 +322,20 @@ class Round:
             return {**instance, "createdAt": self.stamp}
         return {**instance, **({"createdAt": was["createdAt"]} if "createdAt" in was else {}), "modifiedAt": self.stamp}
 
-    def _row(self, doc: EntityDocument, name: str, instance: dict[str, Any], operation: Operation = Operation.VALUE) -> Observation:
-        kind, num, txt = (
-            (ENDED.get(str(instance.get("type")), ObservationKind.NUMBER), None, None)
-            if operation is Operation.DELETED
-            else observed(str(instance["type"]), _value(instance))
-        )
+    def _row(self, doc: EntityDocument, name: str, instance: dict[str, Any], value: Any) -> Observation:
+        """The row of history that says `value`, which `instance` has."""
+        kind, num, txt = observed(instance["type"], value)
+        at, unit, dataset = instance.get("observedAt"), instance.get("unitCode"), instance.get("datasetId")
         return Observation(
-            self.types[doc.types[0]], 0, self.attributes[name] if name in self.attributes else self._attribute_id(name),
-            _instant(instance.get("observedAt")) or self.now, kind, num, txt,
-            unit_id=self.units.get(str(instance.get("unitCode", ""))), dataset_id=self.datasets.get(str(instance.get("datasetId", "")), 0), op=operation,
-            untimed=instance.get("observedAt") is None,
+            self.types[doc.types[0]], 0, self.attributes.get(name) or self._attribute_id(name), self.now if at is None else _as_kept(str(at)), kind, num, txt,
+            self.units.get(str(unit)) if unit else None, self.datasets.get(str(dataset), 0) if dataset else 0, None, Operation.VALUE, at is None,
         )  # fmt: skip
+
+    def _ending(self, doc: EntityDocument, name: str, instance: dict[str, Any]) -> Observation:
+        """The row of history that says that there is no value any more."""
+        row = self._row(doc, name, instance | {"type": "Property"}, 0)
+        row.kind, row.num, row.op = ENDED.get(str(instance.get("type")), ObservationKind.NUMBER), None, Operation.DELETED
+        return row
 
     def _attribute_id(self, name: str) -> int:
         self.attributes |= names.numbers(self.conn, "attribute", [name])
@@ -340,15 +361,15 @@ class Round:
         for doc in docs:
             if doc.uri in touched:
                 by_type.setdefault(doc.types[0], []).append(doc)
-        instants: dict[str, list[str]] = {}
-        for uri, row in (*self.rows, *self.late):
-            instants.setdefault(uri, []).append(row.observed_at)
+        instants: dict[int, set[str]] = {}
+        for _, row in (*self.rows, *self.late):
+            instants.setdefault(row.type_id, set()).add(row.observed_at)
         for type_, group in by_type.items():
             attributes = sorted({name for doc in group for name in doc.attributes})
-            first, last = self.period([moment for doc in group for moment in instants.get(doc.uri, ())])
+            first, last = self.period(instants.get(self.types[type_], set()))
             announce.changed(self.conn, self.tenant_id, type_, [ids[doc.uri] for doc in group], attributes, first, last, self.options)
 
-    def period(self, instants: Sequence[str]) -> tuple[datetime, datetime]:
+    def period(self, instants: Collection[str]) -> tuple[datetime, datetime]:
         """From when to when these instants (ISO 8601) are; the moment of writing where there are none."""
         moments = [datetime.fromisoformat(instant) for instant in set(instants)] or [self.moment]
         return min(moments), max(moments)
@@ -363,8 +384,9 @@ def mark_corrections(rows: Sequence[Observation], hot: AbstractSet[tuple[int, in
 
 def instances(attribute: object) -> list[dict[str, Any]]:
     """The instances of an attribute: one, or several by datasetId."""
-    found = attribute if isinstance(attribute, list) else [attribute]
-    return [instance for instance in found if isinstance(instance, dict)]
+    if isinstance(attribute, dict):
+        return [attribute]
+    return [instance for instance in attribute if isinstance(instance, dict)] if isinstance(attribute, list) else []
 
 
 def emptied(instance: dict[str, Any]) -> dict[str, Any]:
@@ -373,7 +395,7 @@ def emptied(instance: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(instance: dict[str, Any]) -> Any:
-    return instance.get(MEMBER.get(str(instance.get("type")), "value"))
+    return instance.get(MEMBER.get(instance.get("type", ""), "value"))
 
 
 def _check_document(doc: EntityDocument) -> None:

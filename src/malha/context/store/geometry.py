@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +17,7 @@ TYPES = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString", "Poly
 DECIMALS = 7  # about a centimetre
 _POINT = struct.Struct("<BIdd")
 _POINT_SIZE = 21
+_NUMBERS = frozenset({int, float})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _point(coordinates: object) -> Shape:
     if (
         not isinstance(coordinates, list | tuple)
         or not 2 <= len(coordinates) <= 3
-        or any(isinstance(c, bool) or not isinstance(c, int | float) for c in coordinates)
+        or not (_NUMBERS.issuperset(map(type, coordinates)) or all(isinstance(c, int | float) and not isinstance(c, bool) for c in coordinates))
     ):
         raise UnusableEntity(msg("As coordenadas da geometria não servem para “{kind}”."), kind="Point")
     box = (float(coordinates[0]), float(coordinates[1])) * 2
@@ -109,6 +109,6 @@ def rounded(value: object) -> object:
         return round(value, DECIMALS)
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, list | tuple):  # Sequence would be asked for at a price that a batch feels
         return [rounded(item) for item in value]
     return value

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 import psycopg
 from psycopg.rows import tuple_row
 
-from malha.context.store import geometry
+from malha.context.store import binary, geometry
 from malha.context.store.cells import array_of, array_of_text
 from malha.foundation.access import acting
 from malha.foundation.telemetry import service as telemetry
@@ -73,9 +74,12 @@ OBSERVE = """
 INSERT INTO observation_hot (tenant_id, type_id, run_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, received_at)
 SELECT %(tenant)s::bigint, n.type_id, %(run)s::bigint, n.entity_id, n.attr_id, n.dataset_id, n.observed_at, n.kind, n.num, n.txt, n.unit_id, n.row_no, n.op,
     CASE WHEN n.untimed THEN n.observed_at ELSE now() END
-FROM unnest(%(types)s::int[], %(entities)s::bigint[], %(attrs)s::int[], %(datasets)s::int[], %(instants)s::timestamptz[], %(kinds)s::smallint[], %(nums)s::float8[],
-    %(txts)s::text[], %(units)s::int[], %(rows)s::int[], %(ops)s::smallint[], %(untimed)s::bool[])
-    AS n (type_id, entity_id, attr_id, dataset_id, observed_at, kind, num, txt, unit_id, row_no, op, untimed)
+FROM (
+    SELECT type_id, entity_id, attr_id, dataset_id, observed_at, said & 255 AS kind, nullif(num, 'NaN') AS num, txt, nullif(unit_id, 0) AS unit_id, nullif(row_no, -1) AS row_no,
+        said >> 8 & 255 AS op, said >> 16 = 1 AS untimed
+    FROM unnest(%(types)s, %(entities)s, %(attrs)s, %(datasets)s, %(instants)s, %(said)s, %(nums)s, %(txts)s::text[], %(units)s, %(rows)s)
+        AS n (type_id, entity_id, attr_id, dataset_id, observed_at, said, num, txt, unit_id, row_no)
+) AS n
 """
 
 OBSERVE_BY = f"WITH written AS ({OBSERVE} RETURNING seq) INSERT INTO observation_author (tenant_id, seq, actor, why) SELECT %(tenant)s::bigint, seq, %(actor)s, %(why)s FROM written"
@@ -197,11 +201,10 @@ def whole(doc: str, geom: bytes | None) -> dict[str, Any]:
     return document
 
 
-def insert(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change]) -> dict[str, tuple[int, bool]]:
-    """Make entities: by URI the id, and whether it is new (False: another writer was quicker, and both are merged)."""
+def insert(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change]) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Make entities: of each the URI, the id, and whether it is new (False: another writer was quicker, and both are merged)."""
     ordered = sorted(changes, key=lambda change: change.uri)
-    rows = execute(conn, INSERT, {"tenant": tenant_id, "run": run_id, "uris": array_of_text([c.uri for c in ordered])} | _columns(ordered))
-    return {row[0]: (row[1], row[2]) for row in rows}
+    return execute(conn, INSERT, {"tenant": tenant_id, "run": run_id, "uris": array_of_text([c.uri for c in ordered])} | _columns(ordered))
 
 
 def update(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change], keys: Sequence[str]) -> None:
@@ -238,8 +241,8 @@ def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, r
     actor = acting.current() if run_id is None else ""
     for statement, part in ((OBSERVE, [r for r in rows if not (actor and r.corrects)]), (OBSERVE_BY, [r for r in rows if actor and r.corrects])):
         if part:
-            given = {"tenant": tenant_id, "run": run_id, "actor": actor, "why": acting.why(), "entities": array_of([r.entity_id for r in part])}
-            execute(conn, statement, given | history_columns(part))
+            telemetry.note(statement)
+            binary.cursor(conn).execute(statement.encode(), {"tenant": tenant_id, "run": run_id, "actor": actor, "why": acting.why(), **_binary_columns(part)})
 
 
 def sign(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> None:
@@ -262,6 +265,22 @@ def history_columns(rows: Sequence[Observation]) -> dict[str, str]:
         "txts": array_of_text([r.txt for r in rows]), "units": array_of([r.unit_id for r in rows]), "rows": array_of([r.row_no for r in rows]),
         "ops": array_of([int(r.op) for r in rows]), "untimed": array_of([r.untimed for r in rows]),
     }  # fmt: skip
+
+
+def _binary_columns(rows: Sequence[Observation]) -> dict[str, object]:
+    """Rows of history by column, each an array as it lies in memory but for the texts; kind, operation and whether untimed in one number."""
+    instants = {text: binary.microseconds(datetime.fromisoformat(text)) for text in {r.observed_at for r in rows}}
+    return {
+        "types": _ints([r.type_id for r in rows]), "entities": binary.longs(np.array([r.entity_id for r in rows], np.int64)), "attrs": _ints([r.attr_id for r in rows]),
+        "datasets": _ints([r.dataset_id for r in rows]), "instants": binary.instants(np.array([instants[r.observed_at] for r in rows], np.int64)),
+        "said": _ints([r.kind | r.op << 8 | r.untimed << 16 for r in rows]), "nums": binary.floats(np.array([r.num for r in rows], np.float64)),
+        "txts": array_of_text([r.txt for r in rows]), "units": _ints([r.unit_id or 0 for r in rows]),
+        "rows": _ints([-1 if r.row_no is None else r.row_no for r in rows]),
+    }  # fmt: skip
+
+
+def _ints(values: list[int]) -> binary.IntArray:
+    return binary.ints(np.array(values, np.int64))
 
 
 def known(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> dict[int, tuple[Any, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -260,7 +261,7 @@ class Batch:
             numbers[uri] = n
         fresh = 0
         if new:
-            for uri, (id_, made) in state.insert(self.conn, self.tenant_id, self.options.run_id, new).items():
+            for uri, id_, made in state.insert(self.conn, self.tenant_id, self.options.run_id, new):
                 self.ids[numbers[uri]] = id_
                 fresh += made
         self.changed = [self.ids[n] for n in numbers.values()]
@@ -327,6 +328,7 @@ class Batch:
         return min(instants), max(instants)
 
 
+@lru_cache(maxsize=20_000)
 def usable_uri(uri: str) -> bool:
     """Whether `uri` can name an entity."""
     if not URI.fullmatch(uri) or len(uri) > URI_BYTES:
