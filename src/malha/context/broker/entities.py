@@ -80,7 +80,8 @@ def _as_stored(conn: psycopg.Connection[Any], told: Told, who: Asked, uri: str, 
     plain = express_store.plain(conn, told.column)
     if plain is None or not _meant(who, plain[0], request) or door.personal(who, plain[0]):
         return None
-    return rendering.as_stored(uri, *plain, want)
+    types, attributes, stamped = plain
+    return rendering.as_stored(uri, types, rendering.without_stamps(attributes) if stamped else attributes, want)
 
 
 def written(found: StoredEntity, want: rendering.Wanted, joined: linked.Joined) -> Response:

@@ -17,6 +17,7 @@ from malha.context.broker import projection, versions
 from malha.context.broker.contracts import BadRequestData, InvalidRequest, NotAcceptable
 from malha.context.broker.reading import JSON, JSON_LD, rename_attribute
 from malha.context.store.contracts import MEMBER, StoredEntity
+from malha.context.store.state import decode
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant
 from malha.vocabulary.contexts import service as contexts
@@ -430,6 +431,17 @@ def as_stored(uri: str, types: Sequence[str], attributes: bytes, want: Wanted) -
     if want.media == JSON_LD:
         return Ready(body + _CORE, JSON_LD)
     return Ready(body + b"}", want.media, headers={"Link": link(contexts.CORE_URL)})
+
+
+def without_stamps(attributes: bytes) -> bytes:
+    """The JSON of attributes without what the system says of them (§4.8), which is told on request."""
+    found = decode(attributes)
+    for name, attribute in found.items():
+        if type(attribute) is list:
+            found[name] = [each if each.keys() <= _SAME else _bare_of_system(each) for each in attribute]
+        elif not attribute.keys() <= _SAME:
+            found[name] = _bare_of_system(attribute)
+    return _encoder.encode(found)
 
 
 def link(source: str) -> str:

@@ -34,14 +34,13 @@ type Column = Callable[[int], bytes | None]
 _TYPES, _DOC, _GEOM, _SCOPES, _NEXT_EXPIRY = 3, 4, 5, 6, 10
 
 
-def plain(conn: psycopg.Connection[Any], column: Column) -> tuple[tuple[str, ...], bytes] | None:
-    """(types, attributes as JSON) of the entity in an answer to NAMED, where these are all that there is to be shown of it; else None."""
+def plain(conn: psycopg.Connection[Any], column: Column) -> tuple[tuple[str, ...], bytes, bool] | None:
+    """(types, attributes as JSON, whether stamps are among them) of the entity in an answer to NAMED, where these are all that there is of it; else None."""
     types, doc = column(_TYPES), column(_DOC)
     if types is None or doc is None or column(_GEOM) is not None or column(_SCOPES) is not None or column(_NEXT_EXPIRY) is not None:
         return None
-    if b'"createdAt"' in doc or b'"modifiedAt"' in doc or b'"deletedAt"' in doc or b'"expiresAt"' in doc:
-        return None  # told on request only: whoever shows it has to read it
-    return names.of_array(conn, "entity_type", types), doc
+    stamped = b'"createdAt"' in doc or b'"modifiedAt"' in doc or b'"deletedAt"' in doc or b'"expiresAt"' in doc
+    return names.of_array(conn, "entity_type", types), doc, stamped
 
 
 def stored(conn: psycopg.Connection[Any], row: Row) -> StoredEntity:

@@ -282,11 +282,12 @@ def test_what_was_just_made_is_not_read_before_it_is_changed(new_tenant, monkeyp
 AS_STORED = {
     "plain": THING, "bare": {}, "of two types": {"type": ["Thing", "Other"]}, "far": {"n": {"type": "Property", "value": "Ação “à” \\ \"createdBy\" \u0001"}},
     "deep": {"p": {"type": "Property", "value": {"x": [1.50, 1e3, True]}, "q": {"type": "Property", "value": 1}}},
+    "saying so": {"p": {"type": "Property", "value": {"createdAt": "ontem"}}}, "changed": THING | {"p": {"type": "Property", "value": 1}},
 }  # fmt: skip
 READ = {
     "scoped": {"scope": "/a"}, "ending": {"expiresAt": "2099-01-01T00:00:00Z"}, "ending in part": {"p": {"type": "Property", "value": 1, "expiresAt": "2099-01-01T00:00:00Z"}},
     "shaped": {"location": {"type": "GeoProperty", "value": {"type": "LineString", "coordinates": [[-8.6, 41.1], [-8.7, 41.2]]}}},
-    "saying so": {"p": {"type": "Property", "value": {"createdAt": "ontem"}}}, "about people": {"type": "Owner", "owner": "Ana", "level": 1},
+    "about people": {"type": "Owner", "owner": "Ana", "level": 1},
 }  # fmt: skip
 
 
@@ -310,6 +311,14 @@ def test_what_is_shown_as_it_is_stored_reads_as_on_the_usual_road(new_tenant, mo
             if (await client.get(f"entities/{uris[what]}")).status_code == 404:
                 answer = await client.post("entities", json={"type": "Thing"} | body | {"id": uris[what]})
                 assert answer.status_code == 201, answer.text
+                if what == "changed":
+                    more = {
+                        "p": {"type": "Property", "value": 2, "q": {"type": "Property", "value": 3}},
+                        "both": THING["both"][::-1],
+                        "new": {"value": {"modifiedAt": 1}},
+                    }
+                    answer = await client.post(f"entities/{uris[what]}/attrs", json=more)
+                    assert answer.status_code == 204, answer.text
         found = []
         for uri in uris.values():
             for accept in ("application/ld+json", "application/json", "application/geo+json"):
@@ -326,6 +335,8 @@ def test_what_is_shown_as_it_is_stored_reads_as_on_the_usual_road(new_tenant, mo
         patched.setattr(express, "lane", lambda: None)
         assert run(tenant, work) == quick
     assert shown == []
+    texts = [str(members) for _, _, _, members in quick]
+    assert [sum(f"'{stamp}'" in text for text in texts) for stamp in ("createdAt", "modifiedAt")] == [3, 3]  # values of their senders
     assert [members for _, kind, _, members in quick if kind == "application/json" and ("type", "Owner") in members] == [
         [("id", uris["about people"]), ("type", "Owner"), ("level", {"type": "Property", "value": 1})]
     ]
