@@ -206,7 +206,7 @@ async def _node(name: str, delay: float, *, working: bool) -> None:
             await asyncio.sleep(delay)
         await application(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", http="malha.project.entrance:Connection"))
     serving = asyncio.create_task(server.serve(sockets=[place]))
     while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.01)

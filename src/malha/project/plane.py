@@ -31,7 +31,7 @@ from malha.foundation.access import reach
 from malha.history.temporal import plane as temporal
 from malha.ingest.devices import plane as devices
 from malha.ingest.runs import queries as loads
-from malha.project import openapi, operating
+from malha.project import entrance, openapi, operating
 from malha.share.datahub import plane as datahub
 from malha.share.sensorthings import plane as sensorthings
 from malha.vocabulary.models import service as models
@@ -81,6 +81,7 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
     operating.ending.clear()
     sys.setswitchinterval(SWITCH_SECONDS)
     _leave_what_stays()
+    entrance.make_room()
     await express.open_lane()
     try:
         yield

@@ -108,7 +108,7 @@ def _start_web(processes: supervisor.Processes, conf: Settings) -> None:
     importlib.import_module("malha.project.settings")  # makes the installation's key, once, before two processes look for it
     processes.start(
         "web", "uvicorn", "malha.project.oneport:application", "--host", conf.host, "--port", str(conf.port),
-        "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-server-header",
+        "--timeout-graceful-shutdown", "5", "--log-level", "warning", "--no-server-header", "--http", "malha.project.entrance:Connection",
     )  # fmt: skip
 
 
