@@ -1,5 +1,6 @@
 """GS CIM 009 §4.3.6, §5.7.1, §5.7.2, §6.3.17, §6.3.18: readings with other sources in them."""
 
+import threading
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from malha.context.broker import door
 from malha.context.federation.asking import caching
 from malha.context.federation.contracts import Answer
 from malha.context.federation.gathering import gather
+from malha.context.federation.registrations import outcomes
 
 TYPE = "Contentor"
 CSR = "csourceRegistrations"
@@ -253,6 +255,24 @@ def test_5_2_9_how_a_source_answers(broker, source, register):
     broker.get("entities", params={"type": TYPE})
     found = broker.get(f"{CSR}/{uri}").json()
     assert (found["status"], found["timesSent"], "lastSuccess" in found) == ("ok", 1, True)
+
+
+def test_5_2_9_no_answer_waits_until_it_is_written_how_a_source_answered(broker, source, register, monkeypatch):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    uri = register(there)
+    write, done = outcomes.gathered.write, threading.Event()
+
+    def slow():
+        done.wait(10)
+        write()
+
+    monkeypatch.setattr(outcomes.gathered, "write", slow)
+    monkeypatch.setattr(outcomes, "WRITE_SECONDS", 0.0)
+    assert len(broker.get("entities", params={"type": TYPE}).json()) == 1
+    assert not done.is_set()
+    done.set()
+    assert broker.get(f"{CSR}/{uri}").json()["timesSent"] == 1
 
 
 # --- writes (§5.6)

@@ -53,7 +53,7 @@ class Session:
             token = await credentials.bearer(source.registration.headers, self.slug, fresh=True)
             answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
         if (answer.status or answer.seconds) and outcomes.gathered.note(source, answer):
-            await pool.run(outcomes.gathered.write)
+            outcomes.gathered.write_soon()
         if known is not None:
             caching.kept.keep(known, answer, source.cache_seconds)
         elif source.cache_seconds and patient:

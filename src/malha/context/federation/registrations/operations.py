@@ -11,7 +11,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, parameters, pool, reading, rendering, tenants
+from malha.context.broker import door, parameters, reading, rendering, tenants
 from malha.context.broker.contracts import Asked, BadRequestData
 from malha.context.broker.rendering import Wanted
 from malha.context.federation import service
@@ -81,7 +81,7 @@ async def retrieve(request: Request) -> Response:
     uri = _identifier(request)
     system = parameters.system(request.query_params, frozenset())
     media = rendering.negotiated(request, places=False)
-    await pool.run(outcomes.gathered.write)
+    await outcomes.gathered.written()
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         found, state = service.find(conn, who.tenant_id, uri)
@@ -98,7 +98,7 @@ async def query(request: Request) -> Response:
     if limit > LARGEST_LIMIT or (limit == 0 and not counted):
         raise BadRequestData(msg("Uma página tem de 1 a {limit} registos; limit=0 só com count=true."), limit=LARGEST_LIMIT)
     media = rendering.negotiated(request, places=False)
-    await pool.run(outcomes.gathered.write)
+    await outcomes.gathered.written()
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         asked = discovering.read(dict(request.query_params), who.context)

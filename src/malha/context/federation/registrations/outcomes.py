@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -15,6 +16,7 @@ from malha.context.federation.contracts import Answer
 from malha.context.federation.registrations import queries
 from malha.context.federation.registrations.matching import Source
 from malha.foundation.database import service as database
+from malha.kernel.errors import Unavailable
 from malha.kernel.time import now
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class Outcomes:
         self._lock = threading.Lock()
         self._gathered: dict[tuple[int, int], Outcome] = {}
         self._written_at = 0.0
+        self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, source: Source, answer: Answer) -> bool:
         """Remember how a source answered; True when it is time to write. A source that was resting was not asked."""
@@ -61,6 +64,19 @@ class Outcomes:
                 self._written_at = time.monotonic()
         return due
 
+    def write_soon(self) -> None:
+        """Write while the running loop goes on: no answer waits for it."""
+        task = asyncio.get_running_loop().create_task(pool.run_apart(self.write))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def written(self) -> None:
+        """Return when everything that was gathered is written."""
+        here = asyncio.get_running_loop()
+        if mine := [task for task in list(self._writing) if task.get_loop() is here]:
+            await asyncio.wait(mine)
+        await pool.run(self.write)
+
     def write(self) -> None:
         """Write everything gathered. What cannot be written is lost: it is of no use an hour later."""
         with self._lock:
@@ -77,7 +93,7 @@ class Outcomes:
                         queries.answered(
                             conn, tenant_id, sorted((id_, one.sent, one.failed, one.success, one.failure, one.ok, one.error) for id_, one in rows)
                         )  # fmt: skip
-        except psycopg.Error:
+        except (psycopg.Error, Unavailable):
             logger.exception("how sources answered could not be written")
 
 
