@@ -168,7 +168,6 @@ class Post:
         if rule.expires_at and rule.expires_at <= moment:
             self._finish(waiting, taken)
             return
-        changes = await self._changes(waiting.lane, taken)
         subject = rule.subscription.subject
         known = self.rows.rights.known(waiting.lane[0], subject)
         reader = known if known is not None else await self.rows.run(self.rows.reader, waiting.lane[0], subject)
@@ -177,11 +176,12 @@ class Post:
                 self.outcomes.failed(waiting.lane, moment, msg("A ligação já não pode ler estes dados."), None, notification_id=one.id, dropped=True)
             self._finish(waiting, taken, done=False)
             return
-        told = taken[0].told
+        told, changes = taken[0].told, list[Change]()
         if told is not None:
             taken = [taken[0]]
             message: Message | None = notice.of_registrations(rule, told, reader, taken[0].id, moment)
         else:
+            changes = await self._changes(waiting.lane, taken, rule, reader)
             message = await self._message(rule, changes, reader, taken[0].id, moment)
         if message is None:
             self._finish(waiting, taken)
@@ -189,15 +189,17 @@ class Post:
         delivery = await self.deliver(message, reader)
         self._settle(waiting, taken, rule, delivery, len(told["data"]) if told is not None else len(changes), moment)
 
-    async def _changes(self, lane: Lane, taken: Sequence[Queued]) -> list[Change]:
+    async def _changes(self, lane: Lane, taken: Sequence[Queued], rule: Rule, reader: Reader) -> list[Change]:
+        """What is told of: the changes that the reader may know of, of each entity the latest where several notifications become one."""
         seqs = [seq for one in taken for seq in one.changes]
         found = {seq: self.changes[seq] for seq in seqs if seq in self.changes}
         missing = [seq for seq in seqs if seq not in found]
         if missing:
             found |= {change.seq: change for change in await self.rows.run(self.rows.changes, lane[0], missing)}
+        known = notice.noticed(rule, [found[seq] for seq in seqs if seq in found], reader)
         if len(taken) == 1:
-            return [found[seq] for seq in seqs if seq in found]
-        latest = {found[seq].entity.uri: found[seq] for seq in seqs if seq in found}  # throttled: each entity as it is by now
+            return known
+        latest = {change.entity.uri: change for change in known}  # throttled: each entity as it is by now
         return list(latest.values())
 
     async def _message(self, rule: Rule, changes: Sequence[Change], reader: Reader, what: object, at: datetime) -> Message | None:

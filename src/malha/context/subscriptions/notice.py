@@ -63,6 +63,25 @@ def followed(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Link
     return [change for change in changes if rule.q is None or conditions.holds(rule.q, change.entity, seen)]
 
 
+def noticed(rule: Rule, changes: Sequence[Change], reader: Reader) -> list[Change]:
+    """Those changes that set the subscription off by what the reader may know of, without the rest: that what is about people changed, and when, tells of them too."""
+    found = ((change, _hidden(change.entity, reader)) for change in changes)
+    return [kept for change, hidden in found if (kept := _noticed(rule, change, hidden)) is not None]
+
+
+def _noticed(rule: Rule, change: Change, hidden: frozenset[str]) -> Change | None:
+    updated = change.operation == Operation.UPDATED
+    if change.only is not None and updated and rule.watched and rule.watched <= hidden:  # another source says that something of it changed, not what
+        return None
+    if hidden.isdisjoint(change.before):
+        return change
+    kept = replace(change, before={name: was for name, was in change.before.items() if name not in hidden})
+    if change.only is not None:
+        return kept
+    # where nothing else is known to have changed, a scope that did in the same write is not told either
+    return kept if (kept.before or not updated) and rule.set_off(kept) else None
+
+
 def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The notification of changes; None when the reader may see nothing of them."""
     data = [(_told(rule, change), change) for change in changes]

@@ -77,7 +77,7 @@ class Rule:
         return (
             change.at >= self.subscription.since
             and not (self.expires_at and self.expires_at <= now())
-            and self._set_off(change)
+            and self.set_off(change)
             and any(selector.holds(change.entity) for selector in self.selectors)
             and self.permits(change.entity)
         )
@@ -104,7 +104,8 @@ class Rule:
                 out[name] = kind
         return out
 
-    def _set_off(self, change: Change) -> bool:
+    def set_off(self, change: Change) -> bool:
+        """Whether something happened that the subscription is told of; which entities it is about is not looked at."""
         if _OF_ENTITY[change.operation] in self.triggers and (change.operation != Operation.UPDATED or self.changed(change) or not self.watched):
             return True
         return not self.triggers.isdisjoint(self.changed(change).values())

@@ -11,6 +11,10 @@ import time
 import aiomqtt
 import pytest
 
+from malha.context.subscriptions.tests.conftest import READ_WRITE
+from malha.foundation.access.contracts import Capability
+from malha.vocabulary.models import service as models
+
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="falta o mosquitto (apt-get install mosquitto)")
 
@@ -133,3 +137,23 @@ def test_values_as_observations_of_sensorthings(client, running, new_tenant, bro
         kept = found[told["@iot.id"]]
         assert (told["result"], told["phenomenonTime"], told["resultTime"]) == (kept["result"], kept["phenomenonTime"], kept["resultTime"])
     assert [told["result"] for _, _, told in heard[:4]] == [10, 10, 12.5, 12.5]
+
+
+def test_observations_of_people_are_published_for_those_alone_who_may_read_them(client, running, new_tenant, broker, heard):
+    model = next(one for one in models.all_models() if any(p.personal and p.type == "text" for p in one.properties))
+    name = next(p.name for p in model.properties if p.personal and p.type == "text")
+    tenant = new_tenant()
+    town, trusted = client.of(tenant), client.of(tenant, capabilities=(*READ_WRITE, Capability.PERSONAL_READ), name="DPO")
+    for who, topic in ((town, "sem"), (trusted, "com")):
+        endpoint = {"uri": f"mqtt://vila:segredo@127.0.0.1:{broker}/malha/{topic}", "notifierInfo": [{"key": "Malha-Form", "value": "SensorThings"}]}
+        asks = {"type": "Subscription", "entities": [{"type": model.type}], "watchedAttributes": [name], "notification": {"endpoint": endpoint}}
+        assert who.post("subscriptions", json=asks).status_code == 201
+    for hour, value in enumerate(("Ana", "Rui")):
+        said = {"type": "Property", "value": value, "observedAt": f"2026-03-01T1{hour}:00:00Z"}
+        assert trusted.post("entityOperations/upsert", json=[{"id": "urn:x:P:1", "type": model.type, name: said}]).status_code in {201, 204}
+    end = time.monotonic() + 30
+    while len(heard) < 4 and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(1)
+    assert [told["result"] for _, _, told in heard] == ["Ana", "Ana", "Rui", "Rui"]
+    assert {topic.split("/")[1] for topic, _, _ in heard} == {"com"}

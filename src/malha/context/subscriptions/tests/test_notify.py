@@ -160,3 +160,40 @@ def test_a_condition_about_people_tells_nothing_to_who_may_not_read_it(client, r
     receiver.got.clear()
     assert town.post("entities", json={"id": "urn:x:P:2", "type": model.type, name: "Ana"}).status_code == 201
     assert receiver.quiet(2)
+
+
+@pytest.mark.parametrize("more", [{}, {"notificationTrigger": ["entityUpdated"]}, {"watched": True}, {"throttling": 1}])
+def test_that_something_about_people_changed_is_told_to_those_alone_who_may_read_it(client, running, receiver, new_tenant, more):
+    model = next(one for one in models.all_models() if any(p.personal and p.type == "text" for p in one.properties))
+    name = next(p.name for p in model.properties if p.personal and p.type == "text")
+    tenant = new_tenant()
+    town, trusted = client.of(tenant), client.of(tenant, capabilities=(*READ_WRITE, Capability.PERSONAL_READ), name="DPO")
+    asks = {"watchedAttributes": [name]} if more.get("watched") else more
+    theirs, ours = (
+        who.post("subscriptions", json=subscription(receiver, entities=[{"type": model.type}], **asks)).headers["location"].rpartition("/")[2]
+        for who in (town, trusted)
+    )
+
+    def told(uri):
+        return [body["data"][0] for body, _ in receiver.got if body["subscriptionId"] == uri]
+
+    def step(payload):
+        """Change the entity, and wait until whoever may read everything was told."""
+        count = len(told(ours))
+        assert trusted.patch("entities/urn:x:P:1/attrs", json=payload).status_code == 204
+        end = time.monotonic() + 10
+        while len(told(ours)) == count and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(1.2)
+        return told(ours)[-1], told(theirs)
+
+    assert trusted.post("entities", json={"id": "urn:x:P:1", "type": model.type, name: "Ana", "nota": 1}).status_code == 201
+    time.sleep(1.5)
+    receiver.got.clear()
+    whole, part = step({name: "Rui"})
+    assert (whole[name]["value"], part) == ("Rui", [])
+    _, part = step({name: "Eva", "nota": 2})
+    assert [(one["nota"]["value"], name in one) for one in part] == ([] if "watched" in more else [(2, False)])  # what else changed is told
+    step({name: "Ivo"})
+    assert len(told(theirs)) == len(part)
+    assert town.get(f"subscriptions/{theirs}").json()["notification"].get("timesFailed", 0) == 0
