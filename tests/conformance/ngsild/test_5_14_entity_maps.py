@@ -94,3 +94,33 @@ def test_one_entity_has_a_map_too(five):
     assert again.headers[HEADER] == made.headers[HEADER]
     assert five.get("entities/urn:x:Contentor:1", headers={HEADER: "urn:ngsi-ld:entitymap:nada"}).headers[HEADER] != made.headers[HEADER]
     assert five.get(f"{MAPS}/{name_of(made)}").json()["entityMap"] == {"urn:x:Contentor:1": ["@none"]}
+
+
+def test_a_query_in_the_body_asks_for_one(five):
+    """§5.2.23: `entityMap` in the Query is what the parameter is."""
+    ask = {"type": "Query", "entities": [{"type": "Contentor"}], "entityMap": True, "entityMapLifetime": "P3650D"}
+    made = five.post("entityOperations/query", params={"limit": 2}, json=ask)
+    assert (made.status_code, ids(made)) == (201, ["0", "1"])
+    kept = five.get(f"{MAPS}/{name_of(made)}").json()
+    assert (len(kept["entityMap"]), kept["expiresAt"] < "2030") == (5, True)
+    five.post("entities", json=contentor(9))
+    goes_on = {HEADER: made.headers[HEADER]}
+    after = five.post("entityOperations/query", params={"limit": 3, "offset": 3}, json=ask, headers=goes_on)
+    assert (after.status_code, ids(after), after.headers[HEADER]) == (200, ["3", "4"], made.headers[HEADER])
+    none = five.post("entityOperations/query", json={**ask, "entityMap": False})
+    assert (none.status_code, HEADER in none.headers) == (200, False)
+
+
+@pytest.mark.parametrize("said", [{"entityMap": "sim"}, {"entityMap": 1}, {"entityMap": True, "entityMapLifetime": "1hour"}, {"splitEntities": "true"}])
+def test_a_query_that_says_it_wrongly_is_refused(five, said):
+    refused = five.post("entityOperations/query", json={"type": "Query", "entities": [{"type": "Contentor"}], **said})
+    assert refused.status_code == 400
+    assert HEADER not in refused.headers
+
+
+def test_a_temporal_query_in_the_body_asks_for_one(five):
+    period = {"timerel": "after", "timeAt": "2000-01-01T00:00:00Z", "timeproperty": "createdAt"}
+    ask = {"type": "Query", "entities": [{"type": "Contentor"}], "temporalQ": period, "entityMap": True}
+    made = five.post("temporal/entityOperations/query", json=ask)
+    assert (made.status_code, len(ids(made))) == (201, 5)
+    assert len(five.get(f"{MAPS}/{name_of(made)}").json()["entityMap"]) == 5

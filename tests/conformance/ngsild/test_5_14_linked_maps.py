@@ -131,3 +131,13 @@ def test_a_map_of_a_source_names_only_what_it_is_registered_for(broker, source):
     made = broker.get(MAPS, params={"type": TYPE})
     assert list(made.json()["entityMap"]) == [f"urn:x:{TYPE}:1"]
     assert list(made.json()["linkedMaps"].values()) == ["urn:x:mapa"]
+
+
+def test_5_2_23_a_query_in_the_body_asks_sources_for_maps_too(broker, town):
+    registered = town.registered_at(broker, TYPE)
+    ask = {"type": "Query", "entities": [{"type": TYPE}], "entityMap": True, "entityMapLifetime": "PT2M"}
+    first = broker.post("entityOperations/query", params={"limit": 2}, json=ask)
+    assert (first.status_code, ids(first)) == (201, ["1", "2"])
+    assert list(linked(broker, first)) == [registered]
+    second = broker.post("entityOperations/query", params={"limit": 2, "offset": 2}, json=ask, headers={HEADER: first.headers[HEADER]})
+    assert (second.status_code, ids(second)) == (200, ["3", "4"])

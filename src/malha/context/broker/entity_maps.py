@@ -23,6 +23,9 @@ from malha.kernel.time import format_instant, now, parse_instant
 MOST = 50_000
 USUAL, LONGEST = timedelta(minutes=10), timedelta(days=1)
 HEADER = "NGSILD-EntityMap"
+#: what a request says of its map, in its address or in its Query
+WISHES = ("entityMap", "entityMapLifetime")
+_SAID = "malha.map"
 _LIFETIME = re.compile(r"P(?=.)(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})(?:\.\d+)?S)?)?")
 _SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
 
@@ -32,9 +35,19 @@ def meant(request: Request) -> bool:
     return HEADER in request.headers or wanted(request)
 
 
+def note(request: Request, query: Mapping[str, str]) -> None:
+    """Let what a Query in the body says of a map (§5.2.23) count as what the address says."""
+    request.scope[_SAID] = {name: query[name] for name in WISHES if name in query}
+
+
+def wishes(request: Request) -> Mapping[str, str]:
+    """What a request says of its map."""
+    return {**{name: request.query_params[name] for name in WISHES if name in request.query_params}, **request.scope.get(_SAID, {})}
+
+
 def wanted(request: Request) -> bool:
     """Whether a question asks for a map. Raises BadRequestData."""
-    said = request.query_params.get("entityMap", "false")
+    said = wishes(request).get("entityMap", "false")
     if said not in {"true", "false"}:
         raise BadRequestData(msg("“{name}” é true ou false."), name="entityMap")
     return said == "true" or "entityMap" in request.query_params.get("options", "").split(",")
@@ -79,7 +92,7 @@ def kept(
     """A new map of these entities. Raises TooComplex for too many."""
     if len(uris) > MOST:
         raise TooComplex(msg("A resposta tem mais de {most} entidades, que é o máximo de um mapa; restrinja a pergunta."), most=MOST)
-    return maps.keep(conn, who.tenant_id, subject(who), uris, ends(request.query_params), temporal=temporal, places=places, linked=linked)
+    return maps.keep(conn, who.tenant_id, subject(who), uris, ends(wishes(request)), temporal=temporal, places=places, linked=linked)
 
 
 def address(request: Request, one: EntityMap) -> str:

@@ -40,6 +40,7 @@ async def asking(request: Request) -> Asking:
     payload = reading.decode(await reading.body_of(request))
     source = reading.source_of(request, media, payload)
     asked, selectors = questions.of_body(payload, params)
+    entity_maps.note(request, asked)
     return Asking(lambda context: questions.with_selectors(asked, selectors, context), source, asked)
 
 

@@ -100,7 +100,8 @@ def _attrs(text: str, context: Context) -> tuple[str, ...]:
 
 
 _BODY = frozenset({"entityMap", "entityMapLifetime", "limit", "offset", "count", "options", "format", "sysAttrs", "local", "lang", "geometryProperty"})
-_TEXTS = ("q", "lang", "scopeQ", "csf", "expandValues", "jsonKeys", "datasetId", "join", "joinLevel", "containedBy", "idPattern")
+_TEXTS = ("q", "lang", "scopeQ", "csf", "expandValues", "jsonKeys", "datasetId", "join", "joinLevel", "containedBy", "idPattern", "entityMapLifetime")
+_FLAGS = ("entityMap", "splitEntities")
 
 
 def of_body(payload: Any, params: Mapping[str, str]) -> tuple[dict[str, str], list[dict[str, Any]]]:
@@ -119,6 +120,11 @@ def of_body(payload: Any, params: Mapping[str, str]) -> tuple[dict[str, str], li
     for member in _TEXTS:
         if member in payload:
             asked[member] = _text(member, payload[member])
+    for member in _FLAGS:
+        if member in payload:
+            if not isinstance(payload[member], bool):
+                raise BadRequestData(msg("“{name}” é true ou false."), name=member)
+            asked[member] = "true" if payload[member] else "false"
     _ordering(payload.get("ordering"), asked)
     _place(payload.get("geoQ"), asked)
     selectors = payload.get("entities", [])

@@ -31,6 +31,7 @@ CHUNK = 200
 #: asked of no attribute at all: only of the entity itself
 _NOTHING = frozenset({""})
 _HEAD = frozenset({"id", "type"})
+_TEMPORAL = frozenset({"temporalQ", "aggrParams"})
 _RETRIEVE = temporal_query.PARAMETERS | {"attrs", "pick", "omit", "datasetId", "lang", "local", "count", "entityMap", "sysAttrs"}
 
 
@@ -137,6 +138,7 @@ async def query_by_body(request: Request) -> Response:
     context = await door.context_of(request, media, payload)
     if not isinstance(payload, dict) or payload.get("type") != "Query":
         raise BadRequestData(msg("Envie um objeto com type “Query”."))
+    entity_maps.note(request, questions.of_body({name: each for name, each in payload.items() if name not in _TEMPORAL}, {})[0])
     temporal = temporal_query.of_body({**_object(payload, "temporalQ"), **_object(payload, "aggrParams")})
     if options := request.query_params.get("options"):
         temporal["options"] = ",".join(filter(None, [temporal.get("options", ""), options]))
@@ -195,7 +197,7 @@ async def _understood(
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, EntityQuery | None, bool]:
         context = body[1] if body else who.context
         question = (
-            questions.by_body({name: each for name, each in body[0].items() if name not in {"temporalQ", "aggrParams"}}, rest, context)
+            questions.by_body({name: each for name, each in body[0].items() if name not in _TEMPORAL}, rest, context)
             if body
             else questions.parse(rest, context)
         )

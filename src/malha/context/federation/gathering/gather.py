@@ -161,9 +161,8 @@ class Plan:
         return MOST_ENTITIES if self.split else min(MOST_ENTITIES, query_.offset + query_.limit + 1)
 
 
-async def question(request: Request, found: Diverted, _handler: Handler) -> Response:
+async def question(request: Request, found: Diverted, asking: Asking) -> Response:
     """GET /entities and POST /entityOperations/query"""
-    asking = await query.asking(request)
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, Plan]:
         session = conversation.opened(request, conn, who)

@@ -36,11 +36,11 @@ HERE = "@none"
 TOGETHER = 50
 
 
-async def question(request: Request, found: Diverted, handler: Handler) -> Response:
+async def question(request: Request, found: Diverted, _handler: Handler) -> Response:
     """GET /entities and POST /entityOperations/query: a page of a map where one is asked for, which is made where it is not there."""
-    if not entity_maps.meant(request):
-        return await gather.question(request, found, handler)
     asking = await query.asking(request)
+    if not entity_maps.meant(request):
+        return await gather.question(request, found, asking)
     session, plan, known = await _opened(request, found, asking)
     if not plan.shares:
         return await query.by_map(request, asking)
@@ -63,7 +63,7 @@ async def retrieve(request: Request, found: Diverted, handler: Handler) -> Respo
     known = await door.look(request, lambda conn, who: entity_maps.found(conn, who, request))
     if known is not None and uri not in known.uris:
         known = None
-    links = Links(dict(known.linked)) if known is not None else linking.to_be_made(request.query_params)
+    links = Links(dict(known.linked)) if known is not None else linking.to_be_made(entity_maps.wishes(request))
     one = await gather.looked_for(request, found, links, None if known is None else frozenset(known.places.get(uri, (HERE,))))
     if one.whole is None:
         return one.missing()
@@ -129,7 +129,7 @@ async def _opened(request: Request, found: Diverted, asking: Asking) -> tuple[Se
 async def _made(session: Session, plan: Plan, asking: Asking) -> tuple[list[StoredEntity], EntityMap]:
     """All entities that answer, and their map. Raises TooComplex where one place has more than are read for one question."""
     whole = _asking_for(plan, offset=0, limit=MOST_ENTITIES)
-    links = linking.to_be_made(session.request.query_params)
+    links = linking.to_be_made(entity_maps.wishes(session.request))
     own, told = await gather.said(session, whole, asking, links)
     _require_all(told, len(own.entities))
     read = gather.assembled(session, whole, own, told).entities
@@ -163,7 +163,7 @@ def _places(own: Iterable[str], told: Sequence[Told]) -> dict[str, list[str]]:
 async def _listed(session: Session, plan: Plan, asking: Asking) -> EntityMap:
     """The map of a question whose filters each place answers by itself: sources that keep maps tell the ids alone, the others what they have."""
     whole = _asking_for(plan, offset=0, limit=MOST_ENTITIES)
-    links = linking.to_be_made(session.request.query_params)
+    links = linking.to_be_made(entity_maps.wishes(session.request))
 
     def own(conn: psycopg.Connection[Any], who: Asked) -> list[str]:
         questions.refuse_personal(conn, who, plan.question.query)

@@ -12,7 +12,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, projection, questions, reading, rendering
+from malha.context.broker import door, entity_maps, projection, questions, reading, rendering
 from malha.context.broker.contracts import Asked
 from malha.context.broker.door import Handler
 from malha.context.federation.asking import answers, conversation, speaking, wire
@@ -187,7 +187,7 @@ async def _own(request: Request, handler: Handler) -> tuple[list[dict[str, Any]]
 async def _told(session: Session, share: Share, uri: str, said: Mapping[str, Any] | None, summed: Summed | None) -> tuple[Share, Speech, list[dict[str, Any]]]:
     source = share.source
     speech = await conversation.speech_to(session, source)
-    params = {name: value for name, value in session.request.query_params.items() if name not in {"local", "count", "offset"}}
+    params = {name: value for name, value in session.request.query_params.items() if name not in {"local", "count", "offset", *entity_maps.WISHES}}
     if summed is not None and said is None:
         params["aggrMethods"] = ",".join(sums.needed(summed.methods))
     if said is not None:
@@ -221,7 +221,9 @@ def _parameters_for(params: Mapping[str, str], session: Session, share: Share, s
 def _query_for(said: Mapping[str, Any], session: Session, share: Share, speech: Speech) -> dict[str, Any]:
     """The Query of a request (§5.2.23) in the words of a source."""
     rename = _renaming(session, speech)
-    out = {name: value for name, value in said.items() if name != "@context"} | {name: list(map(rename, said[name])) for name in _NAMES if said.get(name)}
+    out = {name: value for name, value in said.items() if name not in {"@context", *entity_maps.WISHES}} | {
+        name: list(map(rename, said[name])) for name in _NAMES if said.get(name)
+    }
     if "entities" in said:
         out["entities"] = [each if each["type"] == "*" else {**each, "type": store.rename_in_types(each["type"], rename)} for each in said["entities"]]
     if "q" in said:
