@@ -108,14 +108,13 @@ def test_what_is_not_done_inside_one(three):
     within = {HEADER: keep(three, FAST)["id"]}
     assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: "urn:x:nenhum"}).status_code == 404
     assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: "nada"}).status_code == 400
-    for params in ({"join": "inline"}, {"orderBy": "velocidade"}, {"entityMap": "true"}):
-        assert three.get("entities", params={"type": "Veiculo", **params}, headers=within).status_code == 422
+    assert three.get("entities", params={"type": "Veiculo", "entityMap": "true"}, headers=within).status_code == 422
     changed = {"velocidade": {"type": "Property", "value": 0}}
     refused = [
         three.post("entities", json=vehicle("d", 1), headers=within), three.patch("entities/urn:x:Veiculo:a/attrs", json=changed, headers=within),
         three.patch("entities/urn:x:Veiculo:a/attrs/velocidade", json={"value": 0}, headers=within), three.delete("entities/urn:x:Veiculo:a", headers=within),
         three.post("entityOperations/upsert", json=[vehicle("a", 0)], headers=within), three.delete("entities", params={"type": "Veiculo"}, headers=within),
-        three.get("types", headers=within), three.get("temporal/entities", headers=within), three.get("subscriptions", headers=within),
+        three.get("temporal/entities", headers=within), three.get("subscriptions", headers=within),
     ]  # fmt: skip
     assert {answer.status_code for answer in refused} == {422}
     assert three.get("entities/urn:x:Veiculo:a", params={"options": "keyValues"}).json()["velocidade"] == 80
@@ -237,3 +236,69 @@ def test_5_16_6_one_that_is_away_is_told_a_little_later(three, source, monkeypat
 def test_5_16_6_an_address_within_is_not_reached(three, monkeypatch):
     kept = keep(three, FAST, endpoint="http://127.0.0.1:9/aviso")
     assert kept["snapshotStatus"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [
+        ("velocidade", "bacd"), ("velocidade;desc", "cabd"), ("id;desc", "dcba"), ("nome", "badc"), ("nome&collation=pt", "abdc"), ("createdAt;desc", "dcba"),
+        ("velocidade.observedAt,id;desc", "adcb"), ("marca[ano]", "badc"), ("location;dist-desc&orderFrom=[-8.61,41.15]", "bacd"),
+    ],
+)  # fmt: skip
+def test_it_is_ordered_as_the_present_is(broker, by, order):
+    """§4.23: the same question to the present and to a snapshot of it has the same order."""
+
+    def at(lon):
+        return {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [lon, 41.15]}}
+
+    for one in (
+        vehicle("a", 80, location=at(-8.62), nome={"type": "Property", "value": "Ávila"}, marca={"type": "Property", "value": {"ano": "x"}}),
+        vehicle("b", 30, location=at(-8.7), nome={"type": "Property", "value": "Beja"}, marca={"type": "Property", "value": {"ano": 2}}),
+        vehicle("c", 120, location=at(-8.61)),
+        {"id": "urn:x:Veiculo:d", "type": "Veiculo", "nome": {"type": "Property", "value": "beja"}},
+    ):
+        assert broker.post("entities", json=one).status_code == 201
+    moment = {"type": "Property", "value": 80, "observedAt": "2026-03-01T10:00:00Z"}
+    assert broker.patch("entities/urn:x:Veiculo:a/attrs", json={"velocidade": moment}).status_code == 204
+    within = {HEADER: keep(broker, {"type": "Query", "entities": [{"type": "Veiculo"}]})["id"]}
+    params = {"type": "Veiculo", **dict(part.split("=", 1) for part in f"orderBy={by}".split("&"))}
+    live = names(broker.get("entities", params=params))
+    assert names(broker.get("entities", params=params, headers=within)) == live
+    assert "".join(live) == order
+    assert names(broker.get("entities", params={**params, "limit": 2, "offset": 1}, headers=within)) == live[1:3]
+
+
+def test_relationships_lead_to_what_is_in_it(broker):
+    """§4.5.23, §4.9: linked entities are those of the snapshot, never those of the present."""
+    owner = {"id": "urn:x:Dono:1", "type": "Dono", "nome": {"type": "Property", "value": "Ana"}}
+    other = {"id": "urn:x:Dono:2", "type": "Dono", "nome": {"type": "Property", "value": "Rui"}}
+    for one in (owner, other, *(vehicle(str(n), n, dono={"type": "Relationship", "object": f"urn:x:Dono:{n}"}) for n in (1, 2))):
+        assert broker.post("entities", json=one).status_code == 201
+    kept = keep(broker, {"type": "Query", "entities": [{"type": "Veiculo"}]}, {"type": "Query", "entities": [{"type": "Dono", "id": "urn:x:Dono:1"}]})
+    within = {HEADER: kept["id"]}
+    assert broker.patch("entities/urn:x:Dono:1/attrs", json={"nome": {"type": "Property", "value": "Eva"}}).status_code == 204
+    inline = broker.get("entities", params={"type": "Veiculo", "join": "inline"}, headers=within).json()
+    assert [each["dono"].get("entity", {}).get("nome", {}).get("value") for each in inline] == ["Ana", None]
+    flat = broker.get("entities/urn:x:Veiculo:1", params={"join": "flat", "options": "keyValues"}, headers=within).json()
+    assert [each.get("nome") for each in flat] == [None, "Ana"]
+    asked = {"type": "Veiculo", "join": "inline", "q": 'dono{Dono}.nome=="Ana"'}
+    live = names(broker.get("entities", params={**asked, "q": 'dono{Dono}.nome=="Eva"'}))
+    assert (names(broker.get("entities", params=asked, headers=within)), live) == (["1"], ["1"])
+
+
+def test_the_types_and_attributes_that_it_holds(three):
+    """§5.7.5 to §5.7.10, inside one."""
+    assert three.post("entities", json={"id": "urn:x:Outro:1", "type": "Outro"}).status_code == 201
+    within = {HEADER: keep(three, FAST)["id"]}
+    assert three.get("types", headers=within).json()["typeList"] == ["Veiculo"]
+    assert three.get("types").json()["typeList"] == ["Outro", "Veiculo"]
+    details = three.get("types", params={"details": "true", "count": "true"}, headers=within)
+    assert (details.json()[0]["attributeNames"], details.headers["NGSILD-Results-Count"]) == (["location", "velocidade"], "1")
+    one = three.get("types/Veiculo", headers=within).json()
+    assert (one["entityCount"], sorted(each["attributeName"] for each in one["attributeDetails"])) == (2, ["location", "velocidade"])
+    assert three.get("types/Outro", headers=within).status_code == 404
+    assert three.get("attributes", headers=within).json()["attributeList"] == ["location", "velocidade"]
+    speed = three.get("attributes/velocidade", headers=within)
+    assert (speed.json()["attributeCount"], speed.json()["typeNames"], speed.headers[HEADER]) == (2, ["Veiculo"], within[HEADER])
+    assert three.get("attributes/nada", headers=within).status_code == 404
+    assert three.get("types", headers={HEADER: "urn:x:nenhum"}).status_code == 404

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +40,16 @@ def targets(attribute: Any) -> Iterator[str]:
 
 def join(conn: psycopg.Connection[Any], who: Asked, entities: Iterable[StoredEntity], want: Wanted) -> Joined:
     """The entities that `entities` lead to within the levels that are wanted; those beyond the reader's reach are left out."""
+    return led(who, entities, want, lambda uris: store.by_uris(conn, who.tenant_id, uris))
+
+
+def led(who: Asked, entities: Iterable[StoredEntity], want: Wanted, look: Callable[[list[str]], Mapping[str, StoredEntity]]) -> Joined:
+    """As `join`, of the entities that `look` finds by their URIs."""
     steps = walk(entities, want)
     try:
         missing = next(steps)
         while True:
-            found = store.by_uris(conn, who.tenant_id, missing)
-            missing = steps.send({uri: door.shown(who, one) for uri, one in found.items() if door.within_reach(who, one.types)})
+            missing = steps.send({uri: door.shown(who, one) for uri, one in look(missing).items() if door.within_reach(who, one.types)})
     except StopIteration as done:
         joined: Joined = done.value
         return joined

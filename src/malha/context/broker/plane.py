@@ -58,7 +58,10 @@ _MOST_ASKED = {
 
 
 #: what may be asked inside a snapshot (§6.3.22)
-IN_SNAPSHOTS = frozenset({("GET", "/entities"), ("GET", "/entities/{id}"), ("POST", "/entityOperations/query")})
+IN_SNAPSHOTS = frozenset({
+    ("GET", "/entities"), ("GET", "/entities/{id}"), ("POST", "/entityOperations/query"), ("GET", "/types"), ("GET", "/types/{type:path}"),
+    ("GET", "/attributes"), ("GET", "/attributes/{attr:path}"),
+})  # fmt: skip
 
 
 def straight(around: Around = _as_it_is) -> Callable[[Scope], ASGIApp | None]:

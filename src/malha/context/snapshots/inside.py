@@ -1,7 +1,10 @@
-"""Retrieve and query inside a snapshot (GS CIM 009 §5.5.15, §6.3.22): its entities alone, by the rights of whoever reads them now."""
+"""Retrieve, query and discover inside a snapshot (GS CIM 009 §5.5.15, §6.3.22): its entities alone, by the rights of whoever reads them now."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import psycopg
@@ -10,13 +13,15 @@ from starlette.responses import Response
 
 from malha.context.broker import attributes, door, entities, entity_maps, linked, projection, query, questions, rendering
 from malha.context.broker.contracts import Asked, NotPermitted, OperationNotSupported
+from malha.context.broker.discovery import Held
+from malha.context.broker.door import Handler
 from malha.context.broker.questions import Question
-from malha.context.broker.rendering import Join, Wanted
+from malha.context.broker.rendering import Wanted
 from malha.context.federation.asking import sifting
-from malha.context.snapshots import service
-from malha.context.snapshots.contracts import HEADER
+from malha.context.snapshots import ordering, service
+from malha.context.snapshots.contracts import HEADER, Snapshot
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityNotFound, EntityPage, StoredEntity
+from malha.context.store.contracts import AttributeUse, EntityNotFound, EntityPage, StoredEntity
 from malha.foundation.access import reach
 from malha.kernel.text import msg
 
@@ -32,13 +37,16 @@ def _require_whole(who: Asked) -> None:
         raise NotPermitted(msg("O seu acesso é limitado a uma parte dos dados, e assim não abrange instantâneos."))
 
 
-def _require_plain(request: Request, want: Wanted, question: Question | None = None) -> None:
-    """Raise OperationNotSupported for what leads out of the snapshot, or is not worked out in it."""
+def _require_plain(request: Request, question: Question | None = None) -> None:
+    """Raise OperationNotSupported for what is not worked out in a snapshot."""
     asked = question.query if question is not None else None
-    if want.join is not Join.NONE or (asked is not None and asked.q and store.links_in_question(asked.q)):
-        raise OperationNotSupported(msg("Dentro de um instantâneo não se seguem ligações."))
-    if entity_maps.meant(request) or (asked is not None and (asked.order or asked.after_id or asked.text)):
-        raise OperationNotSupported(msg("Dentro de um instantâneo não há ordem, nem mapas, nem procura por texto."))
+    if entity_maps.meant(request) or (asked is not None and (asked.after_id or asked.text)):
+        raise OperationNotSupported(msg("Dentro de um instantâneo não há mapas, nem procura por texto."))
+
+
+def _finder(conn: psycopg.Connection[Any], one: Snapshot) -> Callable[[Sequence[str]], dict[str, StoredEntity]]:
+    """Finds what the snapshot holds by URIs: relationships lead to what is in it, never out of it."""
+    return lambda uris: {each.uri: each for each in service.entities(conn, one, uris=uris)} if uris else {}
 
 
 async def question(request: Request) -> Response:
@@ -49,22 +57,28 @@ async def question(request: Request) -> Response:
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
         _require_whole(who)
         asked, want = query.understood(request, who, asking)
-        _require_plain(request, want, asked)
-        page = _page(conn, who, uri, asked)
-        return query.written(request, page, asked, want, linked.Joined())
+        _require_plain(request, asked)
+        one = service.use(conn, who.tenant_id, uri)
+        page = _page(conn, who, one, asked)
+        return query.written(request, page, asked, want, linked.led(who, page.entities, want, _finder(conn, one)))
 
     return _echoed(await door.look(request, work, asking.source), uri)
 
 
-def _page(conn: psycopg.Connection[Any], who: Asked, uri: str, asked: Question) -> EntityPage:
-    one = service.use(conn, who.tenant_id, uri)
+def _page(conn: psycopg.Connection[Any], who: Asked, one: Snapshot, asked: Question) -> EntityPage:
     narrowed = questions.narrowed(asked.query, who.principal.types)
     if narrowed is None:
         return EntityPage([], 0 if asked.count else None)
     questions.refuse_personal(conn, who, narrowed)
-    test = sifting.holds(narrowed)
+    find = _finder(conn, one)
+
+    def seen(uris: Sequence[str]) -> dict[str, StoredEntity]:
+        return {uri: door.shown(who, each) for uri, each in find(uris).items() if door.within_reach(who, each.types)}
+
+    test = sifting.holds(narrowed, seen)
     held = service.entities(conn, one, narrowed.types, narrowed.uris)
     found = [door.shown(who, each) for each in held if sifting.answers(who, narrowed, each, test, remote=True)]
+    found = ordering.ordered(found, narrowed.order)
     return EntityPage(found[narrowed.offset : narrowed.offset + narrowed.limit], len(found) if asked.count else None)
 
 
@@ -73,17 +87,42 @@ async def retrieve(request: Request) -> Response:
     uri, name = entities.uri_of(request), named(request)
     projection.check_parameters(request, projection.RETRIEVE)
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, Wanted]:
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, Wanted, linked.Joined]:
         _require_whole(who)
         want = rendering.wanted(request, who.context)
-        _require_plain(request, want)
-        held = service.entities(conn, service.use(conn, who.tenant_id, name), uris=[uri])
+        _require_plain(request)
+        one = service.use(conn, who.tenant_id, name)
+        held = service.entities(conn, one, uris=[uri])
         if not held or not door.within_reach(who, held[0].types):
             raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
-        return door.shown(who, held[0]), want
+        found = door.shown(who, held[0])
+        return found, want, linked.led(who, [found], want, _finder(conn, one))
 
-    found, want = await door.look(request, work)
-    return _echoed(entities.written(found, want, linked.Joined()), name)
+    found, want, joined = await door.look(request, work)
+    return _echoed(entities.written(found, want, joined), name)
+
+
+def listed(handler: Callable[[Request, Held], Awaitable[Response]]) -> Handler:
+    """A list of the types or attributes that there are, or one of them, of what a snapshot holds."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        uri = named(request)
+
+        def held(conn: psycopg.Connection[Any], who: Asked) -> list[StoredEntity]:
+            _require_whole(who)
+            return service.entities(conn, service.use(conn, who.tenant_id, uri))
+
+        def types(conn: psycopg.Connection[Any], who: Asked) -> Mapping[str, int]:
+            counted = Counter(name for each in held(conn, who) for name in each.types if door.within_reach(who, (name,)))
+            return dict(sorted(counted.items()))
+
+        def uses(conn: psycopg.Connection[Any], who: Asked, entity_type: str, name: str) -> Sequence[AttributeUse]:
+            return [each for each in store.uses_of(held(conn, who), entity_type, name) if door.within_reach(who, (each.type,))]
+
+        return _echoed(await handler(request, Held(door.look, types, uses)), uri)
+
+    return answer
 
 
 def _echoed(response: Response, uri: str) -> Response:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from malha.context.broker import discovery
 from malha.context.broker.door import Handler, guarded
 from malha.context.snapshots import inside, operations
 from malha.context.snapshots.contracts import HEADER
@@ -31,6 +32,10 @@ _ROADS: dict[tuple[str, str], Handler] = {
     ("GET", "/entities"): inside.question,
     ("GET", "/entities/{id}"): inside.retrieve,
     ("POST", "/entityOperations/query"): inside.question,
+    ("GET", "/types"): inside.listed(discovery.types),
+    ("GET", "/types/{type:path}"): inside.listed(discovery.type_),
+    ("GET", "/attributes"): inside.listed(discovery.attributes),
+    ("GET", "/attributes/{attr:path}"): inside.listed(discovery.attribute),
 }
 
 

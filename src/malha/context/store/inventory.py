@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from malha.context.store import names, pages, records, state
-from malha.context.store.contracts import AttributeUse, EntityQuery
+from malha.context.store.contracts import AttributeUse, EntityQuery, StoredEntity
 from malha.foundation.access import reach
 
 USES = """
@@ -70,14 +71,29 @@ def _uses_within_reach(conn: psycopg.Connection[Any], tenant_id: int, entity_typ
     counted: dict[tuple[str, str], tuple[int, set[str]]] = {}
     question = EntityQuery(types=(entity_type,) if entity_type else (), attrs=(name,) if name else (), limit=pages.CHUNK)
     while page := pages.query(conn, [tenant_id], question).entities:
-        for entity in page:
-            for key, attribute in entity.attributes.items():
-                kinds = {str(i.get("type")) for i in (attribute if isinstance(attribute, list) else [attribute]) if isinstance(i, dict)}
-                for kind in entity.types:
-                    if (not entity_type or kind == entity_type) and (not name or key == name):
-                        number, known = counted.get((kind, key), (0, set()))
-                        counted[kind, key] = (number + 1, known | kinds)
+        _count(counted, page, entity_type, name)
         question = replace(question, after_id=page[-1].id)
+    return _uses(counted)
+
+
+def uses_of(entities: Iterable[StoredEntity], entity_type: str, name: str) -> list[AttributeUse]:
+    """As `attribute_uses`, of these entities."""
+    counted: dict[tuple[str, str], tuple[int, set[str]]] = {}
+    _count(counted, entities, entity_type, name)
+    return _uses(counted)
+
+
+def _count(counted: dict[tuple[str, str], tuple[int, set[str]]], entities: Iterable[StoredEntity], entity_type: str, name: str) -> None:
+    for entity in entities:
+        for key, attribute in entity.attributes.items():
+            kinds = {str(i.get("type")) for i in (attribute if isinstance(attribute, list) else [attribute]) if isinstance(i, dict)}
+            for kind in entity.types:
+                if (not entity_type or kind == entity_type) and (not name or key == name):
+                    number, known = counted.get((kind, key), (0, set()))
+                    counted[kind, key] = (number + 1, known | kinds)
+
+
+def _uses(counted: dict[tuple[str, str], tuple[int, set[str]]]) -> list[AttributeUse]:
     return [AttributeUse(kind, key, number, tuple(sorted(kinds))) for (kind, key), (number, kinds) in sorted(counted.items())]
 
 

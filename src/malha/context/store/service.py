@@ -224,6 +224,11 @@ def attribute_uses(conn: psycopg.Connection[Any], tenant_id: int, entity_type: s
     return inventory.attribute_uses(conn, tenant_id, entity_type, name)
 
 
+def uses_of(entities: Iterable[StoredEntity], entity_type: str = "", name: str = "") -> list[AttributeUse]:
+    """As `attribute_uses`, of these entities instead of those in the store."""
+    return inventory.uses_of(entities, entity_type, name)
+
+
 def attribute_names(conn: psycopg.Connection[Any], tenant_id: int, entity_type: str) -> set[str]:
     """The names of the attributes that entities of the type have now. Reads them all: for exports, not for pages."""
     return inventory.attribute_names(conn, tenant_id, entity_type)

@@ -24,11 +24,12 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 type Linked = Callable[[Sequence[str]], Mapping[str, StoredEntity]]
 
 
-def _nowhere(_uris: Sequence[str]) -> Mapping[str, StoredEntity]:
+def nowhere(_uris: Sequence[str]) -> Mapping[str, StoredEntity]:
+    """Relationships that are not followed."""
     return {}
 
 
-def holds(node: Node, entity: StoredEntity, linked: Linked = _nowhere) -> bool:
+def holds(node: Node, entity: StoredEntity, linked: Linked = nowhere) -> bool:
     """Whether the question is true of the entity; `linked` gives the entities that its relationships lead to."""
     if isinstance(node, Every):
         return all(holds(part, entity, linked) for part in node.parts)

@@ -15,15 +15,15 @@ from malha.context.subscriptions import conditions, patterns, selection
 type Holds = Callable[[StoredEntity], bool]
 
 
-def holds(asked: EntityQuery) -> Holds:
-    """The whole question about one entity, in memory."""
+def holds(asked: EntityQuery, linked: conditions.Linked = conditions.nowhere) -> Holds:
+    """The whole question about one entity, in memory; `linked` finds those that q follows relationships to."""
     node = parse(asked.q) if asked.q else None
     places = shapes.filters(asked)
     box = asked.bbox
     scopes = selection.scopes(asked.scope_selection) if asked.scope_selection else None
 
     def test(entity: StoredEntity) -> bool:
-        if (node is not None and not conditions.holds(node, entity)) or (scopes is not None and not scopes(entity.scopes)):
+        if (node is not None and not conditions.holds(node, entity, linked)) or (scopes is not None and not scopes(entity.scopes)):
             return False
         if any(named and not any(name in entity.attributes for name in named) for named in (asked.attrs, asked.having)):
             return False
