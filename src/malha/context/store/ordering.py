@@ -9,10 +9,10 @@ from malha.context.store.contracts import Ordering
 
 _COLUMNS = {"id": 'e.uri COLLATE "C"', "createdAt": "e.created_at", "modifiedAt": "e.modified_at", "expiresAt": "e.expires_at", "scope": "e.scopes"}
 _META = frozenset({"observedAt", "unitCode", "datasetId", "createdAt", "modifiedAt", "expiresAt", "objectType", "lang"})
-#: great-circle metres from the middle of the entity's box to a point (mean radius of the Earth, IUGG)
+#: great-circle metres from the middle of the entity's box to a point (mean radius of the Earth, IUGG); least passes over what is null
 _DISTANCE = (
-    "12742017.6 * asin(least(1, sqrt(power(sin(radians((center(e.bbox))[1] - %s) / 2), 2)"
-    " + cos(radians(%s)) * cos(radians((center(e.bbox))[1])) * power(sin(radians((center(e.bbox))[0] - %s) / 2), 2))))"
+    "CASE WHEN e.bbox IS NOT NULL THEN 12742017.6 * asin(least(1, sqrt(power(sin(radians((center(e.bbox))[1] - %s) / 2), 2)"
+    " + cos(radians(%s)) * cos(radians((center(e.bbox))[1])) * power(sin(radians((center(e.bbox))[0] - %s) / 2), 2)))) END"
 )
 
 
