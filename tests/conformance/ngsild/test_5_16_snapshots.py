@@ -241,8 +241,8 @@ def test_5_16_6_an_address_within_is_not_reached(three, monkeypatch):
 @pytest.mark.parametrize(
     ("by", "order"),
     [
-        ("velocidade", "bacd"), ("velocidade;desc", "cabd"), ("id;desc", "dcba"), ("nome", "badc"), ("nome&collation=pt", "abdc"), ("createdAt;desc", "dcba"),
-        ("velocidade.observedAt,id;desc", "adcb"), ("marca[ano]", "badc"), ("location;dist-desc&orderFrom=[-8.61,41.15]", "bacd"),
+        ("velocidade", "bacd"), ("velocidade;desc", "cabd"), ("id;desc", "dcba"), ("nome", "bdac"), ("nome&collation=pt", "abdc"), ("createdAt;desc", "dcba"),
+        ("velocidade.observedAt,id;desc", "adcb"), ("marca[ano]", "bacd"), ("location;dist-desc&orderFrom=[-8.61,41.15]", "bacd"),
     ],
 )  # fmt: skip
 def test_it_is_ordered_as_the_present_is(broker, by, order):
@@ -281,8 +281,8 @@ def test_relationships_lead_to_what_is_in_it(broker):
     assert [each["dono"].get("entity", {}).get("nome", {}).get("value") for each in inline] == ["Ana", None]
     flat = broker.get("entities/urn:x:Veiculo:1", params={"join": "flat", "options": "keyValues"}, headers=within).json()
     assert [each.get("nome") for each in flat] == [None, "Ana"]
-    asked = {"type": "Veiculo", "join": "inline", "q": 'dono{Dono}.nome=="Ana"'}
-    live = names(broker.get("entities", params={**asked, "q": 'dono{Dono}.nome=="Eva"'}))
+    asked = {"type": "Veiculo", "join": "inline", "q": 'dono{nome}=="Ana"'}
+    live = names(broker.get("entities", params={**asked, "q": 'dono{nome}=="Eva"'}))
     assert (names(broker.get("entities", params=asked, headers=within)), live) == (["1"], ["1"])
 
 
@@ -291,7 +291,7 @@ def test_the_types_and_attributes_that_it_holds(three):
     assert three.post("entities", json={"id": "urn:x:Outro:1", "type": "Outro"}).status_code == 201
     within = {HEADER: keep(three, FAST)["id"]}
     assert three.get("types", headers=within).json()["typeList"] == ["Veiculo"]
-    assert three.get("types").json()["typeList"] == ["Outro", "Veiculo"]
+    assert sorted(three.get("types").json()["typeList"]) == ["Outro", "Veiculo"]
     details = three.get("types", params={"details": "true", "count": "true"}, headers=within)
     assert (details.json()[0]["attributeNames"], details.headers["NGSILD-Results-Count"]) == (["location", "velocidade"], "1")
     one = three.get("types/Veiculo", headers=within).json()

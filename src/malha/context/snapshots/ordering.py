@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from malha.context.broker.changes import instances
 from malha.context.store import shapes
 from malha.context.store.contracts import Ordering, StoredEntity
 from malha.kernel.text import unaccent
@@ -57,14 +56,11 @@ def _value(entity: StoredEntity, step: Ordering) -> Any:
     first, *rest = step.path
     if not rest and first in {"id", "type", "scope", "createdAt", "modifiedAt", "expiresAt"}:
         return _own(entity, first)
-    one: Any = next(iter(instances(entity.attributes.get(first)).values()), None)
-    for name in rest[:-1]:
+    one: Any = entity.attributes
+    for name in step.path:  # of several instances none decides, as in the store
         one = one.get(name) if isinstance(one, dict) else None
-    if rest:
-        last = rest[-1]
-        one = one.get(last) if isinstance(one, dict) else None
-        if last in _META:
-            return _own(entity, last) if one is None and last in _SYSTEM else one
+    if rest and (last := rest[-1]) in _META:
+        return format_instant(entity.created_at if last == "createdAt" else entity.modified_at) if one is None and last in _SYSTEM else one
     found = next((one[member] for member in _VALUES if isinstance(one, dict) and one.get(member) is not None), None)
     for name in step.inside:
         found = found.get(name) if isinstance(found, dict) else None
@@ -72,11 +68,11 @@ def _value(entity: StoredEntity, step: Ordering) -> Any:
 
 
 def _own(entity: StoredEntity, name: str) -> Any:
-    if name == "expiresAt":
-        return format_instant(entity.expires_at) if entity.expires_at else None
-    if name in _SYSTEM:
-        return format_instant(entity.created_at if name == "createdAt" else entity.modified_at)
-    return {"id": entity.uri, "type": entity.types[0], "scope": list(entity.scopes) or None}[name]
+    """A member of the entity itself; instants as seconds since 1970."""
+    if name in {"id", "type", "scope"}:
+        return {"id": entity.uri, "type": entity.types[0], "scope": list(entity.scopes) or None}[name]
+    moment = {"createdAt": entity.created_at, "modifiedAt": entity.modified_at, "expiresAt": entity.expires_at}[name]
+    return moment.timestamp() if moment is not None else None
 
 
 def _distance_m(entity: StoredEntity, point: tuple[float, float]) -> float | None:
