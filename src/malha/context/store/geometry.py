@@ -65,8 +65,9 @@ def _point(coordinates: object) -> Shape:
         or not (_NUMBERS.issuperset(map(type, coordinates)) or all(isinstance(c, int | float) and not isinstance(c, bool) for c in coordinates))
     ):
         raise UnusableEntity(msg("As coordenadas da geometria não servem para “{kind}”."), kind="Point")
-    box = (float(coordinates[0]), float(coordinates[1])) * 2
-    return Shape(_in_range(box), {"type": "Point", "coordinates": list(coordinates)})
+    x, y = float(coordinates[0]), float(coordinates[1])
+    box = (x, y, x, y)
+    return Shape(box if -180 <= x <= 180 and -90 <= y <= 90 else _in_range(box), {"type": "Point", "coordinates": list(coordinates)})
 
 
 def _from_wkb(value: bytes) -> Shape:

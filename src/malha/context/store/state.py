@@ -182,6 +182,12 @@ def execute(conn: psycopg.Connection[Any], statement: str, params: Any = None, *
     return psycopg.Cursor(conn, row_factory=tuple_row).execute(statement.encode(), params, prepare=prepare)
 
 
+def _execute(conn: psycopg.Connection[Any], statement: str, params: dict[str, object]) -> psycopg.Cursor[tuple[Any, ...]]:
+    """`execute` with arrays as they lie in memory."""
+    telemetry.note(statement)
+    return binary.cursor(conn).execute(statement.encode(), params)
+
+
 def lock(conn: psycopg.Connection[Any], tenant_id: int, uris: Sequence[str], columns: str = "1") -> dict[str, Current]:
     """Those of `uris` that exist, locked against other writers, with `columns` of each."""
     rows = execute(conn, LOCK.format(columns=columns), [tenant_id, list(uris)])
@@ -204,35 +210,35 @@ def whole(doc: str, geom: bytes | None) -> dict[str, Any]:
 def insert(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change]) -> psycopg.Cursor[tuple[Any, ...]]:
     """Make entities: of each the URI, the id, and whether it is new (False: another writer was quicker, and both are merged)."""
     ordered = sorted(changes, key=lambda change: change.uri)
-    return execute(conn, INSERT, {"tenant": tenant_id, "run": run_id, "uris": array_of_text([c.uri for c in ordered])} | _columns(ordered))
+    return _execute(conn, INSERT, {"tenant": tenant_id, "run": run_id, "uris": binary.texts([c.uri for c in ordered])} | _columns(ordered))
 
 
 def update(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, changes: Sequence[Change], keys: Sequence[str]) -> None:
     """Change entities that were locked. `keys` are the attributes that the batch may touch, remembered for an undo."""
     if run_id is not None:
         execute(conn, BEFORE, {"tenant": tenant_id, "run": run_id, "ids": array_of([c.id for c in changes]), "keys": list(keys)})
-    flags = {
+    flags: dict[str, object] = {
         "ids": array_of([c.id for c in changes]),
-        "gone": array_of_text([array_of_text(list(c.gone)) for c in changes]),
+        "gone": binary.texts([array_of_text(list(c.gone)) for c in changes]),
         "replace": array_of([c.replace for c in changes]),
         "placed": array_of([c.placed for c in changes]),
         "named": array_of([c.named for c in changes]),
         "scoped": array_of([c.scopes is not None for c in changes]),
         "expiring": array_of([c.expiring for c in changes]),
     }
-    execute(conn, UPDATE, {"tenant": tenant_id, "run": run_id} | flags | _columns(changes))
+    _execute(conn, UPDATE, {"tenant": tenant_id, "run": run_id} | flags | _columns(changes))
 
 
-def _columns(changes: Sequence[Change]) -> dict[str, str]:
+def _columns(changes: Sequence[Change]) -> dict[str, object]:
     return {
-        "docs": array_of_text([c.doc for c in changes]),
-        "types": array_of_text([None if c.type_ids is None else array_of(c.type_ids) for c in changes]),
-        "scopes": array_of_text([array_of_text(list(c.scopes)) if c.scopes else None for c in changes]),
+        "docs": binary.texts([c.doc for c in changes]),
+        "types": binary.texts([None if c.type_ids is None else array_of(c.type_ids) for c in changes]),
+        "scopes": binary.texts([array_of_text(list(c.scopes)) if c.scopes else None for c in changes]),
         "expires": array_of([c.expires for c in changes]),
         "next_expiries": array_of([c.next_expiry for c in changes]),
-        "boxes": array_of_text([c.shape.box_text if c.shape else None for c in changes]),
+        "boxes": binary.texts([c.shape.box_text if c.shape else None for c in changes]),
         "geoms": array_of([c.shape.wkb.hex() if c.shape and c.shape.wkb else None for c in changes]),
-        "names": array_of_text([c.name_key for c in changes]),
+        "names": binary.texts([c.name_key for c in changes]),
     }
 
 
@@ -241,8 +247,7 @@ def observe(conn: psycopg.Connection[Any], tenant_id: int, run_id: int | None, r
     actor = acting.current() if run_id is None else ""
     for statement, part in ((OBSERVE, [r for r in rows if not (actor and r.corrects)]), (OBSERVE_BY, [r for r in rows if actor and r.corrects])):
         if part:
-            telemetry.note(statement)
-            binary.cursor(conn).execute(statement.encode(), {"tenant": tenant_id, "run": run_id, "actor": actor, "why": acting.why(), **_binary_columns(part)})
+            _execute(conn, statement, {"tenant": tenant_id, "run": run_id, "actor": actor, "why": acting.why(), **_binary_columns(part)})
 
 
 def sign(conn: psycopg.Connection[Any], tenant_id: int, keys: Sequence[tuple[int, int, int, str]]) -> None:
@@ -274,7 +279,7 @@ def _binary_columns(rows: Sequence[Observation]) -> dict[str, object]:
         "types": _ints([r.type_id for r in rows]), "entities": binary.longs(np.array([r.entity_id for r in rows], np.int64)), "attrs": _ints([r.attr_id for r in rows]),
         "datasets": _ints([r.dataset_id for r in rows]), "instants": binary.instants(np.array([instants[r.observed_at] for r in rows], np.int64)),
         "said": _ints([r.kind | r.op << 8 | r.untimed << 16 for r in rows]), "nums": binary.floats(np.array([r.num for r in rows], np.float64)),
-        "txts": array_of_text([r.txt for r in rows]), "units": _ints([r.unit_id or 0 for r in rows]),
+        "txts": binary.texts([r.txt for r in rows]), "units": _ints([r.unit_id or 0 for r in rows]),
         "rows": _ints([-1 if r.row_no is None else r.row_no for r in rows]),
     }  # fmt: skip
 
