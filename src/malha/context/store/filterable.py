@@ -173,10 +173,11 @@ def wanted(conn: psycopg.Connection[Any], tenant_id: int, types: Iterable[str]) 
     return found
 
 
-def declare(conn: psycopg.Connection[Any], tenant_id: int, types: Iterable[str]) -> bool:
-    """Note which properties of these types, all that the tenant has entities of, are to be kept and forget those that are not any more; whether there is something left to `keep`.
+def declare(conn: psycopg.Connection[Any], tenant_id: int, types: Iterable[str]) -> tuple[bool, bool]:
+    """Note which properties of these types, all that the tenant has entities of, are to be kept and forget those that are not any more.
 
-    In a transaction of its own, which ends before `keep` begins.
+    Returns whether some are new, and whether there is something left to `keep`. In a transaction of its own, which ends before, where some are new,
+    `seen` follows in another, and then `keep`.
     """
     has = {(row[0], row[1]) for row in state.execute(conn, "SELECT type_id, attr_id FROM entity_filter WHERE tenant_id = %s", [tenant_id])}
     want = wanted(conn, tenant_id, types)
@@ -187,7 +188,12 @@ def declare(conn: psycopg.Connection[Any], tenant_id: int, types: Iterable[str])
         statement = "INSERT INTO entity_filter (tenant_id, type_id, attr_id, name) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
         state.execute(conn, statement, [tenant_id, type_id, number, want[type_id, number]])
     row = state.execute(conn, SETTLED, [tenant_id]).fetchone()
-    return row is not None and row[0] > 0
+    return bool(want.keys() - has), row is not None and row[0] > 0
+
+
+def seen(conn: psycopg.Connection[Any], tenant_id: int) -> None:
+    """Say that whoever begins from now on sees what is to be kept: a writer may have begun after `declare` did, and looked before it ended."""
+    state.execute(conn, "UPDATE entity_filter SET xid = pg_current_xact_id() WHERE tenant_id = %s AND NOT ready", [tenant_id])
 
 
 def keep(conn: psycopg.Connection[Any], tenant_id: int) -> bool:

@@ -274,12 +274,15 @@ def plain_types(selection: str) -> tuple[str, ...]:
 def keep_filterable(conn: psycopg.Connection[Any], tenant_id: int) -> bool:
     """Keep up with the models of a tenant: the values of properties that they declare filterable lie ready to be asked for.
 
-    `conn` is in autocommit, outside of any transaction: two follow each other here. False where a writer of before is still at work.
+    `conn` is in autocommit, outside of any transaction: several follow each other here. False where a writer of before is still at work.
     """
     with database.tenant_transaction(conn, [tenant_id]):
-        left = filterable.declare(conn, tenant_id, inventory.type_names(conn, tenant_id))
+        new, left = filterable.declare(conn, tenant_id, inventory.type_names(conn, tenant_id))
     if not left:
         return True
+    if new:
+        with database.tenant_transaction(conn, [tenant_id]):
+            filterable.seen(conn, tenant_id)
     with database.tenant_transaction(conn, [tenant_id]):
         return filterable.keep(conn, tenant_id)
 

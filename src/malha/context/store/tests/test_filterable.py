@@ -1,6 +1,7 @@
 """Counts and pages of filterable properties: the same answers as the documents give, whatever was written and when."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -99,7 +100,7 @@ def test_it_works(town, monkeypatch):
 
 def test_what_is_written_is_found(town, monkeypatch):
     conn, tenant_id = town
-    write(conn, tenant_id, thing(1, code=prop("a")))
+    write(conn, tenant_id, thing(1, code=prop("a"), level=prop(0)))
     keep(conn, tenant_id)
     write(conn, tenant_id, *(thing(n, code=prop("ab"[n % 2]), level=prop(n)) for n in range(2, 8)))
     write(conn, tenant_id, thing(2, code=prop("é longo"), level=prop("alto")), thing(3, level=prop(True)))
@@ -159,3 +160,19 @@ def test_a_page_is_the_same_however_many_a_value_finds(town, monkeypatch):
                 plain = pages.query(conn, [tenant_id], question)
         assert ([one.uri for one in used.entities], used.total) == ([one.uri for one in plain.entities], None)
     assert len(plain.entities) == 1
+
+
+def test_a_writer_who_began_after_and_looked_before_is_waited_for(town, monkeypatch):
+    conn, tenant_id = town
+    write(conn, tenant_id, thing(1, code=prop("a")))
+    with database.connect(autocommit=True) as other, ExitStack() as writing:
+        with database.tenant_transaction(conn, [tenant_id]):
+            assert filterable.declare(conn, tenant_id, [TYPE]) == (True, True)
+            writing.enter_context(database.tenant_transaction(other, [tenant_id]))
+            service.upsert_documents(other, tenant_id, [thing(2, code=prop("a"))])  # sees nothing that is to be kept
+        with database.tenant_transaction(conn, [tenant_id]):
+            filterable.seen(conn, tenant_id)
+        with database.tenant_transaction(conn, [tenant_id]):
+            assert not filterable.keep(conn, tenant_id)
+    keep(conn, tenant_id)
+    assert answers(conn, tenant_id, monkeypatch)['code=="a"'] == 2
