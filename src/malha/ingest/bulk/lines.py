@@ -67,7 +67,7 @@ class Lines(io.RawIOBase):
     """
 
     def __init__(self, source: Path, encoding: str) -> None:
-        self._source, self._size, self._file = source, source.stat().st_size, _opened(source)
+        self._size, self._file = source.stat().st_size, _opened(source)
         plain = encoding in {"utf-8", "utf-8-sig"}
         self._decoder = None if plain else codecs.getincrementaldecoder(encoding)("replace")
         if encoding == "utf-8-sig":
@@ -97,12 +97,10 @@ class Lines(io.RawIOBase):
         try:
             more = self._file.read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as reason:
-            raise UnreadableHistory(msg("“{name}” não se descomprime: está incompleto ou estragado."), name=self._source.name) from reason
+            raise UnreadableHistory(msg("O ficheiro não se descomprime: está incompleto ou estragado.")) from reason
         self._unpacked += len(more)
         if self._unpacked > max(LEAST_BYTES, MOST_TIMES * self._size):
-            raise UnreadableHistory(
-                msg("“{name}” cresce mais de {times} vezes ao descomprimir: não é um ficheiro de medidas."), name=self._source.name, times=MOST_TIMES
-            )
+            raise UnreadableHistory(msg("O ficheiro cresce mais de {times} vezes ao descomprimir: não é um ficheiro de medidas."), times=MOST_TIMES)
         if self._decoder is None:
             return more
         return self._decoder.decode(more, final=not more).encode() or (more and self._more(size))

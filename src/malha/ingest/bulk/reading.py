@@ -79,18 +79,16 @@ def names_of(source: Path | pa.Table) -> list[str]:
         _require_text(source)
         return titles(source)[0]
     except _UNREADABLE as reason:
-        raise UnreadableHistory(msg("Não é possível ler “{name}”: {reason}"), name=getattr(source, "name", "Arrow"), reason=str(reason)[:200]) from reason
+        raise UnreadableHistory(msg("Não é possível ler o ficheiro: {reason}"), reason=str(reason)[:200]) from reason
 
 
 def _require_text(source: Path) -> None:
     """Raises UnreadableHistory for a workbook, an archive, and whatever else is no text."""
     begin = lines.head(source, 4096)
     if begin.startswith(_ZIP):
-        raise UnreadableHistory(
-            msg("“{name}” é um livro de Excel ou um ZIP. No Excel, guarde a folha como “CSV UTF-8”; de um ZIP, tire o ficheiro."), name=source.name
-        )
+        raise UnreadableHistory(msg("É um livro de Excel ou um ZIP. No Excel, guarde a folha como “CSV UTF-8”; de um ZIP, tire o ficheiro."))
     if begin.count(0) * 20 > len(begin) and lines.encoding_of(begin) != "utf-16":
-        raise UnreadableHistory(msg("“{name}” não é texto, nem Parquet, nem Arrow. Peça-o num destes formatos a quem o enviou."), name=source.name)
+        raise UnreadableHistory(msg("O ficheiro não é texto, nem Parquet, nem Arrow. Peça-o num destes formatos a quem o enviou."))
 
 
 def is_parquet(source: Path) -> bool:

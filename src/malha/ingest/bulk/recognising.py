@@ -98,8 +98,11 @@ def _told(batch: pa.RecordBatch | None) -> list[list[str]]:
 
 def _lines(source: Path, width: int) -> list[list[str]]:
     _names, separator, before, encoding = reading.titles(source)
-    whole = lines.head(source).decode(encoding, "replace").splitlines()[before : before + LOOKED_AT]
-    return [[cell.strip() for cell in (*row, *[""] * width)][:width] for row in text.reader(whole, delimiter=separator) if row]
+    whole = lines.head(source).decode(encoding, "replace").splitlines()[before:]
+    first, rest = whole[: LOOKED_AT // 2], whole[LOOKED_AT // 2 : -1]  # the last one may be cut
+    apart = rest[:: max(1, len(rest) * 2 // LOOKED_AT)]  # files in order of their sensors begin with thousands of rows of the same one
+    rows = [*text.reader(first, delimiter=separator), *(next(text.reader([line], delimiter=separator), []) for line in apart)]
+    return [[cell.strip() for cell in (*row, *[""] * width)][:width] for row in rows[:LOOKED_AT] if row]
 
 
 def _kind(cells: Sequence[str]) -> str:

@@ -168,7 +168,7 @@ def test_no_more_rows_wait_than_anybody_looks_at(tenant: int, tmp_path: Path, mo
 
 @pytest.mark.parametrize(
     ("name", "data", "said"),
-    [("anos.xlsx", b"PK\x03\x04" + b"\0" * 90, "é um livro de Excel ou um ZIP"), ("anos.parquet", b"\0\1\2" * 99, "não é texto, nem Parquet")],
+    [("anos.xlsx", b"PK\x03\x04" + b"\0" * 90, "É um livro de Excel ou um ZIP"), ("anos.parquet", b"\0\1\2" * 99, "não é texto, nem Parquet")],
 )
 def test_what_is_no_text_is_said(tenant: int, tmp_path: Path, name: str, data: bytes, said: str) -> None:
     path = tmp_path / name

@@ -300,6 +300,15 @@ def test_what_is_recognised(tenant, tmp_path, text, entity, instant, clock, meas
         assert recognising.attempt(conn, tenant.id, path, found).held == 0
 
 
+def test_a_file_that_begins_with_thousands_of_rows_of_an_unknown_one_is_recognised(tenant, tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"{number};{1 + row % 28:02d}/03/2025 05:00;1,5" for number in ("99", "1", "2") for row in range(3000)]
+    path.write_text("\n".join(["Código;Data e hora;Nível (m)", *rows]), encoding="utf-8")
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        found = recognising.suggest(conn, tenant.id, recognising.sample(path), "Europe/Lisbon")
+    assert (found.entity, found.prefix, found.clock) == ("Código", "urn:vila:Contador:", Clock.DAY_FIRST)
+
+
 @pytest.mark.parametrize("form", ["parquet", "arrow"])
 def test_other_forms_are_recognised(tenant, tmp_path, form):
     table = pa.table(
