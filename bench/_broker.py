@@ -365,7 +365,10 @@ def place(quick: bool) -> Iterator[Bench]:
                 conn.autocommit = True
                 conn.execute("VACUUM ANALYZE entity, entity_value")
             bare = {"BENCH_DSN": database.dsn(Role.OWNER), "BENCH_TENANT": str(town.id), "PYTHONPATH": str(_town.HERE)}
-            with _town.server("--factory", "malha.project.plane:application") as (port, process), _town.server("_bare:app", **bare) as (limit, _):
+            with (
+                _town.server("--factory", "malha.project.plane:application", "--http", "malha.project.entrance:Connection") as (port, process),
+                _town.server("_bare:app", **bare) as (limit, _),
+            ):
                 bench = Bench(quick, town, port, limit)
                 bench.plane = psutil.Process(process.pid)  # type: ignore[attr-defined]
                 yield bench

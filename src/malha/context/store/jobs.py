@@ -8,7 +8,7 @@ import psycopg
 
 from malha.context.store import service
 from malha.foundation.database import service as database
-from malha.foundation.jobs.service import periodic
+from malha.foundation.jobs.service import by_tenant, periodic
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,7 @@ def make_partitions() -> None:
 @periodic("* * * * *", "store.expiry")
 def take_ended() -> None:
     """Take away, tenant by tenant, what has ended since the last minute."""
-    with database.connect(autocommit=True) as conn:
-        for (tenant_id,) in conn.execute("SELECT entity_tenants_with_expired()").fetchall():
-            with database.tenant_transaction(conn, [tenant_id]):
-                service.take_ended(conn, tenant_id)
+    by_tenant("SELECT entity_tenants_with_expired()", service.take_ended)
 
 
 @periodic("*/5 * * * *", "store.filterable")
@@ -45,7 +42,4 @@ def keep_filterable() -> None:
 @periodic("*/5 * * * *", "store.changes")
 def forget_changes() -> None:
     """Let go which entities of watched types changed, once every reader has taken it over or has to read anew."""
-    with database.connect(autocommit=True) as conn:
-        for (tenant_id,) in conn.execute("SELECT entity_watch_tenants()").fetchall():
-            with database.tenant_transaction(conn, [tenant_id]):
-                service.forget_changes(conn, tenant_id)
+    by_tenant("SELECT entity_watch_tenants()", service.forget_changes)

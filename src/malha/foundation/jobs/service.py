@@ -10,14 +10,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 from django.db import transaction
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from malha.foundation.database import django as database
+from malha.foundation.database import service as connections
 from malha.foundation.jobs.contracts import ATTEMPTS, ID_LENGTH, Id, NotAnId
 from malha.foundation.tenancy import service as tenancy
 from malha.kernel.text import msg
@@ -72,6 +74,14 @@ def periodic(cron: str, name: str, *, queue: str = "default") -> Callable[[Calla
         return function
 
     return decorate
+
+
+def by_tenant(tenants: LiteralString, work: Callable[[psycopg.Connection[Any], int], object]) -> None:
+    """Do `work(connection, tenant id)` for each tenant that a statement tells, each in a transaction of its own in the tenant's scope."""
+    with connections.connect(autocommit=True) as conn:
+        for (tenant_id,) in conn.execute(tenants).fetchall():
+            with connections.tenant_transaction(conn, [tenant_id]):
+                work(conn, tenant_id)
 
 
 def _register(name: str, function: Callable[..., Any], queue: str, attempts: int) -> None:

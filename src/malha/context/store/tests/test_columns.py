@@ -147,19 +147,6 @@ def test_all_kinds_are_counted_as_by_walking(database_of_all, written):
                 assert used == everywhere, text
 
 
-@pytest.fixture(scope="module")
-def database_of_all():
-    """(connection in autocommit, tenant id), one for all that is made up."""
-    from uuid import uuid4
-
-    from malha.foundation.tenancy import service as tenancy
-    from malha.foundation.tenancy.contracts import OrganisationKind
-
-    tenant = tenancy.create_tenant(slug=f"ensaio-{uuid4().hex[:10]}", name="Vila", kind=OrganisationKind.MUNICIPALITY)
-    with database.connect(autocommit=True) as conn:
-        yield conn, tenant.id
-
-
 @pytest.mark.parametrize(
     ("text", "figure"),
     [

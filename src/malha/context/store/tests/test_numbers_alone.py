@@ -115,19 +115,6 @@ def test_all_kinds_are_counted_as_by_looking_everywhere(database_of_all, written
                     assert used == everywhere, text
 
 
-@pytest.fixture(scope="module")
-def database_of_all():
-    """(connection in autocommit, tenant id), one for all that is made up."""
-    from uuid import uuid4
-
-    from malha.foundation.tenancy import service as tenancy
-    from malha.foundation.tenancy.contracts import OrganisationKind
-
-    tenant = tenancy.create_tenant(slug=f"ensaio-{uuid4().hex[:10]}", name="Vila", kind=OrganisationKind.MUNICIPALITY)
-    with database.connect(autocommit=True) as conn:
-        yield conn, tenant.id
-
-
 def test_a_type_that_is_added_is_noted_too(place):
     conn, tenant_id = place
     write(conn, tenant_id, EntityDocument("urn:x:N:1", ("FirstThing",), {"a": {"type": "ListProperty", "valueList": [1]}}))

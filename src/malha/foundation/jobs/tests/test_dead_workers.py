@@ -64,7 +64,7 @@ def owned(statement: str, *values: object) -> list[tuple[object, ...]]:
 
 def taken_back() -> None:
     """Run the job that looks for jobs of the dead, as a worker does."""
-    with app.replace_connector(app.connector.get_worker_connector()) as worker:  # type: ignore[attr-defined]
+    with app.replace_connector(app.connector.get_worker_connector()) as worker:  # type: ignore[attr-defined]  # the Django connector has it
 
         async def once() -> None:
             async with worker.open_async():
