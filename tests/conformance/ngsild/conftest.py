@@ -8,7 +8,7 @@ import httpx
 import pytest
 import uvicorn
 from django.conf import settings
-from tests.conformance.ngsild.sources import Source
+from tests.conformance.ngsild.sources import CSR, TYPE, Source
 
 from malha.context.broker import auth, pool
 from malha.foundation.access.contracts import Capability
@@ -111,3 +111,16 @@ def party(new_tenant, monkeypatch):
         one.http.close()
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+def register(broker):
+    """Registers a source at the broker, and gives the id of that."""
+
+    def make(source, information=None, **more):
+        said = {"type": "ContextSourceRegistration", "endpoint": source.url, "information": information or [{"entities": [{"type": TYPE}]}], **more}
+        made = broker.post(CSR, json=said)
+        assert made.status_code == 201, made.text
+        return made.headers["location"].rsplit("/", 1)[-1]
+
+    return make

@@ -7,6 +7,21 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
+TYPE = "Contentor"
+CSR = "csourceRegistrations"
+
+
+def entity(number=1, **attributes):
+    return {"id": f"urn:x:{TYPE}:{number}", "type": TYPE, **attributes}
+
+
+def level(value, observed=None, **more):
+    return {"type": "Property", "value": value, **({"observedAt": f"2026-01-01T{observed}:00Z"} if observed else {}), **more}
+
+
+def only(attribute, number=1):
+    return [{"entities": [{"type": TYPE, "id": f"urn:x:{TYPE}:{number}"}], "propertyNames": [attribute]}]
+
 
 class Asked:
     def __init__(self, method, path, params, headers, body):
