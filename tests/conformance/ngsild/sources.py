@@ -47,7 +47,7 @@ class Source:
                     parts.path.removeprefix("/ngsi-ld/v1"),
                     dict(parse_qsl(parts.query)),
                     dict(self.headers.items()),
-                    json.loads(raw) if raw else None,
+                    json.loads(raw) if raw[:1] in b"{[" and raw else raw.decode() or None,
                 )
                 outer.asked.append(asked)
                 if outer.delay:

@@ -8,8 +8,9 @@ import pytest
 from malha.context.federation.contracts import Unusable
 from malha.context.federation.partners import brokers, joining
 from malha.context.federation.partners.brokers import Broker
-from malha.context.federation.partners.links import Terms
+from malha.context.federation.partners.links import Invitation, Terms
 from malha.foundation.database import django as database
+from malha.foundation.language import service as language
 from malha.foundation.tenancy import service as tenancy
 
 BIN = {"id": "urn:alheio:Contentor:1", "type": "Contentor", "nivel": {"type": "Property", "value": 40}, "dono": {"type": "Property", "value": "eu"}}
@@ -140,6 +141,28 @@ def test_what_is_no_broker_is_said(tenant, source, url, said):
     source()
     with pytest.raises(Unusable, match=said):
         joining.look_at_broker(tenant, Broker("Alheio", url))
+
+
+@pytest.mark.parametrize(
+    ("answer", "url", "said"),
+    [
+        ((401, {"error": "invalid_client"}), "", "não conhece este convite"),
+        ((500, {}), "", "HTTP 500"),
+        (None, "http://127.0.0.1:1", "não se consegue ligar"),
+        (None, "http://169.254.169.254", "MALHA_INTERNAL_HOSTS"),
+        (None, "http://nao-existe.invalid", "nao-existe.invalid"),
+    ],
+)
+def test_why_an_invitation_does_not_serve_is_said(tenant, source, answer, url, said):
+    other = source()
+    if answer is not None:
+        other.answers["POST", "/nacao/identity/o/api/token"] = answer
+    with pytest.raises(Unusable) as told:
+        joining.look(tenant, Invitation("Nação", url or other.url.removesuffix("/ngsi-ld/v1"), "nacao", "id", "segredo"))
+    text = language.explain(told.value, "pt-pt")
+    assert said in text
+    assert ".." not in text
+    assert language.explain(told.value, "en") != text
 
 
 def test_what_answers_something_else_is_said(tenant, source):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+
+from malha.foundation.language import service as language
 
 _STATUS = re.compile(r"HTTP (\d{3})")
 
@@ -18,4 +21,4 @@ def words(error: str) -> str:
         return _("não se consegue ligar ao recetor: está desligado, ou o endereço já não serve")
     if error.startswith(("RemoteProtocolError", "ReadError", "WriteError", "LocalProtocolError")):
         return _("o recetor fechou a ligação a meio")
-    return _(error) if error else ""
+    return language.word(error, get_language() or "pt-pt")

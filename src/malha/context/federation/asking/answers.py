@@ -70,7 +70,7 @@ def invalid(source: Source) -> Warning_:
 def warn(response: Response, warnings: Sequence[Warning_], alias: str, tongue: str) -> Response:
     """The response with a header for each warning."""
     for one in list(dict.fromkeys(warnings))[:WARNINGS_SHOWN]:
-        plain = in_header(f"{one.source}: {language.translate(one.reason, tongue)}", 300)
+        plain = in_header(f"{one.source}: {language.word(one.reason, tongue)}", 300)
         response.headers.append("NGSILD-Warning", f'{one.code} {alias} "{plain}"')
     return response
 

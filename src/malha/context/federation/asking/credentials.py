@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from malha.context.federation.asking import wire
+from malha.context.federation.contracts import Answer
 
 PREFIX = "oauth:"
 TIMEOUT_SECONDS = 10.0
@@ -21,6 +22,12 @@ _tokens: dict[tuple[str, str, str], tuple[float, str]] = {}
 
 async def bearer(pairs: Mapping[str, str], tenant: str, *, fresh: bool = False) -> dict[str, str]:
     """The header that carries the token; none where the source wants none, or none can be had (the source then says 401)."""
+    header = await ask(pairs, tenant, fresh=fresh)
+    return {} if isinstance(header, Answer) else header
+
+
+async def ask(pairs: Mapping[str, str], tenant: str, *, fresh: bool = False) -> dict[str, str] | Answer:
+    """The header that carries the token, {} where the source wants none; what the place that gives tokens said where none can be had."""
     if "oauth:url" not in pairs:
         return {}
     key = (pairs["oauth:url"], pairs.get("oauth:id", ""), pairs.get("oauth:secret", ""))
@@ -34,7 +41,7 @@ async def bearer(pairs: Mapping[str, str], tenant: str, *, fresh: bool = False) 
         except msgspec.DecodeError:
             said = {}
         if not isinstance(said, dict) or not isinstance(said.get("access_token"), str):
-            return {}
+            return answer
         known = said["access_token"]
         if len(_tokens) > 5_000:
             _tokens.clear()

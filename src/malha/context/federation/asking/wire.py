@@ -69,7 +69,7 @@ class Wire:
             async with asyncio.timeout(timeout_seconds):
                 return await self._once(method, address, headers, body, tenant, start)
         except MalhaError as refused:
-            return Answer(0, warning=REFUSED, reason=str(refused))
+            return Answer(0, warning=REFUSED, reason=refused.kept())
         except TooLarge as said:
             return Answer(0, headers=said.headers, warning=INVALID, reason=msg("a resposta da fonte é grande demais"), seconds=time.monotonic() - start)
         except TimeoutError:

@@ -98,9 +98,14 @@ class _Look:
         pairs = self.broker.pairs()
         link = {"Link": f'<{self.broker.context}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'} if self.broker.context else {}
         tenant = {"NGSILD-Tenant": self.broker.tenant} if self.broker.tenant else {}
-        token = await credentials.bearer(pairs, self.slug, fresh=True)
-        if "oauth:url" in pairs and not token:
-            raise Unusable(msg("Não se conseguiu um token em {url}: verifique o endereço, o id e o segredo."), url=pairs["oauth:url"])
+        token = await credentials.ask(pairs, self.slug, fresh=True)
+        if isinstance(token, Answer):
+            if token.warning == wire.REFUSED:
+                raise Unusable.of_kept(token.reason)
+            raise Unusable(
+                msg("Não se conseguiu um token em {url} ({reason}). Verifique o endereço, o id e o segredo."),
+                url=pairs["oauth:url"], reason=token.reason or f"HTTP {token.status}",
+            )  # fmt: skip
         said = {"Authorization": pairs["Authorization"]} if "Authorization" in pairs else {}
         self.headers = {"Accept": "application/json", **link, **tenant, **said, **token}
         listed = _types(_read(await self._ask("/types?details=true")))
@@ -152,7 +157,9 @@ def _read(answer: Answer) -> Any:
 
 
 def _wrong(answer: Answer) -> Any:
-    raise Unusable(msg("O broker não respondeu como devia: {reason}."), reason=(answer.reason or f"HTTP {answer.status}").rstrip("."))
+    if answer.warning == wire.REFUSED:
+        raise Unusable.of_kept(answer.reason)
+    raise Unusable(msg("O broker não respondeu como devia: {reason}."), reason=answer.reason or f"HTTP {answer.status}")
 
 
 def _types(said: Any) -> list[tuple[str, tuple[str, ...]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ from malha.vocabulary.contexts.service import Context
 from malha.vocabulary.territory import service as territory
 
 SECONDS = 15.0
+_UNKNOWN = msg("não conhece este convite, que foi retirado ou já serviu; peça outro a quem lho deu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +203,9 @@ def _call(tenant: Tenant, one: Invitation, method: str, path: str, body: bytes =
 
 async def _request(pairs: Mapping[str, str], slug: str, method: str, address: str, body: bytes) -> Answer:
     try:
-        token = await credentials.bearer(pairs, slug)
-        if not token:
-            return Answer(401, reason=msg("a outra instalação não conhece este convite, ou não responde"))
+        token = await credentials.ask(pairs, slug)
+        if isinstance(token, Answer):
+            return replace(token, body=b"", reason=_UNKNOWN if token.status in {400, 401} else token.reason)
         headers = {**token, "Accept": "application/json", **({"Content-Type": "application/json"} if body else {})}
         return await wire.current().once(method, address, headers, body, slug, SECONDS)
     finally:
@@ -217,8 +218,8 @@ def _json(answer: Answer) -> dict[str, Any]:
     except msgspec.DecodeError:
         said = {}
     if not answer.ok or not isinstance(said, dict):
-        detail = said.get("detail") if isinstance(said, dict) else ""
-        raise Unusable(
-            msg("A outra instalação não respondeu como devia: {reason}."), reason=str(detail or answer.reason or f"HTTP {answer.status}").rstrip(".")
-        )
+        if answer.warning == wire.REFUSED:
+            raise Unusable.of_kept(answer.reason)
+        detail = str(said.get("detail") or "").rstrip(".") if isinstance(said, dict) else ""
+        raise Unusable(msg("A outra instalação não respondeu como devia: {reason}."), reason=detail or answer.reason or f"HTTP {answer.status}")
     return said

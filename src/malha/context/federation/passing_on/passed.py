@@ -136,4 +136,4 @@ def done(conn: psycopg.Connection[Any], one: Passed, document: Mapping[str, Any]
 
 def failed(conn: psycopg.Connection[Any], one: Passed, error: str, again: timedelta) -> None:
     """The source did not take it; it is tried again after a while."""
-    _cursor(conn).execute(FAILED, [error[:300], again, one.tenant_id, one.subscription_id, one.registration_id])
+    _cursor(conn).execute(FAILED, [error[:500], again, one.tenant_id, one.subscription_id, one.registration_id])

@@ -58,7 +58,7 @@ class Outcomes:
             else:
                 one.failed += 1
                 one.failure = moment
-                one.error = answer.reason[:300] or f"HTTP {answer.status}"
+                one.error = answer.reason[:500] or f"HTTP {answer.status}"
             due = time.monotonic() - self._written_at >= WRITE_SECONDS
             if due:
                 self._written_at = time.monotonic()

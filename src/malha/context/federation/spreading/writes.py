@@ -53,7 +53,7 @@ def of_answer(request: Request, source: Source, answer: Answer, names: Sequence[
     uri = source.registration.uri
     if answer.status == 0 or answer.status >= 500:
         tongue = language.of_request(request.headers, request.cookies)
-        reason = language.translate(answer.reason, tongue) if answer.reason else f"HTTP {answer.status}"
+        reason = language.word(answer.reason, tongue) if answer.reason else f"HTTP {answer.status}"
         late = answer.status == 504 or (answer.status == 0 and answer.warning == wire.SILENT)
         kind = GatewayTimeout if late else BadGateway
         if answer.status == 508:
