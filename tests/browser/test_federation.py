@@ -92,7 +92,21 @@ def test_it_works(page, another_server, towns, sign_in, shoot, assert_accessible
     (bin_,) = of_nation("Contentor").values()
     assert (bin_["cheio"], "dono" in bin_) == (80, False)  # what was not ticked did not leave
 
-    page.reload()
+    page.get_by_role("link", name="Aviso").click()
+    expect(page.get_by_role("heading", name="Aviso de Plataforma da nação")).to_be_visible()
+    expect(page.get_by_role("table")).to_contain_text("dentro")
+    expect(page.locator("malha-map canvas")).to_be_visible()
+    assert_accessible(page)
+    shoot(page, "registos-noutra-instalacao", sizes=("phone", "laptop"), full_page=True)
+    elsewhere = page.url
+    page.goto(f"{server}/{town.slug}/dados/entidades/")
+    page.get_by_role("region", name="Nas instalações ligadas").get_by_role("link", name="Aviso").click()
+    assert page.url == elsewhere
+    page.get_by_label("Condição").fill("nivel>2")
+    page.get_by_role("button", name="Filtrar").click()
+    expect(page.get_by_text("Nenhum registo com esta condição.")).to_be_visible()
+
+    page.goto(f"{server}/{town.slug}/dados/federacao/")
     expect(page.locator("main")).to_contain_text("Responderam-nos")
     assert_accessible(page)
     shoot(page, "federacao", sizes=("phone", "laptop"), full_page=True)
@@ -100,6 +114,7 @@ def test_it_works(page, another_server, towns, sign_in, shoot, assert_accessible
     expect(page.get_by_text("Nada mais sai nem vem")).to_be_visible()
     assert of_nation("Contentor") == {}
     assert of_town("Aviso") == {}
+    assert page.goto(elsewhere).status == 404
 
 
 def test_another_broker_is_read_with_one_token(page, another_server, towns, sign_in, shoot, assert_accessible):

@@ -15,10 +15,11 @@ from django.views.decorators.http import require_POST
 
 from malha.context.federation import service
 from malha.context.federation.contracts import FederationError
-from malha.context.federation.partners import joining, links
+from malha.context.federation.partners import joining, links, viewing
 from malha.context.federation.partners.brokers import Broker, place_of
 from malha.context.federation.partners.links import Invitation, Offer, Terms
 from malha.context.federation.registrations import registry
+from malha.context.subscriptions import failures
 from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.agreements import service as agreements
@@ -55,10 +56,14 @@ def index(request: HttpRequest) -> HttpResponse:
     tenant, conn = _tenant(request), database.current()
     shown = {one.agreement_id: one.uri for one, _state in service.every(conn, tenant.id) if one.agreement_id is not None}
     rows = [{"agreement": one, "types": _labels(one.types, tenant.id), "uri": shown.get(one.id, "")} for one in agreements.granted(conn, tenant.id)]
+    numbers = {place.source.registration.uri: place.id for place in viewing.places(conn, tenant.id)}
     health = [
-        {"one": one, "gives": _labels(one.link.gives.types, tenant.id), "takes": _labels(one.link.takes.types, tenant.id)}
+        {
+            "one": one, "gives": _labels(one.link.gives.types, tenant.id), "place": numbers.get(one.link.registration_uri), "amiss": failures.words(one.error).rstrip("."),
+            "takes": [{"type": name, "label": _label(name, tenant.id)} for name in one.link.takes.types],
+        }
         for one in joining.health(conn, tenant)
-    ]
+    ]  # fmt: skip
     return render(request, "federation/index.html", {"health": health, "agreements": rows})
 
 
@@ -151,7 +156,7 @@ def _join(request: HttpRequest, tenant: Tenant, one: Invitation) -> HttpResponse
     person, by = _actor(request)
     types, attributes = _chosen(request, links.offer(conn, tenant.id))
     joining.join(conn, tenant, one, Terms(types, attributes, licence=_licence(request)), request.POST.getlist("vem"), person_id=person, by=by)
-    messages.success(request, _("As duas instalações estão juntas: o que escolheu já se vê dos dois lados."))
+    messages.success(request, _("As duas instalações estão juntas: o que escolheu já se vê dos dois lados, em Registos."))
     return HttpResponseRedirect(reverse("federation:index"))
 
 

@@ -33,7 +33,7 @@ from malha.insight.metrics import service as metrics
 from malha.insight.past import service as past
 from malha.insight.past import views as past_views
 from malha.insight.past.views import Seen
-from malha.insight.records import rules, service
+from malha.insight.records import elsewhere, rules, service
 from malha.kernel import formats
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Aggregation, DataModel
@@ -62,7 +62,7 @@ def index(request: HttpRequest) -> HttpResponse:
             continue
         model = models.find(name, tenant.id)
         rows.append({"type": name, "label": model.label.in_language(language) if model else name, "count": count, "changed": changed})
-    return render(request, "records/index.html", {"tenant": tenant, "rows": rows})
+    return render(request, "records/index.html", {"tenant": tenant, "rows": rows, "linked": elsewhere.everything(request)})
 
 
 @access.requires(Capability.DATA_READ, limited=True)
@@ -89,7 +89,7 @@ def listing(request: HttpRequest, entity_type: str) -> HttpResponse:
         heads.append({"label": _("Alterado")})
     values = {
         "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "columns": heads, "rows": rows, "total": total,
-        "page": page, "pages": max(1, -(-total // PAGE)), "text": text, "filter": filtered, "error": error, "past": seen, "exact": exact, "has_previous": page > 1, "has_next": page * PAGE < total,
+        "page": page, "pages": max(1, -(-total // PAGE)), "text": text, "filter": filtered, "error": error, "past": seen, "exact": exact, "places": [] if seen.moment else elsewhere.of_type(request, entity_type), "has_previous": page > 1, "has_next": page * PAGE < total,
     }  # fmt: skip
     return render(request, "records/list.html", values)
 
