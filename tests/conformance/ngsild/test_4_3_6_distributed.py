@@ -7,8 +7,11 @@ import pytest
 from tests.conformance.ngsild.sources import CSR, TYPE, entity, level, only
 
 from malha.context.broker import door
+from malha.context.federation import service as federation
 from malha.context.federation.gathering import gather
 from malha.context.federation.registrations import outcomes
+from malha.foundation.database import service as database
+from malha.foundation.tenancy import service as tenancy
 
 
 def test_it_works(broker, source, register):
@@ -246,6 +249,23 @@ def test_5_2_9_no_answer_waits_until_it_is_written_how_a_source_answered(broker,
     assert not done.is_set()
     done.set()
     assert broker.get(f"{CSR}/{uri}").json()["timesSent"] == 1
+
+
+def test_5_2_9_what_comes_just_after_a_writing_is_written_without_another_question(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)))
+    register(there)
+    tenant = tenancy.by_slug(broker.base_url.path.split("/")[1])
+    for _ in range(3):
+        broker.get("entities", params={"type": TYPE})
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with database.connect(autocommit=True) as conn, database.tenant_transaction(conn, [tenant.id]):
+            ((_one, state),) = federation.every(conn, tenant.id)
+        if state.times_sent == 3:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"only {state.times_sent} of 3 are written")
 
 
 # --- what there is (§5.7.5–5.7.10), and what was (§5.7.3, §5.7.4)

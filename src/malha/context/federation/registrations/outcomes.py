@@ -37,16 +37,18 @@ class Outcome:
 
 
 class Outcomes:
-    """Gathers; whoever notes something when the last writing is two seconds past writes for all."""
+    """Gathers; whoever notes something first since the last writing writes for all, at once or when that is two seconds past."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._gathered: dict[tuple[int, int], Outcome] = {}
         self._written_at = 0.0
-        self._writing: set[asyncio.Task[None]] = set()
+        self._due = False  # somebody is about to write
+        self._tasks: set[asyncio.Task[None]] = set()  # else they could be collected before they end
+        self._writing: set[asyncio.Future[None]] = set()
 
     def note(self, source: Source, answer: Answer) -> bool:
-        """Remember how a source answered; True when it is time to write. A source that was resting was not asked."""
+        """Remember how a source answered; True where nobody is about to write it. A source that was resting was not asked."""
         ok = answer.ok or answer.status in {404, 409}
         moment = now()
         with self._lock:
@@ -59,21 +61,29 @@ class Outcomes:
                 one.failed += 1
                 one.failure = moment
                 one.error = answer.reason[:500] or f"HTTP {answer.status}"
-            due = time.monotonic() - self._written_at >= WRITE_SECONDS
-            if due:
-                self._written_at = time.monotonic()
-        return due
+            first, self._due = not self._due, True
+        return first
 
     def write_soon(self) -> None:
-        """Write while the running loop goes on: no answer waits for it."""
-        task = asyncio.get_running_loop().create_task(pool.run_apart(self.write))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        """Write while the running loop goes on, no more often than every two seconds: no answer waits for it."""
+        task = asyncio.get_running_loop().create_task(self._later())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _later(self) -> None:
+        try:
+            await asyncio.sleep(self._written_at + WRITE_SECONDS - time.monotonic())
+        finally:  # a loop that ends before leaves it to whoever notes something next
+            with self._lock:
+                self._due = False
+        writing = asyncio.ensure_future(pool.run_apart(self.write))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
 
     async def written(self) -> None:
         """Return when everything that was gathered is written."""
         here = asyncio.get_running_loop()
-        if mine := [task for task in list(self._writing) if task.get_loop() is here]:
+        if mine := [one for one in list(self._writing) if one.get_loop() is here]:
             await asyncio.wait(mine)
         await pool.run(self.write)
 
@@ -81,6 +91,7 @@ class Outcomes:
         """Write everything gathered. What cannot be written is lost: it is of no use an hour later."""
         with self._lock:
             gathered, self._gathered = self._gathered, {}
+            self._written_at = time.monotonic()
         if not gathered:
             return
         by_tenant: dict[int, list[tuple[int, Outcome]]] = {}
