@@ -46,10 +46,8 @@ def parse(params: Mapping[str, str], context: Context) -> Question:
     unknown = [name for name in params if name not in KNOWN]
     if unknown:
         raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
-    limit, offset = parameters.number(params, "limit", DEFAULT_LIMIT), parameters.number(params, "offset", 0)
+    limit, offset = page(params)
     count = _flag(params, "count") or "count" in params.get("options", "").split(",")
-    if limit > LARGEST_LIMIT:
-        raise BadRequestData(msg("Uma página tem no máximo {limit} entidades."), limit=LARGEST_LIMIT)
     if limit == 0 and not count:
         raise BadRequestData(msg("limit=0 só serve com count=true."))
     query = replace(
@@ -62,6 +60,14 @@ def parse(params: Mapping[str, str], context: Context) -> Question:
     if not narrow and not _flag(params, "local"):
         raise BadRequestData(msg("A pergunta é demasiado larga: dê type, attrs, q ou georel, ou local=true."))
     return Question(query, count)
+
+
+def page(params: Mapping[str, str]) -> tuple[int, int]:
+    """How many entities a page has at most, and which is its first. Raises BadRequestData."""
+    limit, offset = parameters.number(params, "limit", DEFAULT_LIMIT), parameters.number(params, "offset", 0)
+    if limit > LARGEST_LIMIT:
+        raise BadRequestData(msg("Uma página tem no máximo {limit} entidades."), limit=LARGEST_LIMIT)
+    return limit, offset
 
 
 def filters(params: Mapping[str, str], context: Context) -> EntityQuery:

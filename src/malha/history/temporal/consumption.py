@@ -32,7 +32,7 @@ CHUNK = 200
 _NOTHING = frozenset({""})
 _HEAD = frozenset({"id", "type"})
 _TEMPORAL = frozenset({"temporalQ", "aggrParams"})
-_RETRIEVE = temporal_query.PARAMETERS | {"attrs", "pick", "omit", "datasetId", "lang", "local", "count", "entityMap", "sysAttrs"}
+_RETRIEVE = temporal_query.PARAMETERS | {"attrs", "pick", "omit", "datasetId", "lang", "local", "count", "sysAttrs", *entity_maps.WISHES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +110,38 @@ async def retrieve(request: Request) -> Response:
 
 async def create_map(request: Request) -> Response:
     """GET /temporal/entityMaps: the map of a temporal question, without what the entities were (§5.14.5)"""
-    params = dict(request.query_params)
-    temporal_query.read(params, needed=True)
-    asking, question, _count = await _understood(request, params, None)
-    return entity_maps.made(request, await _new_map(request, asking, question, order=""))
+    uris = await ids(request, needed=True)
+    return entity_maps.made(request, await door.look(request, lambda conn, who: entity_maps.kept(conn, who, request, uris, temporal=True)))
 
 
-async def _new_map(request: Request, asking: Asking, question: EntityQuery | None, *, order: str) -> EntityMap:
-    """A map of all the entities that a temporal question has."""
-    uris: list[str] = []
-    if question is not None:
-        whole = replace(question, offset=0, limit=entity_maps.MOST + 1)
-        found, _total, _more = await pool.run(lambda: _page(asking, whole, False, order=order))
-        uris = [one.uri for one in found]
-    return await door.look(request, lambda conn, who: entity_maps.kept(conn, who, request, uris, temporal=True))
+async def ids(request: Request, *, needed: bool = False) -> list[str]:
+    """The ids of all the entities that a temporal question has, by parameters or by a body; with `needed` it has to say a period (§5.14.5.4).
+
+    Raises BadRequestData.
+    """
+    params, body = await _said(request)
+    temporal_query.read(params, needed=needed)
+    asking, question, _count = await _understood(request, params, body)
+    return await _ids(asking, question, order="")
+
+
+async def _ids(asking: Asking, question: EntityQuery | None, *, order: str) -> list[str]:
+    if question is None:
+        return []
+    whole = replace(question, offset=0, limit=entity_maps.MOST + 1)
+    found, _total, _more = await pool.run(lambda: _page(asking, whole, False, order=order))
+    return [one.uri for one in found]
 
 
 async def query(request: Request) -> Response:
-    """GET /temporal/entities"""
-    return await _query(request, dict(request.query_params), None)
+    """GET /temporal/entities and POST /temporal/entityOperations/query"""
+    return await _query(request, *await _said(request))
 
 
-async def query_by_body(request: Request) -> Response:
-    """POST /temporal/entityOperations/query"""
+async def _said(request: Request) -> tuple[dict[str, str], tuple[dict[str, Any], Context] | None]:
+    """The parameters of a question, with the temporal part of a Query in the body; and that Query with its @context. Raises BadRequestData."""
+    if request.method == "GET":
+        return dict(request.query_params), None
     media = reading.media_type(request)
     payload = reading.decode(await reading.body_of(request))
     context = await door.context_of(request, media, payload)
@@ -142,7 +151,7 @@ async def query_by_body(request: Request) -> Response:
     temporal = temporal_query.of_body({**_object(payload, "temporalQ"), **_object(payload, "aggrParams")})
     if options := request.query_params.get("options"):
         temporal["options"] = ",".join(filter(None, [temporal.get("options", ""), options]))
-    return await _query(request, {**dict(request.query_params), **temporal}, (payload, context))
+    return {**dict(request.query_params), **temporal}, (payload, context)
 
 
 def _object(payload: Mapping[str, Any], member: str) -> Mapping[str, Any]:
@@ -160,7 +169,9 @@ async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[s
     if entity_maps.meant(request):
         known = await door.look(request, lambda conn, who: entity_maps.found(conn, who, request, temporal=True))
         new = known is None
-        known = known or await _new_map(request, asking, question, order=order)
+        if known is None:
+            uris = await _ids(asking, question, order=order)
+            known = await door.look(request, lambda conn, who: entity_maps.kept(conn, who, request, uris, temporal=True))
         question = _among(question, known.uris)
     page: list[StoredEntity] = []
     if question is None:

@@ -5,7 +5,7 @@ A hot row hides the row of the lake with the same key; a row that hides (`Operat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any
@@ -94,20 +94,29 @@ def aggregate(
 
     The zero duration makes one bucket of the whole period. Source: GS CIM 009 §4.5.19; the standard deviation is that of the population.
     """
-    wanted = ", ".join(AGGREGATES[method] for method in methods)
-    texts = "min(CASE WHEN number IS NULL THEN txt END), max(CASE WHEN number IS NULL THEN txt END)"
-    limit = f"QUALIFY row_number() OVER (PARTITION BY entity_id, attribute ORDER BY n DESC) <= {int(query.last_n)}" if query.last_n is not None else ""
 
     def work(reader: Reading, schema: str, given: dict[str, object]) -> list[Any]:
-        statement = f"""{_found(schema, query)},
+        return reader.execute(summed(_found(schema, query), methods, duration, query.last_n), {**given, "origin": origin}).fetchall()
+
+    return buckets_of(_ask(tenant_id, query, work), methods, duration, end)
+
+
+def summed(found: str, methods: Sequence[str], duration: Duration, last_n: int | None = None) -> str:
+    """The statement that aggregates what common table expressions find, which end in `found`; `$origin` is where buckets begin."""
+    wanted = ", ".join(AGGREGATES[method] for method in methods)
+    texts = "min(CASE WHEN number IS NULL THEN txt END), max(CASE WHEN number IS NULL THEN txt END)"
+    limit = f"QUALIFY row_number() OVER (PARTITION BY entity_id, attribute ORDER BY n DESC) <= {int(last_n)}" if last_n is not None else ""
+    return f"""{found},
         origin AS MATERIALIZED (SELECT coalesce($origin::TIMESTAMPTZ, min(told_at)) AS begins, max(told_at) AS ends FROM found),
         numbered AS (SELECT found.*, {_NUMBER} AS number, {_ordinal(duration)} AS n FROM found, origin)
         SELECT entity_id, attribute, n, (SELECT begins FROM origin), (SELECT ends FROM origin), {texts}, {wanted}
         FROM numbered GROUP BY entity_id, attribute, n {limit} ORDER BY entity_id, attribute, n LIMIT {MOST_ROWS}"""
-        return reader.execute(statement, {**given, "origin": origin}).fetchall()
 
+
+def buckets_of(rows: Sequence[Any], methods: Sequence[str], duration: Duration, end: datetime | None) -> dict[int, dict[str, list[Bucket]]]:
+    """The rows of a statement of `summed`, by entity and attribute."""
     out: dict[int, dict[str, list[Bucket]]] = {}
-    for entity_id, attribute, n, begins, ends, least, greatest, *values in _ask(tenant_id, query, work):
+    for entity_id, attribute, n, begins, ends, least, greatest, *values in rows:
         given = dict(zip(methods, values, strict=True))
         if least is not None:
             given |= {name: text for name, text in (("min", least), ("max", greatest)) if name in given and given[name] is None}

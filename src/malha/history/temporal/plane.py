@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,13 +16,14 @@ from starlette.routing import BaseRoute, Route
 from malha.context.broker import door, pool
 from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, NotPermitted, ResourceMissing
-from malha.context.federation.gathering import past
+from malha.context.federation.gathering import past_maps
+from malha.context.federation.gathering.past import Alone
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access import subjects
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
-from malha.history.temporal import asking, consumption, provision, rendering, service, tracks, values
+from malha.history.temporal import asking, consumption, provision, rendering, service, summing, tracks, values
 from malha.history.temporal.contracts import Correction, Teller
 from malha.kernel.text import msg
 from malha.vocabulary.models import service as models
@@ -41,17 +43,13 @@ def routes(loads: Teller) -> list[BaseRoute]:
         ("GET", "/entities", consumption.query),
         ("GET", "/entityMaps", consumption.create_map),
         ("POST", "/entities", provision.create),
-        ("POST", "/entityOperations/query", consumption.query_by_body),
+        ("POST", "/entityOperations/query", consumption.query),
     ]
     table += [(method, f"{path}/", handler) for method, path, handler in table if not path.endswith("}")]
     table.sort(key=lambda row: row[1].endswith("/{id:path}"))  # an id may hold a slash
-    reading = {consumption.retrieve, consumption.query, consumption.create_map, consumption.query_by_body}
+    reading = {consumption.retrieve, consumption.query, consumption.create_map}
     ngsild = [
-        Route(
-            ROOT + path,
-            door.guarded(past.around(handler) if handler in reading - {consumption.create_map} else handler, limited=handler in reading, averages=True),
-            methods=[method],
-        )
+        Route(ROOT + path, door.guarded(_with_sources(handler) if handler in reading else handler, limited=handler in reading, averages=True), methods=[method])
         for method, path, handler in table
     ]
 
@@ -65,6 +63,13 @@ def routes(loads: Teller) -> list[BaseRoute]:
         Route("/history/track", door.guarded(track, limited=True), methods=["GET"]),
         *(Route(path, door.guarded(handler, limited=True, averages=True), methods=["GET"]) for path, handler in people),
     ]
+
+
+def _with_sources(handler: door.Handler) -> door.Handler:
+    """A reading with what other sources have in it."""
+    if handler is consumption.create_map:
+        return past_maps.making(handler, Alone(consumption.query, partial(consumption.ids, needed=True), summing.of_told))
+    return past_maps.around(Alone(handler, consumption.ids, summing.of_told))
 
 
 async def series(request: Request) -> Response:

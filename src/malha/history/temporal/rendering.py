@@ -135,16 +135,18 @@ def temporal_values(found: Mapping[str, Sequence[Instance]], look: Look) -> dict
 
 
 def aggregated(found: Mapping[str, Sequence[Bucket]], methods: Sequence[str], context: Context) -> dict[str, Any]:
-    """The aggregated form (§4.5.19): for each method triples of value, start and end of the bucket."""
-    out: dict[str, Any] = {}
-    for attribute, buckets in found.items():
-        shown: dict[str, Any] = {"type": "Property"}
-        for method in methods:
-            triples = [[one.results[method], format_instant(one.start), format_instant(one.end)] for one in buckets if method in one.results]
-            if triples:
-                shown[method] = triples
-        out[context.compact(attribute)] = shown
-    return out
+    """The aggregated form (§4.5.19) of each attribute."""
+    return {context.compact(attribute): sums(buckets, methods) for attribute, buckets in found.items()}
+
+
+def sums(buckets: Sequence[Bucket], methods: Sequence[str]) -> dict[str, Any]:
+    """One attribute in the aggregated form: for each method triples of value, start and end of the bucket."""
+    shown: dict[str, Any] = {"type": "Property"}
+    for method in methods:
+        triples = [[one.results[method], format_instant(one.start), format_instant(one.end)] for one in buckets if method in one.results]
+        if triples:
+            shown[method] = triples
+    return shown
 
 
 def marks(found: Sequence[Series], corrected: Mapping[tuple[str, datetime], Correction]) -> list[dict[str, Any]]:

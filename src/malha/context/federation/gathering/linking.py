@@ -7,17 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
-from malha.context.broker import entity_maps
-from malha.context.federation.asking import conversation
+from malha.context.broker import door, entity_maps
+from malha.context.federation.asking import answers, conversation
 from malha.context.federation.asking.conversation import Session
 from malha.context.federation.asking.speaking import Speech
 from malha.context.federation.contracts import Answer
 from malha.context.federation.registrations.matching import Source
 from malha.context.federation.registrations.registry import Diverted
+from malha.context.store import maps
+from malha.context.store.contracts import EntityQuery, Selector
 from malha.context.store.maps import EntityMap
+from malha.context.subscriptions import patterns
 from malha.kernel.time import now
 
-MAKES, CHANGES, ENDS = "createEntityMapQueryEntity", "updateEntityMap", "deleteEntityMap"
+MAKES, MAKES_OF_PAST, CHANGES, ENDS = "createEntityMapQueryEntity", "createEntityMapQueryTemporal", "updateEntityMap", "deleteEntityMap"
 #: answers of those that do not know the parameter, or the resource
 _DECLINED = frozenset({400, 422, 501})
 _LONGEST = 2_048
@@ -25,15 +28,19 @@ _LONGEST = 2_048
 
 @dataclass(slots=True)
 class Links:
-    """The maps at sources of one request: `known` by registration, as each source told where it is; `lifetime` of those to be made now, "" for none."""
+    """The maps at sources of one request: `known` by registration, as each source told where it is; `lifetime` of those to be made now, "" for none.
+
+    `makes` is the operation that a source takes which keeps such maps.
+    """
 
     known: dict[str, str] = field(default_factory=dict)
     lifetime: str = ""
+    makes: str = MAKES
 
 
-def to_be_made(params: Mapping[str, str]) -> Links:
+def to_be_made(params: Mapping[str, str], makes: str = MAKES) -> Links:
     """The links of a map that is made now; sources are asked to keep theirs as long. Raises BadRequestData."""
-    return Links(lifetime=f"PT{max(1, round((entity_maps.ends(params) - now()).total_seconds()))}S")
+    return Links(lifetime=f"PT{max(1, round((entity_maps.ends(params) - now()).total_seconds()))}S", makes=makes)
 
 
 def able(source: Source, operation: str = MAKES) -> bool:
@@ -52,7 +59,7 @@ async def ask(
         if answer.ok and identifier(location(answer)) != identifier(known):
             del links.known[uri]  # it had ended; the one made instead is of these entities only, and would hide those of other pages
         return answer
-    if links is None or not links.lifetime or not able(source):
+    if links is None or not links.lifetime or not able(source, links.makes):
         return await session.ask(source, speech, method, path, params, payload)
     answer = await session.ask(source, speech, method, path, {**params, "entityMap": "true", "entityMapLifetime": links.lifetime}, payload)
     if answer.status in _DECLINED:
@@ -71,6 +78,29 @@ def location(answer: Answer) -> str:
 def identifier(place: str) -> str:
     """The id of a map by where it is: the last step of its address, or the id alone."""
     return unquote(place.rsplit("/", 1)[-1])
+
+
+def ids_in(body: bytes) -> tuple[str, list[str]] | None:
+    """The id of a map, and the entities in it; None for what is no map."""
+    try:
+        said = answers.decoded_bytes(body)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or not isinstance(said.get("entityMap"), dict) or not isinstance(said.get("id"), str):
+        return None
+    return said["id"], list(said["entityMap"])
+
+
+def may_mean(asked: EntityQuery, uri: str) -> bool:
+    """Whether a question may mean the entity, by its id."""
+    selectors = asked.any_of or (Selector("", asked.uris, asked.id_pattern),)
+    return any((not one.uris or uri in one.uris) and (not one.id_pattern or patterns.found(one.id_pattern, uri)) for one in selectors)
+
+
+async def remember(session: Session, known: EntityMap, links: Links) -> None:
+    """Remember which maps at sources are gone."""
+    if links.known != known.linked:
+        await door.look(session.request, lambda conn, who: maps.relink(conn, who.tenant_id, entity_maps.subject(who), known.id, links.known))
 
 
 async def end(session: Session, found: Diverted, one: EntityMap) -> None:

@@ -25,9 +25,8 @@ from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
 from malha.context.store import maps
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityPage, EntityQuery, Selector, StoredEntity
+from malha.context.store.contracts import EntityPage, Selector, StoredEntity
 from malha.context.store.maps import EntityMap
-from malha.context.subscriptions import patterns
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant
 
@@ -74,7 +73,7 @@ async def retrieve(request: Request, found: Diverted, handler: Handler) -> Respo
             request, lambda conn, who: entity_maps.kept(conn, who, request, [uri], places={uri: places}, linked=links.known)
         )  # fmt: skip
     else:
-        await _relinked(one.session, known, links)
+        await linking.remember(one.session, known, links)
     response.headers[entity_maps.HEADER] = entity_maps.address(request, known)
     return response
 
@@ -131,13 +130,13 @@ async def _made(session: Session, plan: Plan, asking: Asking) -> tuple[list[Stor
     whole = _asking_for(plan, offset=0, limit=MOST_ENTITIES)
     links = linking.to_be_made(entity_maps.wishes(session.request))
     own, told = await gather.said(session, whole, asking, links)
-    _require_all(told, len(own.entities))
+    require_all(told, len(own.entities))
     read = gather.assembled(session, whole, own, told).entities
     places = _places((entity.uri for entity in own.entities), told)
     return read, await _kept(session, {entity.uri: places[entity.uri] for entity in read}, links)
 
 
-def _require_all(told: Sequence[Told], own: int = 0) -> None:
+def require_all(told: Sequence[Told], own: int = 0) -> None:
     """Raise TooComplex where a place has more than is read of it."""
     if own >= MOST_ENTITIES or any(each.more for each in told):
         raise TooComplex(msg("A resposta tem mais de {most} entidades, que é o máximo de um mapa; restrinja a pergunta."), most=MOST_ENTITIES)
@@ -173,7 +172,7 @@ async def _listed(session: Session, plan: Plan, asking: Asking) -> EntityMap:
     uris = await door.read(session.request, own, asking.source)
     speeches = await conversation.spoken(session, plan.shares)
     told = await conversation.together([_ids(session, whole, asking, share, speech, links) for share, speech in zip(plan.shares, speeches, strict=True)])
-    _require_all(told)
+    require_all(told)
     return await _kept(session, _places(uris, told), links)
 
 
@@ -188,30 +187,13 @@ async def _ids(session: Session, plan: Plan, asking: Asking, share: Share, speec
     if answer.status == 0:
         session.warnings.append(answers.Warning_(answer.warning, share.source.registration.uri, answer.reason))
         return told
-    listed = _ids_in(answer.body) if answer.ok else None
+    listed = linking.ids_in(answer.body) if answer.ok else None
     if listed is None:
         return await gather.ask_question(session, plan, share, speech, asking, links)
     name, uris = listed
     links.known[share.source.registration.uri] = linking.location(answer) or name
-    told.entities = [{"id": uri} for uri in uris if share.source.of_entity(uri, ()) is not None and _meant(plan.question.query, uri)]
+    told.entities = [{"id": uri} for uri in uris if share.source.of_entity(uri, ()) is not None and linking.may_mean(plan.question.query, uri)]
     return told
-
-
-def _ids_in(body: bytes) -> tuple[str, list[str]] | None:
-    """The id of a map, and the entities in it; None for what is no map."""
-    try:
-        said = answers.decoded_bytes(body)
-    except ValueError:
-        return None
-    if not isinstance(said, dict) or not isinstance(said.get("entityMap"), dict) or not isinstance(said.get("id"), str):
-        return None
-    return said["id"], list(said["entityMap"])
-
-
-def _meant(asked: EntityQuery, uri: str) -> bool:
-    """Whether a question may mean the entity, by its id."""
-    selectors = asked.any_of or (Selector("", asked.uris, asked.id_pattern),)
-    return any((not one.uris or uri in one.uris) and (not one.id_pattern or patterns.found(one.id_pattern, uri)) for one in selectors)
 
 
 async def _still(session: Session, plan: Plan, asking: Asking, known: EntityMap) -> list[StoredEntity]:
@@ -230,14 +212,8 @@ async def _still(session: Session, plan: Plan, asking: Asking, known: EntityMap)
         part = replace(_asking_for(plan, uris=tuple(some), any_of=selectors, offset=0, limit=len(some)), shares=shares)
         own, told = await gather.said(session, part, asking, links)
         found |= {entity.uri: entity for entity in gather.assembled(session, part, own, told).entities}
-    await _relinked(session, known, links)
+    await linking.remember(session, known, links)
     return [found[uri] for uri in left if uri in found]
-
-
-async def _relinked(session: Session, known: EntityMap, links: Links) -> None:
-    """Remember which maps at sources are gone."""
-    if links.known != known.linked:
-        await door.look(session.request, lambda conn, who: maps.relink(conn, who.tenant_id, entity_maps.subject(who), known.id, links.known))
 
 
 def _asking_for(plan: Plan, **changed: Any) -> Plan:

@@ -2,257 +2,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, entity_maps, projection, questions, reading, rendering
-from malha.context.broker.contracts import Asked
+from malha.context.broker import door, rendering
+from malha.context.broker.contracts import Asked, BadRequestData
 from malha.context.broker.door import Handler
-from malha.context.federation.asking import answers, conversation, speaking, wire
+from malha.context.federation.asking import answers, conversation, evolutions, wire
 from malha.context.federation.asking.answers import Warning_
 from malha.context.federation.asking.conversation import Session
+from malha.context.federation.asking.evolutions import Past
 from malha.context.federation.asking.speaking import Speech
 from malha.context.federation.contracts import Mode
-from malha.context.federation.distribute import distributed
-from malha.context.federation.gathering import sums
+from malha.context.federation.gathering import linking, pairs, recounting, sums
+from malha.context.federation.gathering.linking import Links
+from malha.context.federation.gathering.recounting import Summing
+from malha.context.federation.gathering.sums import Summed
 from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
-from malha.context.store import service as store
-from malha.context.store.contracts import EntityQuery
 from malha.foundation.access.contracts import Capability
 from malha.kernel.errors import MalhaError, NotFound
+from malha.kernel.text import msg
 
-#: members of a question that list names of attributes
-_NAMES = ("attrs", "pick", "omit")
 _HEAD = frozenset({"id", "type", "scope", "@context", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
+_DATED = frozenset({"observedAt", "createdAt", "modifiedAt", "instanceId"})
+_CUT = msg("a fonte não deu tudo o que tem do período; restrinja-o")
 
-
-def around(handler: Handler) -> Handler:
-    """A temporal reading of this broker with other sources in it."""
-    return distributed(handler, _road)
-
-
-async def _road(request: Request, found: Diverted, handler: Handler) -> Response:
-    uri = str(request.path_params.get("id", ""))
-    operations = ("retrieveTemporal",) if uri else ("queryTemporal",)
-    said, source = await _said(request)
-
-    def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Session, EntityQuery]:
-        return conversation.opened(request, conn, who), _by_body(said, who) if said is not None else _by_parameters(request, uri, who)
-
-    session, asked = await door.allowed(request, Capability.DATA_READ, look, source)
-    shares = [
-        share for source in conversation.usable(found, request, session.alias)
-        if source.mode is not Mode.AUXILIARY and source.takes(*operations) and (share := source.of_question(asked, asked.attrs)) is not None
-    ]  # fmt: skip
-    summed = _summed(request, said) if shares else None
-    own, refused, headers = await _own(request if summed is None else _for_sums(request, said, summed), handler)
-    if not shares:
-        if refused is not None:
-            raise refused
-        return _answer(request, session, own, headers, single=bool(uri))
-    told = await conversation.together([_told(session, share, uri, said, summed) for share in shares])
-    whole = {str(each.get("id")): each for each in own}
-    left_out: dict[str, None] = {}
-    for share, speech, entities in told:
-        for entity in entities:
-            read = _readable(_renamed(entity, share, speech, session), session)
-            if read is not None:
-                key = str(read.get("id"))
-                if key not in whole:
-                    whole[key] = read
-                elif summed is None:
-                    whole[key] = merged(whole[key], read)
-                else:
-                    whole[key], lost = _added(whole[key], read, summed)
-                    left_out |= dict.fromkeys([sums.NOT_TOGETHER] * lost + [sums.NOT_ALIGNED] * (not summed.aligned))
-                    session.warnings += [Warning_(wire.SILENT, share.source.registration.uri, reason) for reason in left_out]
-    if summed is not None:
-        whole = {key: _only(each, summed) for key, each in whole.items()}
-    if not whole and refused is not None:
-        return session.warn(door.problem(refused, request))
-    return session.warn(_answer(request, session, list(whole.values()), headers, single=bool(uri)))
+type Entity = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Summed:
-    """A question for sums: which, of how many buckets at most, whether of the whole period at once, and whether buckets begin at one instant everywhere."""
+class Alone:
+    """What this broker has of the past by itself: the answer to the request, the ids of a question, and sums of values (history lies further down the road)."""
 
-    methods: tuple[str, ...]
-    last: int | None
-    whole: bool
-    aligned: bool
-
-
-def _summed(request: Request, said: Mapping[str, Any] | None) -> Summed | None:
-    """What is asked for in sums, None for anything else; the broker's own handler refuses what cannot be asked."""
-    params: dict[str, Any] = dict(request.query_params)
-    named = params.get("aggrMethods", "").split(",") if "aggregatedValues" in {params.get("format"), *params.get("options", "").split(",")} else []
-    if said is not None:
-        params |= {**_dict(said, "temporalQ"), **_dict(said, "aggrParams")}
-        listed = params.get("aggrMethods") or ()
-        named = listed.split(",") if isinstance(listed, str) else listed
-    methods = tuple(dict.fromkeys(name.strip() for name in named if isinstance(name, str) and name.strip() in sums.METHODS))
-    if not methods:
-        return None
-    last, duration = str(params.get("lastN") or ""), str(params.get("aggrPeriodDuration") or "PT0S")
-    whole = not any(digit in "123456789" for digit in duration)
-    return Summed(methods, int(last) if last.isdigit() else None, whole, whole or params.get("timerel") in {"after", "between"})
+    answer: Handler
+    ids: Callable[[Request], Awaitable[list[str]]]
+    sums: Summing
 
 
-def _dict(said: Mapping[str, Any], member: str) -> dict[str, Any]:
-    found = said.get(member)
-    return found if isinstance(found, dict) else {}
+@dataclass(slots=True)
+class Heard:
+    """What one place said: entities by their ids, in the reader's words and within the reader's reach. `share` None is this broker.
+
+    `cut` is the Content-Range of an answer that is not whole, `refused` why there is none.
+    """
+
+    share: Share | None
+    entities: dict[str, Entity] = field(default_factory=dict)
+    cut: str = ""
+    refused: MalhaError | None = None
+    spoken: bool = True
 
 
-def _for_sums(request: Request, said: Mapping[str, Any] | None, summed: Summed) -> Request:
-    """The request, asking too for what is needed to put sums together."""
-    if said is None:
-        params = {**request.query_params, "aggrMethods": ",".join(sums.needed(summed.methods))}
-        return Request({**request.scope, "query_string": urlencode(params).encode()}, request.receive)
-    return Request({**request.scope, "malha.body": msgspec.json.encode(_with_needed(said, summed))}, request.receive)
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The entities put together, and what each place said; this broker is the first, where it was asked."""
+
+    entities: dict[str, Entity]
+    heard: Sequence[Heard]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of an answer that is not whole (§6.3.10), as this broker's own part is not."""
+        cut = next((each.cut for each in self.heard if each.share is None and each.cut), "")
+        return {"Content-Range": cut} if cut else {}
 
 
-def _with_needed(said: Mapping[str, Any], summed: Summed) -> dict[str, Any]:
-    out = dict(said)
-    for member in ("temporalQ", "aggrParams"):
-        if "aggrMethods" in _dict(said, member):
-            out[member] = {**said[member], "aggrMethods": sums.needed(summed.methods)}
-    return out
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """A question about the past with those it goes to."""
+
+    session: Session
+    past: Past
+    shares: Sequence[Share]
+    alone: Alone
+
+    def of(self, past: Past, shares: Sequence[Share] | None = None) -> Gathering:
+        """The same with another question, or of fewer sources."""
+        return replace(self, past=past, shares=self.shares if shares is None else shares)
 
 
-def _added(one: Mapping[str, Any], other: Mapping[str, Any], summed: Summed) -> tuple[dict[str, Any], bool]:
-    """Two answers of sums about an entity as one; whether something had to be left out."""
-    out, left_out = dict(one), False
-    for member, value in other.items():
-        known = out.get(member)
-        if member not in out:
-            out[member] = value
-        elif sums.are(known) and sums.are(value):
-            out[member], lost = sums.together(known, value, whole=summed.whole)
-            left_out |= lost
-    return out, left_out
+async def road(request: Request, found: Diverted, alone: Alone) -> Response:
+    """GET /temporal/entities/{id}, GET /temporal/entities and POST /temporal/entityOperations/query, without a map"""
+    asked = await opened(request, found, alone)
+    if not asked.shares:
+        return asked.session.warn(await alone.answer(request))
+    all_ = await gathered(asked)
+    if not all_.entities and all_.heard[0].refused is not None:
+        return asked.session.warn(door.problem(all_.heard[0].refused, request))
+    return asked.session.warn(answer(asked, list(all_.entities.values()), all_.headers))
 
 
-def _only(entity: Mapping[str, Any], summed: Summed) -> dict[str, Any]:
-    """The entity with the sums that were asked for."""
-    return {member: sums.only(value, summed.methods, summed.last) if sums.are(value) else value for member, value in entity.items()}
+async def opened(request: Request, found: Diverted, alone: Alone) -> Gathering:
+    """Who asks what of whom. Raises BadRequestData for an order among several sources (§5.7.4.4)."""
+    past = await evolutions.read(request)
+
+    def look(conn: psycopg.Connection[Any], who: Asked) -> Session:
+        return conversation.opened(request, conn, who)
+
+    session = await door.allowed(request, Capability.DATA_READ, look, past.source)
+    question = past.asked(session.who)
+    shares = [
+        share for source in conversation.usable(found, request, session.alias)
+        if source.mode is not Mode.AUXILIARY and source.takes(past.operation) and (share := source.of_question(question, question.attrs)) is not None
+    ]  # fmt: skip
+    if shares and "orderBy" in past.params:
+        raise BadRequestData(msg("Entre várias fontes não se ordena; pergunte com local=true, ou a cada fonte."))
+    return Gathering(session, past, shares, alone)
 
 
-async def _said(request: Request) -> tuple[dict[str, Any] | None, Any]:
-    """The Query of a POST and its @context; the broker's own handler has read it before and refused what is none."""
-    if request.method == "GET":
-        return None, None
-    payload = reading.decode(await reading.body_of(request))
-    return payload, reading.source_of(request, reading.media_type(request), payload)
+async def gathered(asked: Gathering, links: Links | None = None, *, here: bool = True) -> Gathered:
+    """Everything that this broker (unless not `here`) and the sources have, each entity as one; sums too, each value counted once."""
+    summed = sums.of(asked.past.temporal) if asked.shares else None
+    whole = asked if summed is None else asked.of(asked.past.with_methods(sums.needed(summed.methods)))
+    heard = [await hear(whole, None)] if here else []  # first: it refuses what cannot be asked
+    heard += await conversation.together([hear(whole, share, links) for share in asked.shares])
+    entities: dict[str, Entity] = {}
+    for each in heard:
+        for uri, entity in each.entities.items():
+            entities[uri] = entity if uri not in entities else merged(entities[uri], entity) if summed is None else sums.joined(entities[uri], entity, summed)
+    asked.session.warnings += [Warning_(wire.SILENT, each.share.source.registration.uri, _CUT) for each in heard if each.share is not None and each.cut]
+    if summed is not None:
+        entities = await _summed(asked, heard, entities, summed)
+    return Gathered(entities, heard)
 
 
-def _by_parameters(request: Request, uri: str, who: Asked) -> EntityQuery:
-    selected = request.query_params.get("type", "")
-    types = store.rename_in_types(selected, who.context.expand) if selected and selected != "*" else ""
-    uris = (uri,) if uri else tuple(each for each in request.query_params.get("id", "").split(",") if each)
-    params = request.query_params
-    wanted = _expanded((params.get("attrs") or params.get("pick", "")).split(","), who)
-    return EntityQuery(type_selection=types, uris=uris, id_pattern=params.get("idPattern", ""), attrs=wanted)
+async def _summed(asked: Gathering, heard: Sequence[Heard], entities: dict[str, Entity], summed: Summed) -> dict[str, Entity]:
+    """The entities with the sums that were asked for: where a value may lie at two places, those of the values themselves."""
+
+    async def ask(place: int, past: Past, names: frozenset[str]) -> Heard:
+        share = heard[place].share
+        if share is not None:
+            share = replace(share, attributes=frozenset(map(asked.session.who.context.expand, names)))
+        return await hear(asked.of(past), share)
+
+    found = await recounting.recounted([each.entities for each in heard], asked.past, summed, ask, asked.alone.sums)
+    for (uri, name), attribute in found.sums.items():
+        entities[uri] = {**entities[uri], name: sums.within(entities[uri][name], attribute, found.spans[uri, name])}
+    for place in sorted(found.doubtful):
+        share = heard[place].share
+        reasons = [sums.NOT_COUNTED, *([] if summed.aligned else [sums.NOT_ALIGNED])]
+        asked.session.warnings += [Warning_(wire.SILENT, share.source.registration.uri, reason) for reason in reasons if share is not None]
+    return {uri: sums.wanted(entity, summed) for uri, entity in entities.items()}
 
 
-def _by_body(said: Mapping[str, Any], who: Asked) -> EntityQuery:
-    return EntityQuery(any_of=questions.selectors_of(said.get("entities", []), who.context), attrs=_expanded(said.get("attrs") or said.get("pick", ()), who))
+async def hear(asked: Gathering, share: Share | None, links: Links | None = None) -> Heard:
+    """What one place says; what is amiss with a source is warned of, what this broker refuses is raised, except that there is nothing."""
+    return await _own(asked) if share is None else await _told(asked, share, links)
 
 
-def _expanded(names: Iterable[str], who: Asked) -> tuple[str, ...]:
-    return tuple(who.context.expand(name.strip()) for name in names if name.strip() and name.strip() not in projection.OWN)
-
-
-async def _own(request: Request, handler: Handler) -> tuple[list[dict[str, Any]], MalhaError | None, Mapping[str, str]]:
+async def _own(asked: Gathering) -> Heard:
     try:
-        response = await handler(request)
+        response = await asked.alone.answer(asked.past.here(asked.session.request))
     except MalhaError as error:
         if error.status != NotFound.status:
             raise
-        return [], error, {}
+        return Heard(None, refused=error)
     payload = msgspec.json.decode(bytes(response.body))
     listed = payload if isinstance(payload, list) else [payload]
-    kept = {"Content-Range": response.headers["content-range"]} if "content-range" in response.headers else {}
-    return [{name: value for name, value in each.items() if name != "@context"} for each in listed], None, kept
+    bare = ({name: value for name, value in each.items() if name != "@context"} for each in listed)
+    return Heard(None, {str(each.get("id")): each for each in bare}, response.headers.get("content-range", ""))
 
 
-async def _told(session: Session, share: Share, uri: str, said: Mapping[str, Any] | None, summed: Summed | None) -> tuple[Share, Speech, list[dict[str, Any]]]:
-    source = share.source
+async def _told(asked: Gathering, share: Share, links: Links | None) -> Heard:
+    session, source = asked.session, share.source
     speech = await conversation.speech_to(session, source)
-    params = {name: value for name, value in session.request.query_params.items() if name not in {"local", "count", "offset", *entity_maps.WISHES}}
-    if summed is not None and said is None:
-        params["aggrMethods"] = ",".join(sums.needed(summed.methods))
-    if said is not None:
-        asked = said if summed is None else _with_needed(said, summed)
-        answer = await session.ask(source, speech, "POST", "/temporal/entityOperations/query", params, _query_for(asked, session, share, speech))
-    else:
-        path = speaking.entity_path(uri) if uri else "/entities"
-        answer = await session.ask(source, speech, "GET", f"/temporal{path}", _parameters_for(params, session, share, speech))
-    if (amiss := answers.warning_of(source, answer)) is not None:
+    told = await linking.ask(session, links, source, speech, *asked.past.there(session, share, speech))
+    heard = Heard(share, cut=told.headers.get("content-range", ""), spoken=told.ok or told.status == 404)
+    if (amiss := answers.warning_of(source, told)) is not None:
         session.warnings.append(amiss)
-    if not answer.ok or not answer.body.strip():
-        return share, speech, []
+    if not told.ok or not told.body.strip():
+        return heard
     try:
-        return share, speech, answers.objects(answer)
+        listed = answers.objects(told)
     except ValueError:
         session.warnings.append(answers.invalid(source))
-        return share, speech, []
+        heard.spoken = False
+        return heard
+    for entity in listed:
+        read = _readable(_renamed(entity, share, speech, session), session)
+        if read is not None:
+            uri = str(read.get("id"))
+            heard.entities[uri] = merged(heard.entities[uri], read) if uri in heard.entities else read
+    return heard
 
 
-def _parameters_for(params: Mapping[str, str], session: Session, share: Share, speech: Speech) -> dict[str, str]:
-    """The parameters of a question that say names, in the words of a source."""
-    rename = _renaming(session, speech)
-    out = {**params, **{name: ",".join(map(rename, params[name].split(","))) for name in _NAMES if params.get(name)}}
-    if params.get("type", "*") != "*":
-        out["type"] = store.rename_in_types(params["type"], rename)
-    if "q" in params:
-        out["q"] = store.rename_in_question(params["q"], rename)
-    return out if share.attributes is None else {**_less(out), "attrs": ",".join(_held(share, speech))}
-
-
-def _query_for(said: Mapping[str, Any], session: Session, share: Share, speech: Speech) -> dict[str, Any]:
-    """The Query of a request (§5.2.23) in the words of a source."""
-    rename = _renaming(session, speech)
-    out = {name: value for name, value in said.items() if name not in {"@context", *entity_maps.WISHES}} | {
-        name: list(map(rename, said[name])) for name in _NAMES if said.get(name)
-    }
-    if "entities" in said:
-        out["entities"] = [each if each["type"] == "*" else {**each, "type": store.rename_in_types(each["type"], rename)} for each in said["entities"]]
-    if "q" in said:
-        out["q"] = store.rename_in_question(said["q"], rename)
-    if "geoproperty" in said.get("geoQ", {}):
-        out["geoQ"] = {**said["geoQ"], "geoproperty": rename(said["geoQ"]["geoproperty"])}
-    return out if share.attributes is None else {**_less(out), "attrs": _held(share, speech)}
-
-
-def _held(share: Share, speech: Speech) -> list[str]:
-    return sorted(map(speech.name, share.attributes or ()))
-
-
-def _less[T](asked: Mapping[str, T]) -> dict[str, T]:
-    """Without pick and omit, which do not go with attrs; what a source sends beyond its part is left out anyway."""
-    return {name: value for name, value in asked.items() if name not in {"pick", "omit"}}
-
-
-def _renaming(session: Session, speech: Speech) -> Callable[[str], str]:
-    def rename(name: str) -> str:
-        return name if name in projection.OWN else speech.name(session.who.context.expand(name.strip()))
-
-    return rename
-
-
-def _renamed(entity: Mapping[str, Any], share: Share, speech: Speech, session: Session) -> dict[str, Any]:
+def _renamed(entity: Mapping[str, Any], share: Share, speech: Speech, session: Session) -> Entity:
     """An entity in the words of the reader, with those attributes only that its source is registered for."""
     here = session.who.context
-    out: dict[str, Any] = {}
+    out: Entity = {}
     for member, value in entity.items():
         if member == "@context":
             continue
@@ -268,7 +212,7 @@ def _renamed(entity: Mapping[str, Any], share: Share, speech: Speech, session: S
     return out
 
 
-def _readable(entity: dict[str, Any], session: Session) -> dict[str, Any] | None:
+def _readable(entity: Entity, session: Session) -> Entity | None:
     """The entity without what the reader may not see; None beyond the reader's types."""
     who, types = session.who, entity.get("type")
     names = tuple(who.context.expand(str(name)) for name in (types if isinstance(types, list) else [types]) if name)
@@ -278,7 +222,7 @@ def _readable(entity: dict[str, Any], session: Session) -> dict[str, Any] | None
     return {member: value for member, value in entity.items() if member not in hidden}
 
 
-def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> Entity:
     """Two evolutions of an entity as one: instances of both, each once, in order of time."""
     out = dict(one)
     for member, value in other.items():
@@ -291,22 +235,23 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instances(one: Any, other: Any) -> Any:
-    if isinstance(one, dict) and "values" in one and isinstance(other, dict) and "values" in other:
-        pairs = {msgspec.json.encode(pair): pair for pair in (*one["values"], *other["values"])}
-        return {**one, "values": sorted(pairs.values(), key=lambda pair: str(pair[-1]))}
+    if pairs.are(one) and pairs.are(other):
+        return pairs.union(one, other)
     first, second = (each if isinstance(each, list) else [each] for each in (one, other))
-    if not all(isinstance(each, dict) and "type" in each and set(each) & {"observedAt", "createdAt", "modifiedAt", "instanceId"} for each in (*first, *second)):
+    if not all(isinstance(each, dict) and "type" in each and set(each) & _DATED for each in (*first, *second)):
         return one
-    told = {_key(each): each for each in (*second, *first)}
-    return sorted(told.values(), key=lambda each: str(each.get("observedAt", each.get("modifiedAt", ""))))
+    return sorted(pairs.once(first, second, _key), key=lambda each: str(each.get("observedAt", each.get("modifiedAt", ""))))
 
 
 def _key(instance: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({name: value for name, value in instance.items() if name != "instanceId"})
 
 
-def _answer(request: Request, session: Session, whole: list[dict[str, Any]], headers: Mapping[str, str], *, single: bool) -> Response:
+def answer(asked: Gathering, found: Sequence[Entity], headers: Mapping[str, str], total: int | None = None) -> Response:
+    """The answer: the one entity of a retrieval, or a page of them, of `total` that there are."""
+    request, session = asked.session.request, asked.session
     want = rendering.Wanted(context=session.who.context, media=rendering.negotiated(request, places=False))
-    told = {"NGSILD-Results-Count": str(len(whole))} if request.query_params.get("count") == "true" else {}
-    status = 206 if headers else 200
-    return rendering.answer(whole[0] if single else whole, want, status=status, headers={**headers, **told})
+    count = len(found) if total is None else total
+    told = {"NGSILD-Results-Count": str(count)} if request.query_params.get("count") == "true" else {}
+    status = 206 if "Content-Range" in headers else 200
+    return rendering.answer(found[0] if asked.past.uri else found, want, status=status, headers={**headers, **told})
