@@ -218,10 +218,32 @@ def test_6_3_18_a_request_that_came_back_goes_no_further(broker, source, registe
     assert there.asked[-1].headers["Via"].startswith("1.1 a, 1.1 malha-")
 
 
-def test_orders_do_not_reach_over_sources(broker, source, register):
+def test_4_23_an_order_is_of_all_places_together(broker, source, register):
+    there = source()
+    there.serve(entity(1, nivel=level(5)), entity(2, nivel=level(1)), entity(3, peso=level(9)))
+    register(there)
+    for n, how_much in ((4, 3), (5, 7)):
+        broker.post("entities?local=true", json=entity(n, nivel=level(how_much), peso=level(n)))
+
+    def ids(**more):
+        answer = broker.get("entities", params={"type": TYPE, "count": "true", **more})
+        assert answer.is_success, answer.text
+        return "".join(one["id"][-1] for one in answer.json()), answer.headers["NGSILD-Results-Count"]
+
+    assert ids(orderBy="nivel") == ("24153", "5")
+    assert ids(orderBy="nivel;desc") == ("51423", "5")
+    assert ids(orderBy="nivel", limit=2, offset=1) == ("41", "5")
+    assert ids(orderBy="nivel", attrs="peso") == ("453", "3")
+    assert there.asked[-1].params["attrs"] == "nivel,peso"
+    assert ids(orderBy="nivel", local="true") == ("45", "2")
+    assert ids(orderBy="nivel", entityMap="true", limit=3)[0] == "241"
+
+
+def test_what_lies_here_alone_is_ordered_as_without_sources(broker, source, register):
     register(source())
-    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel"}).status_code == 400
-    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel", "local": "true"}).status_code == 200
+    for n, how_much in ((1, 5), (2, 4)):
+        broker.post("entities", json={**entity(n, nivel=level(how_much)), "type": "SoAqui"})
+    assert [one["id"][-1] for one in broker.get("entities", params={"type": "SoAqui", "orderBy": "nivel"}).json()] == ["2", "1"]
 
 
 def test_5_2_9_how_a_source_answers(broker, source, register):
@@ -396,4 +418,4 @@ def test_from_memory_as_from_the_database(broker, source, register):
     assert {(one.text, one.headers["NGSILD-Results-Count"], one.headers["Link"]) for one in answers} == {(answers[0].text, "3", answers[0].headers["Link"])}
     assert len(answers[0].json()) == 2
     assert broker.get("entities", params={"type": TYPE}, headers={"Authorization": "Bearer no"}).status_code == 401
-    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel"}).status_code == 400
+    assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel", "after": 1}).status_code == 400

@@ -18,8 +18,9 @@ from malha.context.broker.door import Handler
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Wanted
 from malha.context.federation.asking import sifting
-from malha.context.snapshots import ordering, service
+from malha.context.snapshots import service
 from malha.context.snapshots.contracts import HEADER, Snapshot
+from malha.context.store import arranging
 from malha.context.store import service as store
 from malha.context.store.contracts import AttributeUse, EntityNotFound, EntityPage, StoredEntity
 from malha.foundation.access import reach
@@ -78,7 +79,7 @@ def _page(conn: psycopg.Connection[Any], who: Asked, one: Snapshot, asked: Quest
     test = sifting.holds(narrowed, seen)
     held = service.entities(conn, one, narrowed.types, narrowed.uris)
     found = [door.shown(who, each) for each in held if sifting.answers(who, narrowed, each, test, remote=True)]
-    found = ordering.ordered(found, narrowed.order)
+    found = arranging.ordered(found, narrowed.order)
     return EntityPage(found[narrowed.offset : narrowed.offset + narrowed.limit], len(found) if asked.count else None)
 
 

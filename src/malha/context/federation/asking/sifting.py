@@ -25,11 +25,14 @@ def holds(asked: EntityQuery, linked: conditions.Linked = conditions.nowhere) ->
     def test(entity: StoredEntity) -> bool:
         if (node is not None and not conditions.holds(node, entity, linked)) or (scopes is not None and not scopes(entity.scopes)):
             return False
-        if any(named and not any(name in entity.attributes for name in named) for named in (asked.attrs, asked.having)):
-            return False
-        return shapes.all_hold(entity, places) and (box is None or _in_box(entity, box))
+        return named(asked, entity) and shapes.all_hold(entity, places) and (box is None or _in_box(entity, box))
 
     return test
+
+
+def named(asked: EntityQuery, entity: StoredEntity) -> bool:
+    """Whether the entity has one of the attributes that the question names, where it names any."""
+    return all(not names or any(name in entity.attributes for name in names) for names in (asked.attrs, asked.having))
 
 
 def _in_box(entity: StoredEntity, box: tuple[float, float, float, float]) -> bool:
