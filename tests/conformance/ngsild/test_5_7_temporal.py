@@ -67,7 +67,7 @@ def test_5_6_11_more_of_the_same_evolution_is_added_and_types_are_united(vehicle
     assert vehicle.post("temporal/entities", json=more).status_code == 204
     body = get(vehicle)
     assert body["type"] == ["Vehicle", "Truck"]
-    assert len(body["speed"]) == 3
+    assert [one["value"] for one in body["speed"]] == [*(one["value"] for one in SPEED), "urn:ngsi-ld:null"]
     ended = get(vehicle, timeproperty="deletedAt")["speed"]
     assert [(one["value"], one["deletedAt"]) for one in ended] == [("urn:ngsi-ld:null", "2020-09-02T00:00:00Z")]
 
@@ -415,9 +415,32 @@ def test_4_5_7_a_language_property_that_ended(broker):
     label = [{"type": "LanguageProperty", "languageMap": {"pt": "Olá"}, "observedAt": "2026-01-01T00:00:00Z"}, gone]
     assert broker.post("temporal/entities", json={"id": URI, "type": "T", "label": label}).status_code == 201
     ended = without_ids(get(broker, timeproperty="deletedAt")["label"])
-    assert ended == [{"type": "LanguageProperty", "languageMap": {"@none": "urn:ngsi-ld:null"}, "deletedAt": "2026-02-01T00:00:00Z"}]
+    assert ended == [
+        {"type": "LanguageProperty", "languageMap": {"@none": "urn:ngsi-ld:null"}, "deletedAt": "2026-02-01T00:00:00Z", "observedAt": "2026-02-01T00:00:00Z"}
+    ]
     simple = get(broker, timeproperty="deletedAt", options="temporalValues")["label"]
     assert simple == {"type": "LanguageProperty", "languageMaps": [[{"languageMap": {"@none": "urn:ngsi-ld:null"}}, "2026-02-01T00:00:00Z"]]}
+
+
+def test_4_11_an_attribute_that_ended_is_told_by_what_its_instance_conveys(broker):
+    value, ended = {"type": "Property", "value": 1}, {"type": "Property", "value": "urn:ngsi-ld:null"}
+    shown = {
+        "seen": [{**value, "observedAt": "2026-01-01T00:00:00Z"}, {**ended, "observedAt": "2026-02-01T00:00:00Z"}],
+        "gone": [{**value, "observedAt": "2026-01-01T00:00:00Z"}, {**ended, "deletedAt": "2026-02-01T00:00:00Z"}],
+    }
+    assert broker.post("temporal/entities", json={"id": URI, "type": "T", **shown}).status_code == 201
+    body = get(broker, timerel="before", timeAt="2026-03-01T00:00:00Z")
+    assert [without_ids(body[name] if isinstance(body[name], list) else [body[name]])[1:] for name in ("seen", "gone")] == [
+        [{**ended, "observedAt": "2026-02-01T00:00:00Z", "deletedAt": "2026-02-01T00:00:00Z"}], [],
+    ]  # fmt: skip
+    simple = get(broker, options="temporalValues")
+    assert simple["seen"]["values"] == [[1, "2026-01-01T00:00:00Z"], ["urn:ngsi-ld:null", "2026-02-01T00:00:00Z"]]
+    assert get(broker, options="aggregatedValues", aggrMethods="totalCount")["seen"]["totalCount"][0][0] == 1
+    by_end = get(broker, timeproperty="deletedAt")
+    assert [by_end[name][0]["deletedAt"] for name in ("seen", "gone")] == ["2026-02-01T00:00:00Z"] * 2
+    (instance,) = (one["instanceId"] for one in body["seen"] if "deletedAt" in one)
+    assert broker.delete(f"temporal/entities/{URI}/attrs/seen/{instance}").status_code == 204
+    assert [one["value"] for one in get(broker)["seen"]] == [1]
 
 
 def test_4_5_9_a_list_of_relationships_is_the_list_of_their_objects(broker):

@@ -345,6 +345,10 @@ class ObservationKind(IntEnum):
     OBJECT_LIST = 11  # of a ListRelationship
 
 
+#: text of an observation that took an attribute away at an instant which its sender gave as that of the observation (GS CIM 009 §4.5.7)
+ENDED_AS_OBSERVED = "observedAt"
+
+
 class Operation(IntEnum):
     """What an observation did: gave a value, took the attribute away, or took an instance out of history."""
 

@@ -10,6 +10,7 @@ import psycopg
 
 from malha.context.store import announce, documents, names, predicate, q, shapes, state
 from malha.context.store.cells import canonical, observed
+from malha.context.store.contracts import ENDED_AS_OBSERVED as OBSERVED
 from malha.context.store.contracts import MEMBER, EntityQuery, InstanceKey, ObservationKind, Operation, PastInstance, StoredEntity, WriteOptions
 from malha.kernel.time import format_instant, now
 
@@ -49,7 +50,8 @@ def _told(one: PastInstance) -> tuple[int, float | None, str | None, Operation]:
     documents.check_instance(one.attribute, one.instance)
     value = one.instance[MEMBER[one.instance["type"]]]
     if value == NULL:
-        return documents.ENDED.get(one.instance["type"], ObservationKind.NUMBER), None, None, Operation.DELETED
+        dated = OBSERVED if "observedAt" in one.instance else None
+        return documents.ENDED.get(one.instance["type"], ObservationKind.NUMBER), None, dated, Operation.DELETED
     return *observed(one.instance["type"], value), Operation.VALUE
 
 

@@ -66,6 +66,7 @@ class Asking:
         return EvolutionQuery(
             tuple(one.id for one in found), start, end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
             self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES, self.query.known_at,
+            ended=not attributes and self.query.form is not Form.AGGREGATES,
         )  # fmt: skip
 
     def scoped(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> tuple[EvolutionQuery, dict[int, list[Instance]]]:

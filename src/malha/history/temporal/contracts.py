@@ -93,7 +93,7 @@ class EvolutionQuery:
     `datasets` are numbers of datasetIds (0 the default instance), None for all. `last_n` keeps the newest of each
     attribute of each entity; else at most `most` of each, the oldest first. With `known_at`, as it was known then.
     `within` are stretches (entity, from, to) outside of which nothing is told; None for no such bounds. A `type` that all the
-    entities are of spares reading that of others.
+    entities are of spares reading that of others. `ended` tells too where an attribute ended, by observedAt as far as that was given.
     """
 
     entity_ids: tuple[int, ...]
@@ -108,13 +108,15 @@ class EvolutionQuery:
     known_at: datetime | None = None
     within: tuple[tuple[int, datetime, datetime], ...] | None = None
     type: str = ""
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
     """One value of an attribute of an entity, as history keeps it. `kind` is an `ObservationKind`, `operation` an `Operation`.
 
-    `at` is the instant that the value was true; where it is `received_at` itself, the sender gave none.
+    `at` is the instant that the value was true; where it is `received_at` itself, the sender gave none. The `text` of one that ended
+    the attribute says whether its sender gave `at` as that of the observation (`store.contracts.ENDED_AS_OBSERVED`).
     """
 
     entity_id: int

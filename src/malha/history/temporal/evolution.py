@@ -14,7 +14,7 @@ import psycopg
 import pyarrow as pa
 
 from malha.context.broker import pool
-from malha.context.store.contracts import Operation
+from malha.context.store.contracts import ENDED_AS_OBSERVED, Operation
 from malha.foundation.database import service as database
 from malha.history.engines import layout
 from malha.history.engines import service as engines
@@ -138,7 +138,9 @@ def _found(schema: str, query: EvolutionQuery) -> str:
     """Common table expressions that end in `found`: every instance of the question, with `told_at` by its temporal property."""
     lake = f"lake.{schema}.observation" if schema else f"(SELECT {', '.join(f'NULL AS {name}' for name in _COLUMNS)}, NULL::BIGINT AS run_id WHERE false)"
     at = "observed_at" if query.by in {TimeProperty.OBSERVED, TimeProperty.DELETED} else "received_at"
-    operation = Operation.DELETED if query.by is TimeProperty.DELETED else Operation.VALUE
+    told = f"op = {int(Operation.DELETED if query.by is TimeProperty.DELETED else Operation.VALUE)}"
+    if query.ended and query.by is TimeProperty.OBSERVED:
+        told = f"({told} OR (op = {int(Operation.DELETED)} AND txt = '{ENDED_AS_OBSERVED}'))"
     wanted = ", ".join(f"$attribute{n}" for n in range(len(query.attributes)))  # a list of values lets files be left out; a list as one value does not
     named = f" AND x.attribute IN ({wanted})" if query.attributes else " AND NOT list_contains($without, x.attribute)" if query.without else ""
     period = " AND x.observed_at >= $start AND x.observed_at < $end" if at == "observed_at" else ""
@@ -155,7 +157,7 @@ def _found(schema: str, query: EvolutionQuery) -> str:
         UNION ALL
         SELECT {", ".join(f"x.{name}" for name in _COLUMNS)} FROM {lake} AS x ANTI JOIN newest AS n ON {_KEY}
         WHERE x.entity_id IN ({ids}){of_type}{named}{period}{undone}),
-    found AS (SELECT {_LIST}, {at} AS told_at FROM every WHERE op = {int(operation)} AND {at} >= $start AND {at} < $end{datasets}{"" if query.within is None else within.replace("told_at", at)})"""
+    found AS (SELECT {_LIST}, {at} AS told_at FROM every WHERE {told} AND {at} >= $start AND {at} < $end{datasets}{"" if query.within is None else within.replace("told_at", at)})"""
 
 
 def _parameters(query: EvolutionQuery, *, lake: bool) -> dict[str, object]:

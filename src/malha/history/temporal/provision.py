@@ -205,7 +205,7 @@ async def _look(request: Request, context: Context, uri: str, name: str) -> tupl
         return _found(conn, who, uri)
 
     entity = await door.write(request, context, look)
-    query = EvolutionQuery((entity.id,), BEGINNING, now() + _EVER, attributes=(name,), most=evolution.MOST_ROWS)
+    query = EvolutionQuery((entity.id,), BEGINNING, now() + _EVER, attributes=(name,), most=evolution.MOST_ROWS, ended=True)
     told = (await pool.run(lambda: evolution.read(entity.tenant_id, query))).by_entity.get(entity.id, {}).get(name, [])
     if not told:
         raise ResourceMissing(msg("A história de “{uri}” não tem o atributo “{name}”."), uri=uri, name=context.compact(name))
@@ -278,7 +278,7 @@ def _normal(given: Any, member: str, owner: EntityDocument | StoredEntity, conte
         kind = str(given.get("type", "Property"))
         if kind not in MEMBER:
             raise BadRequestData(msg("O atributo “{name}” tem um tipo que não existe: {kind}."), name=member, kind=kind[:40])
-        return {"type": kind, MEMBER[kind]: rendering.NULL, **{key: given[key] for key in ("observedAt", "datasetId") if key in given}}
+        return {"type": kind, MEMBER[kind]: rendering.NULL, **{key: given[key] for key in ("observedAt", "deletedAt", "datasetId") if key in given}}
     clean = (
         {key: part for key, part in given.items() if key not in {"instanceId", "createdAt", "modifiedAt", "deletedAt"}} if isinstance(given, dict) else given
     )
@@ -290,10 +290,11 @@ def _normal(given: Any, member: str, owner: EntityDocument | StoredEntity, conte
 
 
 def _instant(instance: Mapping[str, Any], otherwise: datetime) -> datetime:
-    text = instance.get("observedAt")
+    name = "observedAt" if "observedAt" in instance else "deletedAt"
+    text = instance.get(name)
     if text is None:
         return otherwise
     try:
         return parse_instant(str(text)).astimezone(UTC)
     except ValueError as reason:
-        raise BadRequestData(msg("{name}={text} não é um instante, como 2026-11-23T02:00:00Z."), name="observedAt", text=str(text)[:40]) from reason
+        raise BadRequestData(msg("{name}={text} não é um instante, como 2026-11-23T02:00:00Z."), name=name, text=str(text)[:40]) from reason

@@ -13,7 +13,7 @@ import msgspec
 
 from malha.context.broker.reading import rename_attribute
 from malha.context.broker.rendering import in_language
-from malha.context.store.contracts import ObservationKind, Operation
+from malha.context.store.contracts import ENDED_AS_OBSERVED, ObservationKind, Operation
 from malha.history.temporal.contracts import Bucket, Correction, Instance, Series, SeriesQuery, TimeProperty
 from malha.kernel import units
 from malha.kernel.time import format_instant
@@ -84,6 +84,8 @@ def as_attribute(one: Instance, datasets: Mapping[int, str]) -> dict[str, Any]:
     shown: dict[str, Any] = {"type": type_, member: value_of(one)}
     if one.operation != Operation.VALUE:
         shown["deletedAt"] = format_instant(one.at)
+        if one.text == ENDED_AS_OBSERVED:
+            shown["observedAt"] = shown["deletedAt"]
     elif one.at != one.received_at or one.attribute == SCOPE:
         shown["observedAt"] = format_instant(one.at)
     if one.unit:
