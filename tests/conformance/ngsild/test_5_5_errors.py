@@ -87,6 +87,49 @@ def test_6_3_14_the_tenant_is_echoed_also_on_errors(broker):
     assert broker.get("entities/urn:x:T:404", headers={"NGSILD-Tenant": "nao-existe"}).headers["ngsild-tenant"] == "nao-existe"
 
 
+BOW_TIE = [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]
+OVER_180 = [[[170, -10], [-170, -10], [-170, 10], [170, 10], [170, -10]]]
+ROUND_THE_WORLD = [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]
+TWO_THAT_TOUCH = [[[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]], [[[1, 0], [2, 0], [2, 1], [1, 1], [1, 0]]]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates", "said"),
+    [
+        ("Polygon", BOW_TIE, "0.5, 0.5"), ("MultiPolygon", [BOW_TIE], "0.5, 0.5"), ("Polygon", OVER_180, "antimeridiano"),
+        ("LineString", [[179, 0], [-179, 0]], "antimeridiano"),
+        ("Polygon", [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], [[5, 5], [6, 5], [6, 6], [5, 5]]], "não é válido"),
+    ],
+)  # fmt: skip
+def test_4_7_a_geometry_that_encloses_nothing_certain_is_refused_without_a_trace(broker, kind, coordinates, said):
+    place = {"type": "GeoProperty", "value": {"type": kind, "coordinates": coordinates}}
+    for method, path, body in (
+        ("POST", "entities", {**ENTITY, "id": "urn:x:T:7", "location": place}),
+        ("POST", "subscriptions", {
+            "type": "Subscription", "entities": [{"type": "T"}], "notification": {"endpoint": {"uri": "https://exemplo.pt/"}},
+            "geoQ": {"georel": "within", "geometry": kind, "coordinates": coordinates},
+        }),
+    ):  # fmt: skip
+        answer = broker.request(method, path, json=body)
+        assert answer.status_code == 400, answer.text
+        assert said in answer.json()["detail"]
+    answer = broker.get("entities", params={"type": "T", "georel": "intersects", "geometry": kind, "coordinates": json.dumps(coordinates)})
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+    assert broker.get("entities/urn:x:T:7").status_code == 404
+    assert broker.get("subscriptions").json() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates"), [("Polygon", ROUND_THE_WORLD), ("MultiPolygon", TWO_THAT_TOUCH), ("LineString", [[0, 0], [1, 1], [0, 1], [1, 0]])]
+)
+def test_4_7_what_is_unusual_but_certain_is_taken(broker, kind, coordinates):
+    place = {"type": "GeoProperty", "value": {"type": kind, "coordinates": coordinates}}
+    assert broker.post("entities", json={**ENTITY, "id": "urn:x:T:7", "location": place}).status_code == 201
+    asked = {"type": "T", "georel": "intersects", "geometry": kind, "coordinates": json.dumps(coordinates)}
+    assert [one["id"] for one in broker.get("entities", params=asked).json()] == ["urn:x:T:7"]
+
+
 def test_deep_and_wide_json_is_refused_without_a_trace(broker):
     deep = '{"id": "urn:x:T:1", "type": "T", "a": ' + "[" * 2_000 + "]" * 2_000 + "}"
     assert broker.post("entities", content=deep.encode(), headers={"Content-Type": "application/json"}).status_code == 400

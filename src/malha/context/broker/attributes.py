@@ -207,7 +207,10 @@ class Reader:
     def geometry_(self, _member: str, value: Any) -> Any:
         """The geometry of a GeoProperty as GeoJSON."""
         try:
-            return geometry.parse(value).geojson
+            found = geometry.parse(value).geojson
+            if not self.stamps:  # what another broker keeps is not ours to refuse
+                geometry.require_sound(found)
+            return found
         except UnusableEntity as reason:
             raise BadRequestData(reason.message, **reason.params) from reason
 

@@ -12,8 +12,9 @@ import psycopg
 
 from malha.context.broker import attributes, door, parameters, projection
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
+from malha.context.store import geometry
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityQuery, GeoRelation, Ordering, Selector
+from malha.context.store.contracts import EntityQuery, GeoRelation, Ordering, Selector, UnusableEntity
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
@@ -310,6 +311,13 @@ def _near(text: str) -> tuple[float, float, float] | None:
     return lon, lat, metres
 
 
+def _require_sound(said: Mapping[str, Any]) -> None:
+    try:
+        geometry.require_sound(said)
+    except UnusableEntity as reason:
+        raise BadRequestData(reason.message, **reason.params) from reason
+
+
 def _geo(params: Mapping[str, str], context: Context) -> GeoRelation | None:
     georel = params.get("georel", "")
     if not georel:
@@ -324,7 +332,8 @@ def _geo(params: Mapping[str, str], context: Context) -> GeoRelation | None:
     if kind not in {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon"}:
         raise BadRequestData(msg("“geometry” é o tipo de uma geometria GeoJSON."))
     attribute = context.expand(params.get("geoproperty", "location"))
-    geometry = {"type": kind, "coordinates": coordinates}
+    said = {"type": kind, "coordinates": coordinates}
+    _require_sound(said)
     if georel.startswith("near"):
         match = _NEAR.fullmatch(georel)
         if not match:
@@ -332,5 +341,5 @@ def _geo(params: Mapping[str, str], context: Context) -> GeoRelation | None:
         metres = float(match[2])
         if metres <= 0:
             raise BadRequestData(msg("georel near pede maxDistance==metros ou minDistance==metros."))
-        return GeoRelation("near", geometry, metres if match[1] == "max" else None, metres if match[1] == "min" else None, attribute)
-    return GeoRelation(georel, geometry, attribute=attribute)
+        return GeoRelation("near", said, metres if match[1] == "max" else None, metres if match[1] == "min" else None, attribute)
+    return GeoRelation(georel, said, attribute=attribute)

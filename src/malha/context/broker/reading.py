@@ -75,6 +75,10 @@ def _why_no_json(error: Exception) -> str:
         return msg("não está em UTF-8")
     if isinstance(error, RecursionError):
         return msg("tem níveis a mais, uns dentro dos outros")
+    if "surrogate" in str(error):
+        return msg("um texto tem metade de um caráter Unicode")
+    if "out of range" in str(error):
+        return msg("um número é grande demais")
     if "truncated" in str(error):
         return msg("acaba a meio")
     place = _PLACE.search(str(error))

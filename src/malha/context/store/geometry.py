@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +20,8 @@ DECIMALS = 7  # about a centimetre
 _POINT = struct.Struct("<BIdd")
 _POINT_SIZE = 21
 _NUMBERS = frozenset({int, float})
+HALF_ROUND = 180.0  # degrees
+_PLACE = re.compile(r"\[(\S+) (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,36 @@ def _shape(shape: shapely.Geometry, geojson: dict[str, object] | None) -> Shape:
         geojson = msgspec.json.decode(shapely.to_geojson(shape))
     point = shape.geom_type == "Point"
     return Shape(_in_range((west, south, east, north)), geojson, None if point else shapely.to_wkb(shape))
+
+
+def require_sound(geojson: Mapping[str, object]) -> None:
+    """Raise UnusableEntity where nobody could say what a geometry encloses: rings that cross, a side that jumps over the antimeridian (RFC 7946 §3.1.9).
+
+    Polygons of a MultiPolygon may touch: those of real maps do.
+    """
+    if geojson.get("type") in {"Point", "MultiPoint"}:
+        return
+    try:
+        shape = shapely.from_geojson(msgspec.json.encode(geojson))
+    except (ShapelyError, ValueError, TypeError) as reason:
+        raise UnusableEntity(msg("As coordenadas da geometria não servem para “{kind}”."), kind=str(geojson.get("type"))[:40]) from reason
+    for part in shapely.get_parts(shape):
+        area = part.geom_type == "Polygon"
+        for line in shapely.get_rings(part) if area else [part]:
+            corners = shapely.get_coordinates(line)
+            jumps = abs(corners[1:, 0] - corners[:-1, 0])
+            far = ((jumps > HALF_ROUND) & (jumps < 2 * HALF_ROUND)).nonzero()[0]  # a whole round is the frame of a map of the world
+            if len(far):
+                raise UnusableEntity(
+                    msg("Entre as longitudes {a} e {b} a geometria passa pelo antimeridiano. Corte-a em duas a 180° (RFC 7946, 3.1.9)."),
+                    a=float(corners[far[0], 0]), b=float(corners[far[0] + 1, 0]),
+                )  # fmt: skip
+        if area and not shapely.is_valid(part):
+            place = _PLACE.search(str(shapely.is_valid_reason(part)))
+            raise UnusableEntity(
+                msg("O polígono não é válido em ({x}, {y}): os seus anéis cruzam-se, ou não estão uns dentro dos outros. Corrija-o no programa de onde vem."),
+                x=place[1] if place else "?", y=place[2] if place else "?",
+            )  # fmt: skip
 
 
 def _in_range(box: tuple[float, ...]) -> tuple[float, float, float, float]:

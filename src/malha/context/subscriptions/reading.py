@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from malha.context.store.contracts import GeoRelation, UnusableQuery
+from malha.context.store import geometry
+from malha.context.store.contracts import GeoRelation, UnusableEntity, UnusableQuery
 from malha.context.store.q import Node, parse, renamed, write
 from malha.context.store.shapes import RELATIONS, GeoFilter
 from malha.context.subscriptions import patterns, selection
@@ -36,6 +37,8 @@ JOINS = ("flat", "inline", "@none")
 #: ids of entities are no attributes but may be picked (§4.21)
 ENTITY_MEMBERS = frozenset({"id", "type", "scope", "createdAt", "modifiedAt", "deletedAt", "expiresAt"})
 JOIN_LEVELS = 5
+#: carriers of MQTT take topics of up to 65,535 bytes; addresses on the web are rarely read beyond this
+LONGEST_ADDRESS = 2_048
 TIMES = ("observedAt", "createdAt", "modifiedAt", "deletedAt")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _NEAR = re.compile(r"near;(?:max|min)[dD]istance==\d+(?:\.\d+)?")
@@ -213,8 +216,8 @@ def _geo(name: str, value: Any, context: Context) -> dict[str, Any]:
         raise Unusable(msg("A relação geográfica “{relation}” não existe."), relation=relation[:40])
     kept = {**value, "geoproperty": context.expand(str(value.get("geoproperty", "location")))}
     try:
-        geo_filter(kept)
-    except UnusableQuery as reason:
+        geometry.require_sound(geo_filter(kept).relation.geometry)
+    except (UnusableQuery, UnusableEntity) as reason:
         raise Unusable(reason.message, **reason.params) from reason
     return kept
 
@@ -314,6 +317,8 @@ def _endpoint(name: str, value: Any, context: Context) -> dict[str, Any]:
 
 def address(uri: str) -> str:
     """The address of an endpoint: http(s), or mqtt(s) with a topic. Raises Unusable."""
+    if len(uri) > LONGEST_ADDRESS:
+        raise Unusable(msg("O endereço tem mais de {most} carateres."), most=LONGEST_ADDRESS)
     try:
         parts = urlsplit(uri)
         port_ok = parts.port is None or parts.port > 0
@@ -325,7 +330,7 @@ def address(uri: str) -> str:
         raise Unusable(msg("O endereço traz um nome ou uma senha; mande-os em receiverInfo (Authorization)."))
     if parts.scheme.startswith("mqtt"):
         topic = parts.path.removeprefix("/")
-        if not topic or any(c in topic for c in "+#\x00") or topic.startswith("$"):
+        if not topic or "#" in uri or any(c in topic for c in "+\x00") or topic.startswith("$"):
             raise Unusable(msg("O endereço MQTT pede um tópico sem + nem #: mqtt://servidor/topico."))
     return uri
 
