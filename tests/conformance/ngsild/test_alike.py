@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,11 +12,11 @@ from django.conf import settings
 
 from malha.context.broker import auth, pool
 from malha.context.federation import service
-from malha.context.federation.partners import links
+from malha.context.federation.partners import links, viewing
 from malha.context.federation.registrations import registry
 from malha.context.store import service as store
-from malha.context.store.contracts import EntityDocument
-from malha.foundation.access.contracts import Capability
+from malha.context.store.contracts import EntityDocument, EntityQuery
+from malha.foundation.access.contracts import Capability, Principal
 from malha.foundation.agreements import service as agreements
 from malha.foundation.agreements.contracts import Terms
 from malha.foundation.database import service as database
@@ -115,5 +116,33 @@ def test_a_reader_sees_the_same(parties, way):
             end()
             registry.forget()
             assert client.get("entities", params={"type": TYPE}).json() == []
+    finally:
+        stop()
+
+
+@pytest.mark.parametrize("way", [by_agreement, by_federation])
+def test_people_who_look_see_the_same(parties, way):
+    nation, town = parties
+    end, stop = way(nation, town)
+    reader = Principal(nation.id, frozenset({Capability.DATA_READ}), person_id=1)
+
+    def places():
+        with database.connect() as conn, database.tenant_transaction(conn, [nation.id]):
+            return viewing.places(conn, nation.id)
+
+    def look(place, **asked):
+        question = EntityQuery(types=(TYPE,), limit=2, count=True, **asked)
+        with ThreadPoolExecutor(1) as apart:  # in the thread of the tests a browser's loop may be running
+            return apart.submit(viewing.look, nation, reader, place, question, "pt-pt").result()
+
+    try:
+        (place,) = places()
+        assert (place.name, place.types) == ("Vila", {TYPE})
+        view = look(place, offset=1)
+        assert ([one.value("nivel") for one in view.entities], view.total, view.amiss) == ([2, 3], 5, ())
+        view = look(place, q="nivel>4")
+        assert ([one.value("nivel") for one in view.entities], view.total) == ([5], 1)
+        end()
+        assert places() == [] or look(place).amiss == ("o acordo já não está em vigor",)
     finally:
         stop()
