@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from time import time
 from zoneinfo import ZoneInfo
 
 LISBON = ZoneInfo("Europe/Lisbon")
+#: how far ahead of this clock an observation may lie: forecasts look months ahead, a device whose clock went wrong decades
+AHEAD = timedelta(days=366)
 
 
 def now() -> datetime:
     """This instant in UTC."""
     return datetime.now(UTC)
+
+
+def furthest_day() -> str:
+    """The last day, as `2027-11-27`, on which an observation may lie."""
+    return _furthest_day(int(time()) // 3600)
+
+
+@lru_cache(maxsize=2)
+def _furthest_day(_hour: int) -> str:
+    return (now() + AHEAD).date().isoformat()
 
 
 def parse_instant(text: str, *, zone: ZoneInfo = LISBON) -> datetime:

@@ -23,10 +23,15 @@ with warnings.catch_warnings():
 
 
 @pytest.fixture
-def broker(new_tenant):
+def tenant(new_tenant):
+    """The tenant of `broker`; a file of tests may have another."""
+    return new_tenant()
+
+
+@pytest.fixture
+def broker(tenant):
     """A client that may read and write everything of one tenant; paths are below /ngsi-ld/v1/."""
     auth.forget()
-    tenant = new_tenant()
     with database.connect(autocommit=True) as conn:
         caps = (Capability.DATA_READ, Capability.DATA_WRITE, Capability.PERSONAL_READ)
         token = tokens.issue(conn, settings.SECRET_KEY, subject="client:conformance", tenants=[tenant.id], capabilities=caps)

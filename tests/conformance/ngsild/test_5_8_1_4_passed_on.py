@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -21,6 +22,7 @@ from malha.foundation.database.contracts import Role
 from malha.foundation.identity import service as identity
 from malha.foundation.tenancy import service as tenancy
 from malha.foundation.tokens import service as tokens
+from malha.kernel.time import format_instant, now
 from malha.project import composition
 from malha.project.nodes import nodes
 
@@ -248,7 +250,7 @@ def test_what_a_source_tells_is_looked_at(broker, forwarding_runs):
     mine = broker.post("subscriptions", json=subscription(q='nivel>50;cor=="azul"')).headers["location"].rsplit("/", 1)[-1]
     assert until(lambda: asked(there, "POST"))
     uri = asked(there, "POST")[0].body["id"]
-    newer = {"nivel": {"type": "Property", "value": 90, "observedAt": "2031-01-01T00:00:00Z"}}
+    newer = {"nivel": {"type": "Property", "value": 90, "observedAt": format_instant(now() + timedelta(days=30))}}
     told = bin_("a", 90) | newer | {"cor": {"type": "Property", "value": "vermelho"}}
     assert notified(broker, uri, told, bin_("a", 10) | {"id": f"urn:x:{TYPE}:b"}, {"id": "urn:x:Outro:a", "type": "Outro", **newer}).status_code == 200
     ((of, doc),) = waiting(broker)

@@ -17,6 +17,7 @@ from malha.context.store import geometry
 from malha.context.store.contracts import MEMBER, UnusableEntity
 from malha.context.store.table import usable_uri
 from malha.kernel.text import msg
+from malha.kernel.time import furthest_day
 from malha.vocabulary.contexts.service import Context
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import DataModel
@@ -166,7 +167,9 @@ class Reader:
             raise BadRequestData(msg("O atributo “{name}” não pode ter “{member}”."), name=member, member=key)
         if self.nulls and value == NULL and key != "datasetId":
             out[key] = None
-        elif key in {"observedAt", "expiresAt"}:
+        elif key == "observedAt":
+            out[key] = observed(f"{member}.{key}", _untyped(value))
+        elif key == "expiresAt":
             out[key] = instant(f"{member}.{key}", _untyped(value))
         elif key == "datasetId":
             if value != "@none":
@@ -314,6 +317,16 @@ def instant(member: str, value: Any) -> str:
     if not isinstance(value, str) or not _is_instant(value):
         raise BadRequestData(msg("“{name}” tem de ser uma data e hora em UTC, como 2026-01-31T09:30:00Z."), name=member)
     return value
+
+
+def observed(member: str, value: Any) -> str:
+    """`value` as the instant of an observation; one far ahead would keep what is true now from ever being told again. Raises BadRequestData."""
+    text = instant(member, value)
+    if text[:10] > furthest_day():
+        raise BadRequestData(
+            msg("“{name}” está mais de um ano à frente do relógio desta instalação: {text}. Acerte o relógio de quem envia."), name=member, text=text[:40]
+        )
+    return text
 
 
 @lru_cache(maxsize=8192)

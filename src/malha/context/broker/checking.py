@@ -31,7 +31,13 @@ def checked(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> s
         return ""
     if verdict.mode is Mode.ENFORCE:
         count = len(verdict.errors)
-        raise Unfit(msg("A entidade “{uri}” não cumpre o modelo {type}: {count} problemas."), verdict.errors, uri=doc.uri, type=verdict.type, count=count)
+        raise Unfit(
+            msg("A entidade “{uri}” não cumpre o modelo {type}: veja em “findings” as razões ({count})."),
+            verdict.errors,
+            uri=doc.uri,
+            type=verdict.type,
+            count=count,
+        )
     policy.warned(conn, who.tenant_id, verdict.type, doc.uri, verdict.errors)
     return _warning(verdict.errors)
 

@@ -104,7 +104,7 @@ async def merge(request: Request) -> Response:
     """PATCH /entities/{id}: merge patch (§5.6.17): members that are named change, the rest of each attribute stays."""
     observed_at, lang = request.query_params.get("observedAt", ""), request.query_params.get("lang", "")
     if observed_at:
-        attributes.instant("observedAt", observed_at)
+        attributes.observed("observedAt", observed_at)
 
     def edit(payload: dict[str, Any]) -> Plan:
         def plan(who: Asked, entity: StoredEntity) -> tuple[EntityDocument, Changed]:

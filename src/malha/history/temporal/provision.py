@@ -16,7 +16,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, pool, reading
+from malha.context.broker import checking, door, pool, reading
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, MethodNotAllowed, ResourceMissing
 from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, EntityNotFound, InstanceKey, PastInstance, StoredEntity
@@ -27,6 +27,7 @@ from malha.history.temporal.temporal_query import BEGINNING
 from malha.kernel.text import msg
 from malha.kernel.time import now, parse_instant
 from malha.vocabulary.contexts.service import Context
+from malha.vocabulary.models import policy
 
 _INSTANCE = re.compile(r"urn:malha:\d+:(\d+):([0-9a-f]+):(\d+):(-?\d+)")
 _NAME = re.compile(r"[^\s(){}\[\]<>\"'=;,|]+")
@@ -40,18 +41,19 @@ async def create(request: Request) -> Response:
     payload, context = await _payload(request)
     _refuse_ends(payload)
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[bool, str]:
+    def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[bool, str, str]:
         head = {name: value for name, value in payload.items() if name in _HEAD and not (name == SCOPE and scoping.given(value))}
         doc = reading.document(head, context, tenant_id=who.tenant_id)
         door.require_reach(who, doc.types)
         there = store.exists(conn, who.tenant_id, doc.uri)
-        _add(conn, who, doc, payload, context)
-        return there, doc.uri
+        return there, doc.uri, _add(conn, who, doc, payload, context)
 
-    there, uri = await door.write(request, context, work)
+    there, uri, warning = await door.write(request, context, work)
+    headers = _warned(warning)
     if there:
-        return Response(status_code=204)
-    return Response(status_code=201, headers={"Location": f"{request.scope.get('root_path', '')}/ngsi-ld/v1/temporal/entities/{quote(uri, safe=':')}"})
+        return Response(status_code=204, headers=headers)
+    headers["Location"] = f"{request.scope.get('root_path', '')}/ngsi-ld/v1/temporal/entities/{quote(uri, safe=':')}"
+    return Response(status_code=201, headers=headers)
 
 
 async def append(request: Request) -> Response:
@@ -61,12 +63,12 @@ async def append(request: Request) -> Response:
     if not set(payload) - {"@context"}:
         raise BadRequestData(msg("O pedido não traz nenhum atributo."))
 
-    def work(conn: psycopg.Connection[Any], who: Asked) -> None:
+    def work(conn: psycopg.Connection[Any], who: Asked) -> str:
         entity = _found(conn, who, uri)
-        _add(conn, who, EntityDocument(uri, entity.types, {}), {name: value for name, value in payload.items() if name not in _HEAD or name == SCOPE}, context)
+        said = {name: value for name, value in payload.items() if name not in _HEAD or name == SCOPE}
+        return _add(conn, who, EntityDocument(uri, entity.types, {}), said, context)
 
-    await door.write(request, context, work)
-    return Response(status_code=204)
+    return Response(status_code=204, headers=_warned(await door.write(request, context, work)))
 
 
 async def delete(request: Request) -> Response:
@@ -125,6 +127,8 @@ async def change_instance(request: Request) -> Response:
         whole = {**({"type": before["type"]} if "type" not in fragment else {}), **fragment}
         after = scoping.instance({**before, **fragment}) if name == SCOPE else _normal(whole, name, entity, context, who)
         changed = {**before, **after}
+        if name != SCOPE:
+            checking.checked(conn, who, EntityDocument(uri, entity.types, {**entity.attributes, name: changed}))
         at = _instant(fragment if name == SCOPE else changed, was.at)
         if at != was.at:
             store.hide_past(conn, who.tenant_id, entity, [InstanceKey(name, was.dataset_id, was.at)])
@@ -229,8 +233,15 @@ def _named(told: list[Instance], instance_id: str) -> Instance:
     raise ResourceMissing(msg("Não há nenhuma instância “{id}”."), id=instance_id[:200])
 
 
-def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload: Mapping[str, Any], context: Context) -> None:
-    """Put the instances of `payload` into history; the newest of each attribute and dataset becomes the present, where it is newer than that."""
+def _warned(warning: str) -> dict[str, str]:
+    return {"NGSILD-Warning": warning} if warning else {}
+
+
+def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload: Mapping[str, Any], context: Context) -> str:
+    """Put the instances of `payload` into history; the newest of each attribute and dataset becomes the present, where it is newer than that.
+
+    Returns what the models have to say against it, as a warning. Raises Unfit where a rule of the tenant enforces them.
+    """
     moment = now()
     doc, scopes = _scoped(conn, who, doc, payload.get(SCOPE), moment)
     given: dict[str, list[dict[str, Any]]] = {}
@@ -244,7 +255,8 @@ def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload
         for one in sorted(these, key=lambda i: _instant(i, moment)):
             latest[one.get("datasetId", "")] = one
         newest[name] = [one for one in latest.values() if one[MEMBER[one["type"]]] != rendering.NULL]
-    outcome = store.upsert_documents(conn, who.tenant_id, [replace(doc, attributes={name: these for name, these in newest.items() if these})])
+    present, warning = _fit(conn, who, replace(doc, attributes={name: these for name, these in newest.items() if these}), given)
+    outcome = store.upsert_documents(conn, who.tenant_id, [present])
     if outcome.refused:
         raise BadRequestData.of_kept(outcome.refused[0][1])
     entity = store.retrieve(conn, who.tenant_id, doc.uri)
@@ -253,6 +265,22 @@ def _add(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, payload
         PastInstance(name, _instant(one, moment + timedelta(microseconds=n)), one) for name, these in given.items() for n, one in enumerate(these) if id(one) not in kept
     ]  # fmt: skip
     store.record_past(conn, who.tenant_id, entity, [*past, *scopes])
+    return warning
+
+
+def _fit(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, given: Mapping[str, list[dict[str, Any]]]) -> tuple[EntityDocument, str]:
+    """The new present with its address completed, and what the models say against the entity with all the instances that were given."""
+    if not policy.of_tenant(conn, who.tenant_id).any:
+        return doc, ""
+    there = store.by_uris(conn, who.tenant_id, [doc.uri]).get(doc.uri)
+    before = there.attributes if there is not None else {}
+    newest = {name: these[0] if isinstance(these, list) and len(these) == 1 else these for name, these in doc.attributes.items()}
+    types = tuple(dict.fromkeys((*(there.types if there is not None else ()), *doc.types)))
+    whole = checking.completed(conn, who, EntityDocument(doc.uri, types, {**before, **newest}))
+    values = {name: kept for name, these in given.items() if (kept := [one for one in these if one[MEMBER[one["type"]]] != rendering.NULL])}
+    warning = checking.checked(conn, who, replace(whole, attributes={**whole.attributes, **values}))
+    address = whole.attributes.get("address")
+    return (doc if address is None or address == before.get("address") else replace(doc, attributes={"address": address, **doc.attributes})), warning
 
 
 def _scoped(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument, value: Any, moment: datetime) -> tuple[EntityDocument, list[PastInstance]]:

@@ -14,7 +14,7 @@ from malha.context.store import service as store
 from malha.context.store.contracts import Column, EntityDocument, EntityTable, ObservationKind
 from malha.context.store.evolution import NULL
 from malha.kernel.text import msg
-from malha.kernel.time import format_instant, now
+from malha.kernel.time import AHEAD, format_instant, now
 from malha.share.sensorthings.contracts import BadRequest, Unacceptable
 from malha.share.sensorthings.relations import View
 from malha.vocabulary.models import policy
@@ -78,6 +78,12 @@ def read(said: Mapping[str, Any], stream: Mapping[str, Any], feature: str) -> Ob
     more: dict[str, Any] = {}
     start, _, until = str(said["phenomenonTime"]).partition("/") if said.get("phenomenonTime") else ("", "", "")
     at = instant(start, "phenomenonTime") if start else now()
+    if at > now() + AHEAD:
+        raise BadRequest(
+            msg("“{name}” está mais de um ano à frente do relógio desta instalação: {text}. Acerte o relógio de quem envia."),
+            name="phenomenonTime",
+            text=start[:40],
+        )
     if until:
         more["until"] = format_instant(instant(until, "phenomenonTime"))
     if said.get("resultTime") and (result_at := instant(said["resultTime"], "resultTime")) != at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ def collection(view: View, kind: EntitySet, page: Page, options: Options, where:
     body: dict[str, Any] = {}
     if page.total is not None:
         body["@iot.count"] = page.total
-    if page.more:
+    if page.more and page.rows:  # after a page of none comes the same page again
         body["@iot.nextLink"] = _next(where, options, len(page.rows))
     body["value"] = _arrays(view, page, options) if options.as_array else entities(view, kind, page.rows, options)
     return body
@@ -38,7 +39,7 @@ def collection(view: View, kind: EntitySet, page: Page, options: Options, where:
 
 def references(view: View, kind: EntitySet, page: Page, options: Options, where: str) -> dict[str, Any]:
     """The addresses of a page's rows (§9.2.7)."""
-    body = collection(view, kind, Page([], page.more, page.total), options, where)
+    body = collection(view, kind, page, replace(options, expand={}, as_array=False), where)
     return {**body, "value": [{"@iot.selfLink": address(view, kind, row["id"])} for row in page.rows]}
 
 
@@ -76,7 +77,7 @@ def _expand(view: View, kind: EntitySet, link: Link, rows: Sequence[dict[str, An
         one[link.name] = values
         if page is not None and page.total is not None:
             one[f"{link.name}@iot.count"] = page.total
-        if page is not None and page.more:
+        if page is not None and page.more and page.rows:
             one[f"{link.name}@iot.nextLink"] = _next(f"{address(view, kind, row['id'])}/{link.name}", inside, len(page.rows))
 
 
