@@ -117,8 +117,10 @@ class Listener:
                 continue
             try:
                 keep(self.door, batch)
-            except (MalhaError, psycopg.Error) as reason:
-                logger.warning("door %s: %s messages were not kept and come again: %s", self.door.id, len(batch), reason)
+            except Exception as reason:  # whatever it is: a thread that ended would leave all sensors of the door unheard
+                logger.warning(
+                    "door %s: %s messages were not kept and come again: %s", self.door.id, len(batch), reason, exc_info=not isinstance(reason, MalhaError)
+                )
                 self._again(batch)
                 continue
             for message in batch:
@@ -130,12 +132,29 @@ class Listener:
         while not self.ended.wait(5):
             try:
                 keep(self.door, batch)
-            except (MalhaError, psycopg.Error):
+            except (MalhaError, psycopg.OperationalError, psycopg.InterfaceError):
                 continue
+            except Exception:
+                logger.exception("door %s: a message among %s cannot be kept", self.door.id, len(batch))
+                if not self._one_by_one(batch):
+                    continue
             for message in batch:
                 assert self.client is not None
                 self.client.ack(message.mid, message.qos)
             return
+
+    def _one_by_one(self, batch: Sequence[paho.MQTTMessage]) -> bool:
+        """Keep each message, and of one that cannot be kept its bytes alone. True when all are."""
+        try:
+            for message in batch:
+                try:
+                    keep(self.door, [message])
+                except (psycopg.DataError, psycopg.IntegrityError, TypeError, ValueError):
+                    keep(self.door, [message], raw=True)
+        except Exception:
+            logger.exception("door %s: not even its bytes can be kept", self.door.id)
+            return False
+        return True
 
     def _batch(self) -> list[paho.MQTTMessage]:
         try:
@@ -150,10 +169,10 @@ class Listener:
         return batch
 
 
-def keep(door: Door, batch: Sequence[paho.MQTTMessage]) -> None:
-    """Keep a batch in one transaction; when this returns it is committed."""
+def keep(door: Door, batch: Sequence[paho.MQTTMessage], *, raw: bool = False) -> None:
+    """Keep a batch in one transaction; when this returns it is committed. `raw` keeps bytes, and reads nothing in them."""
     template = str(door.settings["topic"])
-    payloads = [payload_of(message.payload) for message in batch]
+    payloads = [{"hex": bytes(message.payload).hex()} if raw else payload_of(message.payload) for message in batch]
     devices = [device_of(template, message.topic) for message in batch]
     with database.connect() as conn, database.tenant_transaction(conn, [door.tenant_id]):
         service.receive(conn, service.get_door(conn, door.tenant_id, door.id), payloads, topics=[message.topic for message in batch], devices=devices)

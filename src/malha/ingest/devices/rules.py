@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +26,9 @@ SIGNALS = ("rssi", "signal", "signalStrength")
 #: a clock that is ahead of ours by more is wrong
 AHEAD = timedelta(minutes=10)
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
+#: bytes of a device's identifier
+LONGEST_ID = 512
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 MARK = "positionQuality"
 
 
@@ -32,10 +37,15 @@ def read(kind: DoorKind, payload: Any, *, device: str = "") -> Reading:
     if not isinstance(payload, dict):
         payload = {"value": payload}
     if kind is DoorKind.CHIRPSTACK:
-        return _chirpstack(payload)
-    if kind is DoorKind.TTS:
-        return _things_stack(payload)
-    return _plain(payload, device)
+        reading = _chirpstack(payload)
+    elif kind is DoorKind.TTS:
+        reading = _things_stack(payload)
+    else:
+        reading = _plain(payload, device)
+    if len(reading.external_id.encode()) > LONGEST_ID or "\x00" in reading.external_id:
+        raise UnusableMessage(msg("O identificador do dispositivo não serve: tem mais de {most} bytes, ou um carácter nulo."), most=LONGEST_ID)
+    battery, signal = _between(reading.battery_percent, 0, 100), _between(reading.signal_dbm, -999, 100)
+    return replace(reading, battery_percent=battery, signal_dbm=signal, name=reading.name[:120])
 
 
 def _chirpstack(payload: dict[str, Any]) -> Reading:
@@ -44,7 +54,7 @@ def _chirpstack(payload: dict[str, Any]) -> Reading:
     eui = str(info.get("devEui", "") or payload.get("devEui", ""))
     if not eui:
         raise UnusableMessage(msg("A mensagem não diz de que dispositivo é (deviceInfo.devEui)."))
-    signal = max((_number(one.get("rssi")) or -999.0 for one in payload.get("rxInfo") or [] if isinstance(one, dict)), default=None)
+    signal = _strongest(payload.get("rxInfo"))
     battery = _number(payload.get("batteryLevel"))
     told = payload.get("object")
     if told is None and (battery is not None or "margin" in payload or "fCnt" not in payload):
@@ -73,7 +83,7 @@ def _things_stack(payload: dict[str, Any]) -> Reading:
     if not device:
         raise UnusableMessage(msg("A mensagem não diz de que dispositivo é (end_device_ids.device_id)."))
     up = _table(payload, "uplink_message")
-    signal = max((_number(one.get("rssi")) or -999.0 for one in up.get("rx_metadata") or [] if isinstance(one, dict)), default=None)
+    signal = _strongest(up.get("rx_metadata"))
     battery = _number(_table(up, "last_battery_percentage").get("value"))
     at = _time(up.get("received_at") or payload.get("received_at"))
     place = _table(_table(up, "locations"), "user")
@@ -89,7 +99,7 @@ def _things_stack(payload: dict[str, Any]) -> Reading:
 
 
 def _plain(payload: dict[str, Any], device: str) -> Reading:
-    found = device or next((str(payload[name]) for name in IDS if payload.get(name) not in {None, ""}), "")
+    found = device or next((str(payload[name]) for name in IDS if isinstance(payload.get(name), str | int | float) and payload[name] != ""), "")
     if not found:
         raise UnusableMessage(msg("A mensagem não diz de que dispositivo é: junte “deviceId”, ou ponha o dispositivo no endereço ou no tópico."))
     when = next((payload[name] for name in TIMES if payload.get(name) is not None), None)
@@ -104,6 +114,13 @@ def example(kind: DoorKind, at: datetime) -> dict[str, Any]:
     if kind is DoorKind.TTS:
         return {"end_device_ids": {"device_id": "sensor-1"}, "uplink_message": {"f_cnt": 1, "received_at": moment, "decoded_payload": measured}}
     return {"deviceId": "sensor-1", **measured, "time": moment}
+
+
+def kept(payload: Any) -> tuple[str, bool]:
+    """A message as JSON text that can be stored, and whether it is as it came: the database has no null character, one is shown as `␀`."""
+    text = msgspec.json.encode(payload).decode()
+    stored, found = _NUL.subn(r"\1␀", text) if "\\u0000" in text else (text, 0)
+    return stored, not found
 
 
 def digest(reading: Reading | None, payload: Any, salt: str) -> bytes:
@@ -223,6 +240,17 @@ def _number(value: Any) -> float | None:
 
 def _known(values: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
     return next((number for name in names if (number := _number(values.get(name))) is not None), None)
+
+
+def _between(value: float | None, least: float, most: float) -> float | None:
+    """The value, or None where it cannot be one."""
+    return value if value is not None and least <= value <= most else None
+
+
+def _strongest(heard: Any) -> float | None:
+    """The best signal, in dBm, of the gateways that heard a message."""
+    told = [one for one in heard if isinstance(one, dict)] if isinstance(heard, list) else []
+    return max((_number(one.get("rssi")) or -999.0 for one in told), default=None)
 
 
 def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import psycopg
 
 from malha.context.store import service as store
@@ -57,15 +56,19 @@ def receive(conn: Conn, door: Door, sent: Sequence[Any], *, topics: Sequence[str
     if len(sent) > MOST_IN_BATCH:
         raise BadInput(msg("Um pedido leva no máximo {most} mensagens."), most=MOST_IN_BATCH)
     outcome, moment = Outcome(), now()
-    read: dict[bytes, tuple[Reading | None, str, Any, str]] = {}
+    read: dict[bytes, tuple[Reading | None, str, str, str]] = {}
     for n, payload in enumerate(sent):
-        reading, reason = _read(door, payload, devices[n] if n < len(devices) else "")
+        text, whole = rules.kept(payload)
+        if whole:
+            reading, reason = _read(door, payload, devices[n] if n < len(devices) else "")
+        else:
+            reading, reason = None, UnusableMessage(msg("A mensagem tem um carácter nulo (\\u0000), que não se pode guardar: retire-o no dispositivo.")).kept()
         digest = rules.digest(reading, payload, f"{moment.isoformat()}{n}")
         if digest in read:
             outcome.repeated += 1
             continue
-        read[digest] = (reading, reason, payload, topics[n] if n < len(topics) else "")
-    kept = queries.keep(conn, door.tenant_id, door.id, [(d, topic, msgspec.json.encode(payload).decode()) for d, (_, _, payload, topic) in read.items()])
+        read[digest] = (reading, reason, text, topics[n] if n < len(topics) else "")
+    kept = queries.keep(conn, door.tenant_id, door.id, [(d, topic, text) for d, (_, _, text, topic) in read.items()])
     outcome.repeated += len(read) - len(kept)
     fresh = [(kept[digest], moment, reading, reason) for digest, (reading, reason, _, _) in read.items() if digest in kept]
     if fresh:

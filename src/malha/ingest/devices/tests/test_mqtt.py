@@ -153,8 +153,8 @@ def test_what_comes_while_nobody_listens_waits_and_what_comes_again_is_taken_onc
             send("sensores/a/dados", body(n))
     real, failures = mqtt.keep, []
 
-    def kept_but_not_acknowledged(to, batch):
-        real(to, batch)
+    def kept_but_not_acknowledged(to, batch, **more):
+        real(to, batch, **more)
         if not failures:  # the process died between the commit and the acknowledgement
             failures.append(1)
             raise mqtt.psycopg.OperationalError
@@ -164,6 +164,28 @@ def test_what_comes_while_nobody_listens_waits_and_what_comes_again_is_taken_onc
         until(lambda: counted(here)[0] >= before + 30 and failures)
         time.sleep(6)  # the batch is tried again
     assert counted(here)[0] == before + 30
+
+
+def test_a_message_that_cannot_be_kept_stops_no_other(loopback, door, port, monkeypatch):
+    here = door()
+    real = mqtt.payload_of
+
+    def poisoned(payload):
+        if b"veneno" in payload:
+            raise TypeError("unhashable type")
+        return real(payload)
+
+    monkeypatch.setattr(mqtt, "payload_of", poisoned)
+    with listening(), sender(port) as send:
+        until(lambda: subscribed(here, send))
+        before = counted(here)[0]
+        send("sensores/a/dados", '{"temperature": 1, "note": "veneno"}')
+        send("sensores/" + "b" * 600 + "/dados", body(2))
+        send("sensores/c/dados", '{"temperature": 1, "note": "\\u0000"}')
+        send("sensores/d/dados", body(4))
+        until(lambda: counted(here)[0] >= before + 4)
+    with database.connect() as conn, database.tenant_transaction(conn, [here.tenant_id]):
+        assert {"a", "d"} <= {one.external_id for one in queries.devices(conn, here.tenant_id)}
 
 
 def test_an_internal_broker_is_refused_unless_it_is_listed(door):

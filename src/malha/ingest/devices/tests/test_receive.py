@@ -111,6 +111,33 @@ def test_what_cannot_be_understood_is_kept_with_the_reason(client, conn, tenant)
     assert all(one.state is MessageState.REFUSED and one.reason for one in kept)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"deviceId": {"a": 1}}, {"deviceId": "s" * 600}, {"deviceId": "á" * 300}, {"deviceId": ["a"]}, {"deviceId": "b\x00"}, {"deviceId": "b", "note": "a\x00"},
+    ],
+)  # fmt: skip
+def test_one_odd_message_takes_no_other_with_it(client, conn, tenant, odd):
+    door, key = opened(conn, tenant)
+    good = {"deviceId": "s1", "temperature": 1, "battery": 1e300, "rssi": -1e300}
+    told = client.post(f"devices/v1/{door.id}", json=[odd, good], headers=key)
+    assert told.status_code == 202, told.text
+    assert (told.json()["waiting"], told.json()["refused"]) == (1, 1)
+    device = only_device(conn, tenant)
+    assert (device.external_id, device.battery_percent, device.signal_dbm) == ("s1", None, None)
+    with conn() as connection:
+        (kept,) = queries.nameless(connection, tenant.id)
+    assert kept.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"), [(DoorKind.CHIRPSTACK, UP | {"rxInfo": 5}), (DoorKind.TTS, TTS | {"uplink_message": TTS["uplink_message"] | {"rx_metadata": "a"}})]
+)
+def test_signals_that_are_no_list_are_passed_over(client, conn, tenant, kind, payload):
+    door, key = opened(conn, tenant, kind)
+    assert client.post(f"devices/v1/{door.id}", json=payload, headers=key).json()["waiting"] == 1
+
+
 def test_nobody_gets_in_who_has_not_the_key(client, conn, tenant, new_tenant):
     door, key = opened(conn, tenant)
     other = new_tenant()
