@@ -109,12 +109,10 @@ def test_what_is_not_done_inside_one(three):
     assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: "urn:x:nenhum"}).status_code == 404
     assert three.get("entities", params={"type": "Veiculo"}, headers={HEADER: "nada"}).status_code == 400
     assert three.get("entities", params={"type": "Veiculo", "entityMap": "true"}, headers=within).status_code == 422
-    changed = {"velocidade": {"type": "Property", "value": 0}}
+    body = {**vehicle("a", 0), "velocidade": [{"type": "Property", "value": 0, "observedAt": "2026-03-01T10:00:00Z"}]}
     refused = [
-        three.post("entities", json=vehicle("d", 1), headers=within), three.patch("entities/urn:x:Veiculo:a/attrs", json=changed, headers=within),
-        three.patch("entities/urn:x:Veiculo:a/attrs/velocidade", json={"value": 0}, headers=within), three.delete("entities/urn:x:Veiculo:a", headers=within),
-        three.post("entityOperations/upsert", json=[vehicle("a", 0)], headers=within), three.delete("entities", params={"type": "Veiculo"}, headers=within),
-        three.get("temporal/entities", headers=within), three.get("subscriptions", headers=within),
+        three.post("temporal/entities", json=body, headers=within), three.delete("temporal/entities/urn:x:Veiculo:a", headers=within),
+        three.get("subscriptions", headers=within), three.get("csourceRegistrations", headers=within), three.get("entityMaps", headers=within),
     ]  # fmt: skip
     assert {answer.status_code for answer in refused} == {422}
     assert three.get("entities/urn:x:Veiculo:a", params={"options": "keyValues"}).json()["velocidade"] == 80

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from malha.context.broker import changes, checking, door, reading, rendering
 from malha.context.broker.changes import Changed
 from malha.context.broker.contracts import ERRORS, AlreadyExists, Asked, BadRequestData, InvalidRequest, ResourceMissing, Unfit
-from malha.context.store import service as store
 from malha.context.store.contracts import EntityDocument, StoredEntity, WriteMode, WriteOptions
 from malha.foundation.language import service as language
 from malha.kernel.errors import MalhaError
@@ -96,7 +95,7 @@ async def _batch(request: Request, work: Work, *, nulls: bool = False, deep: boo
 def _there(conn: psycopg.Connection[Any], who: Asked, items: Iterable[Any]) -> dict[str, StoredEntity]:
     """The entities that a batch of fragments is about, kept from other writers."""
     uris = [item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
-    return store.by_uris(conn, who.tenant_id, uris, lock=True)
+    return who.place.by_uris(conn, who.tenant_id, uris, lock=True)
 
 
 def _sound(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> list[EntityDocument]:
@@ -119,7 +118,7 @@ def _write(conn: psycopg.Connection[Any], who: Asked, docs: Sequence[EntityDocum
     """Write documents; those that the store refuses are named, the others succeed."""
     if not docs:
         return
-    refused = dict(store.upsert_documents(conn, who.tenant_id, docs, options).refused)
+    refused = dict(who.place.upsert_documents(conn, who.tenant_id, docs, options).refused)
     for uri in dict.fromkeys(doc.uri for doc in docs):
         if uri in refused:
             outcome.fail(uri, BadRequestData.of_kept(refused[uri]))
@@ -131,7 +130,7 @@ async def create(request: Request) -> Response:
     """POST /entityOperations/create"""
 
     def work(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> Response:
-        there = store.existing(conn, who.tenant_id, [doc.uri for doc in docs])
+        there = who.place.existing(conn, who.tenant_id, [doc.uri for doc in docs])
         fresh: dict[str, EntityDocument] = {}
         for doc in docs:
             if doc.uri in there or doc.uri in fresh:
@@ -151,7 +150,7 @@ async def upsert(request: Request) -> Response:
     options = WriteOptions() if "update" in request.query_params.get("options", "").split(",") else _REPLACE
 
     def work(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> Response:
-        there = store.existing(conn, who.tenant_id, [doc.uri for doc in docs])
+        there = who.place.existing(conn, who.tenant_id, [doc.uri for doc in docs])
         _write(conn, who, docs, outcome, options)
         created = [uri for uri in outcome.success if uri not in there]
         return outcome.response(201, ids=created) if created else outcome.response(204)
@@ -185,7 +184,7 @@ def _changing(change: Callable[[StoredEntity, EntityDocument], Changed]) -> Work
     """Work that changes entities that are there, each after those before it; the others fail."""
 
     def work(conn: psycopg.Connection[Any], who: Asked, docs: list[EntityDocument], outcome: _Outcome) -> Response:
-        stored = store.by_uris(conn, who.tenant_id, [doc.uri for doc in docs], lock=True)
+        stored = who.place.by_uris(conn, who.tenant_id, [doc.uri for doc in docs], lock=True)
         state = {uri: dict(entity.attributes) for uri, entity in stored.items()}
         changed: list[EntityDocument] = []
         for doc in docs:
@@ -215,13 +214,13 @@ async def delete(request: Request) -> Response:
 
     def inside(conn: psycopg.Connection[Any], who: Asked) -> Response:
         outcome = _Outcome(who)
-        stored = store.by_uris(conn, who.tenant_id, uris)
+        stored = who.place.by_uris(conn, who.tenant_id, uris)
         for uri in uris:
             if uri in stored and uri not in outcome.success and door.within_reach(who, stored[uri].types):
                 outcome.success.append(uri)
             else:
                 outcome.fail(uri, ResourceMissing(msg("Não há nenhuma entidade “{uri}”."), uri=uri))
-        store.delete(conn, who.tenant_id, outcome.success)
+        who.place.delete(conn, who.tenant_id, outcome.success)
         return outcome.response(204)
 
     return await door.write(request, None, inside)

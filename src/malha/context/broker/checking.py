@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from malha.context.broker.contracts import Asked, Unfit
+from malha.context.broker.places import PRESENT
 from malha.context.store.contracts import EntityDocument
 from malha.kernel.text import in_header, msg
 from malha.vocabulary.models import policy
@@ -38,7 +39,8 @@ def checked(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> s
             type=verdict.type,
             count=count,
         )
-    policy.warned(conn, who.tenant_id, verdict.type, doc.uri, verdict.errors)
+    if who.place is PRESENT:
+        policy.warned(conn, who.tenant_id, verdict.type, doc.uri, verdict.errors)
     return _warning(verdict.errors)
 
 

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from malha.context.broker.places import PRESENT, Place
 from malha.foundation.access.contracts import Principal
 from malha.kernel.errors import MalhaError
 from malha.vocabulary.contexts.service import Context
@@ -162,7 +163,7 @@ type Failures = dict[str, MalhaError]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, of which tenant, in which words. `tenant_named` is the header NGSILD-Tenant, to be echoed."""
+    """Who asks, of which tenant, in which words, of entities where. `tenant_named` is the header NGSILD-Tenant, to be echoed."""
 
     tenant_id: int
     principal: Principal
@@ -170,3 +171,4 @@ class Asked:
     language: str
     tenant_named: str = ""
     failures: Failures = field(default_factory=dict)
+    place: Place = PRESENT

@@ -14,7 +14,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import auth, founding, heads, pool, reading, tenants, versions
+from malha.context.broker import auth, founding, heads, places, pool, reading, tenants, versions
 from malha.context.broker.contracts import (
     ERRORS,
     ETSI_BY_SLUG,
@@ -30,6 +30,7 @@ from malha.context.broker.contracts import (
     TooManyRequests,
     Unfit,
 )
+from malha.context.broker.places import PRESENT
 from malha.context.broker.quota import Quota
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access import acting, reach
@@ -110,7 +111,7 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False, 
             if request.method in _WITH_BODY:
                 await pool.turns().admit(pool.account.get())  # before a body is read that nobody would get to
             if not snapshots and "ngsild-snapshot" in request.headers:
-                raise OperationNotSupported(msg("Isto não se faz dentro de um instantâneo; só ler e perguntar entidades."))
+                raise OperationNotSupported(msg("Isto não se faz dentro de um instantâneo; só ler, perguntar e mudar entidades."))
             with reach.limited(averages=averages) as limits:
                 request.scope["malha.limited"] = limited
                 response = await handler(request)
@@ -176,7 +177,9 @@ def asked(conn: psycopg.Connection[Any], request: Request, source: Any = None, f
         divert(conn, who.tenant_id)
     request.scope.setdefault("malha.media", policy.of_tenant(conn, who.tenant_id).usual_media)
     said = source if source is not None else reading.linked(request)
-    one = Asked(who.tenant_id, who, contexts.CORE, _tongue(request), request.headers.get("ngsild-tenant", ""), failures or {})
+    one = Asked(
+        who.tenant_id, who, contexts.CORE, _tongue(request), request.headers.get("ngsild-tenant", ""), failures or {}, request.scope.get(places.SCOPE, PRESENT)
+    )
     return one if said is None else replace(one, context=words(conn, one, said, request.scope.setdefault("malha.words", set())))
 
 

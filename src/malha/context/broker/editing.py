@@ -16,7 +16,6 @@ from malha.context.broker import attributes, changes, checking, door, entities, 
 from malha.context.broker.changes import Changed
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, ResourceMissing
 from malha.context.store import express as express_store
-from malha.context.store import service as store
 from malha.context.store.contracts import MEMBER, EntityDocument, StoredEntity, UnusableEntity, WriteMode, WriteOptions
 from malha.foundation.access.contracts import Capability
 from malha.foundation.language import service as language
@@ -96,7 +95,7 @@ def _write(conn: psycopg.Connection[Any], who: Asked, entity: StoredEntity, doc:
     """Store what changes of an entity, checked by its model as it will be."""
     response = _checked(conn, who, entity, doc, changed)
     if changed.attributes or doc.scopes or doc.expires_at or doc.gone or doc.types != entity.types:
-        entities.accepted(store.upsert_documents(conn, who.tenant_id, [dataclass_replace(doc, attributes=changed.attributes)], _ATTRIBUTES))
+        entities.accepted(who.place.upsert_documents(conn, who.tenant_id, [dataclass_replace(doc, attributes=changed.attributes)], _ATTRIBUTES))
     return response
 
 
@@ -259,7 +258,7 @@ async def delete_attribute(request: Request) -> Response:
         if request.path_params["attr"] == "scope":
             if not entity.scopes:
                 _instance(entity, name)
-            store.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, entity.types, {}, gone=frozenset({"scope"}))])
+            who.place.upsert_documents(conn, who.tenant_id, [EntityDocument(entity.uri, entity.types, {}, gone=frozenset({"scope"}))])
             return
         after = changes.instances(entity.attributes.get(name))
         if params.get("deleteAll") == "true":

@@ -103,7 +103,7 @@ def uri_of(request: Request) -> str:
 
 def reached(conn: psycopg.Connection[Any], who: Asked, uri: str, request: Request | None = None, *, lock: bool = False) -> StoredEntity:
     """The entity, when the principal reaches it and it is of the types that the request names."""
-    return within(who, uri, store.retrieve(conn, who.tenant_id, uri, lock=lock), request)
+    return within(who, uri, who.place.retrieve(conn, who.tenant_id, uri, lock=lock), request)
 
 
 def within(who: Asked, uri: str, entity: StoredEntity | None, request: Request | None) -> StoredEntity:
@@ -141,7 +141,7 @@ async def create(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[str, str]:
         doc, warning = sound(conn, who)
-        if store.exists(conn, who.tenant_id, doc.uri) or not accepted(store.upsert_documents(conn, who.tenant_id, [doc])).created:
+        if who.place.exists(conn, who.tenant_id, doc.uri) or not accepted(who.place.upsert_documents(conn, who.tenant_id, [doc])).created:
             raise AlreadyExists(msg("Já existe uma entidade “{uri}”."), uri=doc.uri)
         return doc.uri, warning
 
@@ -200,7 +200,7 @@ async def replace(request: Request) -> Response:
         entity = reached(conn, who, uri, lock=True)
         doc = checking.completed(conn, who, reading.document(payload, who.context, tenant_id=who.tenant_id, kept=entity))
         warning = checking.checked(conn, who, doc)
-        accepted(store.upsert_documents(conn, who.tenant_id, [doc], _REPLACE))
+        accepted(who.place.upsert_documents(conn, who.tenant_id, [doc], _REPLACE))
         return Response(status_code=204, headers={"NGSILD-Warning": warning} if warning else {})
 
     return await door.write(request, source, work)
@@ -212,7 +212,7 @@ async def delete(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> None:
         reached(conn, who, uri, request)
-        store.delete(conn, who.tenant_id, [uri])
+        who.place.delete(conn, who.tenant_id, [uri])
 
     await door.write(request, None, work)
     return Response(status_code=204)

@@ -18,7 +18,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.types import Scope
 
-from malha.context.broker import auth, door, heads, pool
+from malha.context.broker import auth, door, heads, places, pool
 from malha.context.broker.contracts import Asked, Busy
 from malha.context.broker.line import Line, Told
 from malha.context.broker.remembered import Rows
@@ -178,6 +178,8 @@ def asked(here: Lane, request: Request, capability: Capability, source: Any = No
     """Who asks, with a right that is required, where memory tells and nothing limits what they see; else None."""
     assert here.memory is not None
     here.used = True
+    if places.SCOPE in request.scope:
+        return None
     try:
         who = door.asked(here.memory, request, source)
     except (NotAtHand, ContextToFetch):

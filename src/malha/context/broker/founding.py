@@ -30,7 +30,7 @@ _known: dict[tuple[str, int, str], tuple[float, frozenset[str]]] = {}
 
 def may_make(request: Request) -> bool:
     """Whether the operation is one that makes something."""
-    return request.method == "POST" and _MAKES.fullmatch(request.url.path) is not None
+    return request.method == "POST" and "ngsild-snapshot" not in request.headers and _MAKES.fullmatch(request.url.path) is not None
 
 
 def make(conn: psycopg.Connection[Any], claims: Claims, name: str) -> int:

@@ -57,18 +57,18 @@ _MOST_ASKED = {
 }  # fmt: skip
 
 
-#: what may be asked inside a snapshot (§6.3.22)
-IN_SNAPSHOTS = frozenset({
-    ("GET", "/entities"), ("GET", "/entities/{id}"), ("POST", "/entityOperations/query"), ("GET", "/types"), ("GET", "/types/{type:path}"),
-    ("GET", "/attributes"), ("GET", "/attributes/{attr:path}"),
-})  # fmt: skip
+#: what stays outside of snapshots (§6.3.22)
+_NOT_IN_SNAPSHOTS = ("/entityMaps", "/jsonldContexts")
+
+
+def in_snapshots(path: str) -> bool:
+    """Whether what the path is for may be asked inside a snapshot (§5.5.15): all that is about entities."""
+    return not path.startswith(_NOT_IN_SNAPSHOTS)
 
 
 def straight(around: Around = _as_it_is) -> Callable[[Scope], ASGIApp | None]:
     """Finds the handler of a request for one entity or one of its attributes; None for what the routes have to say. As `routes`."""
-    handlers = {
-        key: guarded(around(key[0], path, handler), limited=True, snapshots=(key[0], path) in IN_SNAPSHOTS) for key, (path, handler) in _MOST_ASKED.items()
-    }
+    handlers = {key: guarded(around(key[0], path, handler), limited=True, snapshots=in_snapshots(path)) for key, (path, handler) in _MOST_ASKED.items()}
 
     def find(scope: Scope) -> ASGIApp | None:
         found = _STRAIGHT.fullmatch(scope["path"])
@@ -127,9 +127,7 @@ def routes(around: Around = _as_it_is) -> list[BaseRoute]:
     return [
         Route(
             ROOT + path.replace("{id}", "{id:path}"),
-            guarded(
-                around(method, path, handler), limited=handler.__module__ != jsonld_contexts.__name__, snapshots=(method, path.rstrip("/")) in IN_SNAPSHOTS
-            ),
+            guarded(around(method, path, handler), limited=handler.__module__ != jsonld_contexts.__name__, snapshots=in_snapshots(path)),
             methods=[method],
         )
         for method, path, handler in longest_first

@@ -171,7 +171,7 @@ async def purge(request: Request) -> Response:
         narrowed = questions.narrowed(question, who.principal.types)
         after = 0
         while narrowed is not None:
-            page = store.query(conn, [who.tenant_id], replace(narrowed, limit=PURGE_CHUNK, after_id=after))
+            page = who.place.query(conn, [who.tenant_id], replace(narrowed, limit=PURGE_CHUNK, after_id=after))
             _take(conn, who, page.entities, keep, drop)
             if len(page.entities) < PURGE_CHUNK:
                 return
@@ -186,11 +186,11 @@ PURGE_CHUNK = 1000
 
 def _take(conn: psycopg.Connection[Any], who: Asked, found: Sequence[StoredEntity], keep: frozenset[str], drop: frozenset[str]) -> None:
     if not keep and not drop:
-        store.delete(conn, who.tenant_id, [entity.uri for entity in found])
+        who.place.delete(conn, who.tenant_id, [entity.uri for entity in found])
         return
     gone = [(entity, [name for name in entity.attributes if (name in drop if drop else name not in keep)]) for entity in found]
     docs = [EntityDocument(entity.uri, entity.types, dict.fromkeys(names)) for entity, names in gone if names]
-    store.upsert_documents(conn, who.tenant_id, docs, WriteOptions(mode=WriteMode.ATTRIBUTES))
+    who.place.upsert_documents(conn, who.tenant_id, docs, WriteOptions(mode=WriteMode.ATTRIBUTES))
 
 
 def require_filter(params: dict[str, str], question: EntityQuery) -> None:

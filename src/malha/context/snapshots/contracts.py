@@ -3,6 +3,7 @@
 SnapshotError
 ├── Unusable 400        the snapshot says something that cannot be, or there are too many
 ├── NotReady 409        it is still being filled
+├── Full 413            it would hold more than a snapshot may
 └── Missing 404         no such snapshot, or it has ended
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from malha.context.broker.contracts import BrokerError
 from malha.context.store.contracts import StoredEntity
@@ -61,6 +62,29 @@ class Snapshot:
     expires_at: datetime
 
 
+class Lasting(Protocol):
+    """One value of how an entity evolved: numbers of names as the store has them, `op` an `Operation`; None as `received_at` is now."""
+
+    @property
+    def attr_id(self) -> int: ...
+    @property
+    def dataset_id(self) -> int: ...
+    @property
+    def observed_at(self) -> str | datetime: ...
+    @property
+    def received_at(self) -> str | datetime | None: ...
+    @property
+    def kind(self) -> int: ...
+    @property
+    def op(self) -> int: ...
+    @property
+    def num(self) -> float | None: ...
+    @property
+    def txt(self) -> str | None: ...
+    @property
+    def unit_id(self) -> int | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What one query gave: its entities, what was amiss at some sources, or why it could not be answered."""
@@ -86,6 +110,12 @@ class NotReady(SnapshotError):
     """The snapshot is still being filled."""
 
     slug, status, etsi = "snapshot-not-ready", 409, "Conflict"
+
+
+class Full(SnapshotError):
+    """The snapshot would hold more than it may."""
+
+    slug, status, etsi = "snapshot-full", 413, "BadRequestData"
 
 
 class Missing(SnapshotError):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import psycopg
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -19,7 +18,7 @@ from malha.context.broker.questions import Question
 from malha.context.federation.gathering import gather
 from malha.context.snapshots import service, telling
 from malha.context.snapshots.background import Background
-from malha.context.snapshots.contracts import Found, Missing, Snapshot, Status
+from malha.context.snapshots.contracts import Found, Full, Missing, Snapshot, Status
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
@@ -29,8 +28,8 @@ from malha.vocabulary.contexts.service import Context
 
 logger = logging.getLogger(__name__)
 
-#: entities of one query, and bytes of one snapshot
-MOST, MOST_BYTES = 5_000, 32 * 2**20
+#: entities of one query
+MOST = 5_000
 _TOO_MANY = msg("São mais de {most} entidades, que é o máximo de um instantâneo; restrinja a pergunta.")
 _PATH = "/ngsi-ld/v1/entityOperations/query"
 
@@ -52,15 +51,17 @@ async def _fill(request: Request, source: Any, one: Snapshot) -> None:
     try:
         found = [await _found(request, source, query) for query in one.document["snapshotQueries"]]
         kept = _together(found)
-        if sum(len(msgspec.json.encode(each.attributes)) for each in kept) > MOST_BYTES:
-            found, kept = [Found(error=TooComplex(msg("As entidades são grandes demais para um instantâneo; restrinja a pergunta."))) for _ in found], []
         status = _status(found)
         tongue = language.of_request(request.headers, request.cookies)
         details = [_detail(each, tongue) for each in found]
 
         def keep() -> Snapshot:
             with pool.connection() as conn, database.tenant_transaction(conn, [one.tenant_id]):
-                service.filled(conn, one.tenant_id, one.id, kept, status, details)
+                try:
+                    with conn.transaction():
+                        service.filled(conn, one, kept, status, details)
+                except Full as error:
+                    service.filled(conn, one, [], Status.FAILURE, [_detail(Found(error=error), tongue) for _ in found])
                 return service.find(conn, one.tenant_id, one.uri)
 
         telling.begin(await pool.run(keep))

@@ -1,4 +1,4 @@
-"""Retrieve, query and discover inside a snapshot (GS CIM 009 §5.5.15, §6.3.22): its entities alone, by the rights of whoever reads them now."""
+"""Retrieve, query, discover and change inside a snapshot (GS CIM 009 §5.5.15, §6.3.22): its entities alone, by the rights of whoever asks now."""
 
 from __future__ import annotations
 
@@ -11,31 +11,25 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import attributes, door, entities, entity_maps, linked, projection, query, questions, rendering
-from malha.context.broker.contracts import Asked, NotPermitted, OperationNotSupported
+from malha.context.broker import attributes, door, entities, entity_maps, linked, places, projection, query, questions, rendering
+from malha.context.broker.contracts import Asked, OperationNotSupported
 from malha.context.broker.discovery import Held
 from malha.context.broker.door import Handler
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Wanted
 from malha.context.federation.asking import sifting
-from malha.context.snapshots import service
+from malha.context.snapshots import keeping, service
 from malha.context.snapshots.contracts import HEADER, Snapshot
+from malha.context.snapshots.place import Inside, require_whole
 from malha.context.store import arranging
 from malha.context.store import service as store
 from malha.context.store.contracts import AttributeUse, EntityNotFound, EntityPage, StoredEntity
-from malha.foundation.access import reach
 from malha.kernel.text import msg
 
 
 def named(request: Request) -> str:
     """The snapshot that a request is about. Raises BadRequestData for what is no URI."""
     return attributes.uri(HEADER, request.headers[HEADER])
-
-
-def _require_whole(who: Asked) -> None:
-    """A snapshot is not cut to an area, nor read under an agreement. Raises NotPermitted."""
-    if not reach.only_types(who.principal.reach):
-        raise NotPermitted(msg("O seu acesso é limitado a uma parte dos dados, e assim não abrange instantâneos."))
 
 
 def _require_plain(request: Request, question: Question | None = None) -> None:
@@ -47,7 +41,7 @@ def _require_plain(request: Request, question: Question | None = None) -> None:
 
 def _finder(conn: psycopg.Connection[Any], one: Snapshot) -> Callable[[Sequence[str]], dict[str, StoredEntity]]:
     """Finds what the snapshot holds by URIs: relationships lead to what is in it, never out of it."""
-    return lambda uris: {each.uri: each for each in service.entities(conn, one, uris=uris)} if uris else {}
+    return lambda uris: {each.uri: each for each in keeping.entities(conn, one, uris=uris)} if uris else {}
 
 
 async def question(request: Request) -> Response:
@@ -56,7 +50,7 @@ async def question(request: Request) -> Response:
     asking = await query.asking(request)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> Response:
-        _require_whole(who)
+        require_whole()
         asked, want = query.understood(request, who, asking)
         _require_plain(request, asked)
         one = service.use(conn, who.tenant_id, uri)
@@ -77,7 +71,7 @@ def _page(conn: psycopg.Connection[Any], who: Asked, one: Snapshot, asked: Quest
         return {uri: door.shown(who, each) for uri, each in find(uris).items() if door.within_reach(who, each.types)}
 
     test = sifting.holds(narrowed, seen)
-    held = service.entities(conn, one, narrowed.types, narrowed.uris)
+    held = keeping.entities(conn, one, narrowed.types, narrowed.uris or None)
     found = [door.shown(who, each) for each in held if sifting.answers(who, narrowed, each, test, remote=True)]
     found = arranging.ordered(found, narrowed.order)
     return EntityPage(found[narrowed.offset : narrowed.offset + narrowed.limit], len(found) if asked.count else None)
@@ -89,11 +83,11 @@ async def retrieve(request: Request) -> Response:
     projection.check_parameters(request, projection.RETRIEVE)
 
     def work(conn: psycopg.Connection[Any], who: Asked) -> tuple[StoredEntity, Wanted, linked.Joined]:
-        _require_whole(who)
+        require_whole()
         want = rendering.wanted(request, who.context)
         _require_plain(request)
         one = service.use(conn, who.tenant_id, name)
-        held = service.entities(conn, one, uris=[uri])
+        held = keeping.entities(conn, one, uris=[uri])
         if not held or not door.within_reach(who, held[0].types):
             raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
         found = door.shown(who, held[0])
@@ -111,8 +105,8 @@ def listed(handler: Callable[[Request, Held], Awaitable[Response]]) -> Handler:
         uri = named(request)
 
         def held(conn: psycopg.Connection[Any], who: Asked) -> list[StoredEntity]:
-            _require_whole(who)
-            return service.entities(conn, service.use(conn, who.tenant_id, uri))
+            require_whole()
+            return keeping.entities(conn, service.use(conn, who.tenant_id, uri))
 
         def types(conn: psycopg.Connection[Any], who: Asked) -> Mapping[str, int]:
             counted = Counter(name for each in held(conn, who) for name in each.types if door.within_reach(who, (name,)))
@@ -122,6 +116,18 @@ def listed(handler: Callable[[Request, Held], Awaitable[Response]]) -> Handler:
             return [each for each in store.uses_of(held(conn, who), entity_type, name) if door.within_reach(who, (each.type,))]
 
         return _echoed(await handler(request, Held(door.look, types, uses)), uri)
+
+    return answer
+
+
+def changing(handler: Handler) -> Handler:
+    """A writing of the broker, of what a snapshot holds (§5.5.15): here alone, without history, notice or other sources."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        uri = named(request)
+        request.scope[places.SCOPE] = Inside(uri, writes=True)
+        return _echoed(await handler(request), uri)
 
     return answer
 

@@ -1,4 +1,4 @@
-"""Routes of snapshots, and the broker's own readings inside one."""
+"""Routes of snapshots, and what the broker reads and writes of entities inside one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from malha.context.broker import discovery
+from malha.context.broker import batch, discovery, editing, entities, query
 from malha.context.broker.door import Handler, guarded
 from malha.context.snapshots import inside, operations
 from malha.context.snapshots.contracts import HEADER
@@ -32,6 +32,26 @@ _ROADS: dict[tuple[str, str], Handler] = {
     ("GET", "/entities"): inside.question,
     ("GET", "/entities/{id}"): inside.retrieve,
     ("POST", "/entityOperations/query"): inside.question,
+    **{
+        (method, path): inside.changing(handler)
+        for method, path, handler in (
+            ("POST", "/entities", entities.create),
+            ("DELETE", "/entities", query.purge),
+            ("PUT", "/entities/{id}", entities.replace),
+            ("PATCH", "/entities/{id}", editing.merge),
+            ("DELETE", "/entities/{id}", entities.delete),
+            ("POST", "/entities/{id}/attrs", editing.append),
+            ("PATCH", "/entities/{id}/attrs", editing.update),
+            ("PATCH", "/entities/{id}/attrs/{attr}", editing.change_attribute),
+            ("PUT", "/entities/{id}/attrs/{attr}", editing.replace_attribute),
+            ("DELETE", "/entities/{id}/attrs/{attr}", editing.delete_attribute),
+            ("POST", "/entityOperations/create", batch.create),
+            ("POST", "/entityOperations/upsert", batch.upsert),
+            ("POST", "/entityOperations/update", batch.update),
+            ("POST", "/entityOperations/merge", batch.merge),
+            ("POST", "/entityOperations/delete", batch.delete),
+        )
+    },
     ("GET", "/types"): inside.listed(discovery.types),
     ("GET", "/types/{type:path}"): inside.listed(discovery.type_),
     ("GET", "/attributes"): inside.listed(discovery.attributes),
@@ -40,7 +60,7 @@ _ROADS: dict[tuple[str, str], Handler] = {
 
 
 def around(method: str, path: str, handler: Handler) -> Handler:
-    """The broker's handler of a reading, or the one inside a snapshot where the request names one."""
+    """The broker's handler, or the one inside a snapshot where the request names one."""
     road = _ROADS.get((method, path.rstrip("/")))
     if road is None:
         return handler

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
-from malha.context.snapshots import reading
+from malha.context.snapshots import keeping, reading
 from malha.context.snapshots.contracts import Missing, NotReady, Said, Snapshot, Status, Unusable
-from malha.context.store.cells import array_of_text
 from malha.context.store.contracts import StoredEntity
 from malha.context.store.q import names, parse
 from malha.context.subscriptions import conditions
@@ -25,6 +23,12 @@ MOST = 50
 _COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.priority, s.status, s.details, s.created_at, s.modified_at, s.last_used_at, s.expires_at"
 _ALIVE = "s.tenant_id = %(tenant)s AND s.expires_at > now() AND (%(subject)s::text IS NULL OR s.subject = %(subject)s)"
 FIND = f"SELECT {_COLUMNS} FROM snapshot s WHERE {_ALIVE} AND (%(uri)s::text IS NULL OR s.uri = %(uri)s) ORDER BY s.id"
+#: whoever reads does not wait for somebody who writes inside
+USED = """
+UPDATE snapshot SET last_used_at = now() WHERE (tenant_id, id) IN (
+    SELECT tenant_id, id FROM snapshot WHERE tenant_id = %s AND id = %s AND last_used_at < now() - interval '1 second' FOR NO KEY UPDATE SKIP LOCKED)
+"""
+LOCK = f"UPDATE snapshot s SET last_used_at = now() WHERE {_ALIVE} AND s.uri = %(uri)s RETURNING {_COLUMNS}"
 INSERT = f"""
 INSERT INTO snapshot AS s (tenant_id, uri, subject, document, priority, expires_at, status, details)
 VALUES (%s, %s, %s, %s, %s, now() + %s, %s, %s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING {_COLUMNS}
@@ -34,21 +38,6 @@ UPDATE snapshot s SET priority = coalesce(%(priority)s, priority), document = do
     expires_at = CASE WHEN %(lifetime)s::interval IS NULL THEN expires_at ELSE greatest(now(), created_at + %(lifetime)s) END
 WHERE {_ALIVE} AND s.uri = %(uri)s RETURNING {_COLUMNS}
 """
-FILL = """
-INSERT INTO snapshot_entity (tenant_id, snapshot_id, place, uri, types, attributes, scopes, created_at, modified_at, expires_at)
-SELECT %(tenant)s, %(id)s, n.place, n.uri, n.types::text[], n.attributes::jsonb, n.scopes::text[], n.created, n.modified, n.expires
-FROM unnest(%(uris)s::text[], %(types)s::text[], %(attributes)s::text[], %(scopes)s::text[], %(created)s::timestamptz[], %(modified)s::timestamptz[],
-    %(expires)s::timestamptz[]) WITH ORDINALITY AS n (uri, types, attributes, scopes, created, modified, expires, place)
-"""
-COPY = """
-INSERT INTO snapshot_entity (tenant_id, snapshot_id, place, uri, types, attributes, scopes, created_at, modified_at, expires_at)
-SELECT tenant_id, %s, place, uri, types, attributes, scopes, created_at, modified_at, expires_at FROM snapshot_entity WHERE tenant_id = %s AND snapshot_id = %s
-"""
-ENTITIES = """
-SELECT place, uri, types, attributes::text, scopes, created_at, modified_at, expires_at FROM snapshot_entity
-WHERE tenant_id = %s AND snapshot_id = %s AND (%s::text[] IS NULL OR types && %s::text[]) AND (%s::text[] IS NULL OR uri = ANY (%s::text[])) ORDER BY place
-"""
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, said: Said) -> Snapshot:
@@ -85,12 +74,20 @@ def find(conn: psycopg.Connection[Any], tenant_id: int, uri: str, subject: str |
 
 def use(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> Snapshot:
     """As `find`, noting that it was used. Raises Missing, and NotReady while it is being filled."""
-    one = find(conn, tenant_id, uri)
+    one = _ready(find(conn, tenant_id, uri))
+    conn.execute(USED, [tenant_id, one.id])
+    return one
+
+
+def lock(conn: psycopg.Connection[Any], tenant_id: int, uri: str) -> Snapshot:
+    """As `use`, kept from other writers to the end of the transaction: one writes inside at a time. Raises Missing, NotReady."""
+    found = _one(conn, LOCK, {"tenant": tenant_id, "uri": uri, "subject": None})
+    return _ready(found if found is not None else find(conn, tenant_id, uri))
+
+
+def _ready(one: Snapshot) -> Snapshot:
     if one.status is Status.PREPARING:
-        raise NotReady(msg("O instantâneo “{uri}” ainda se está a fazer."), uri=uri[:200])
-    conn.execute(
-        "UPDATE snapshot SET last_used_at = now() WHERE tenant_id = %s AND id = %s AND last_used_at < now() - interval '1 second'", [tenant_id, one.id]
-    )
+        raise NotReady(msg("O instantâneo “{uri}” ainda se está a fazer."), uri=one.uri[:200])
     return one
 
 
@@ -111,7 +108,7 @@ def copy(conn: psycopg.Connection[Any], tenant_id: int, uri: str, said: Said, su
     document = {name: each for name, each in before.document.items() if name not in reading.OWN}
     document |= ({"snapshotLifetime": said.lifetime} if said.lifetime else {}) | dict(said.told)
     made = _insert(conn, tenant_id, subject, said, document, like=before)
-    conn.execute(COPY, [made.id, tenant_id, before.id])
+    keeping.copy(conn, before, made)
     return made
 
 
@@ -138,24 +135,14 @@ def _as_entity(one: Snapshot) -> StoredEntity:
 
 
 def filled(
-    conn: psycopg.Connection[Any], tenant_id: int, snapshot_id: int, entities: Sequence[StoredEntity], status: Status, details: Sequence[Mapping[str, Any]]
+    conn: psycopg.Connection[Any], one: Snapshot, entities: Sequence[StoredEntity], status: Status, details: Sequence[Mapping[str, Any]]
 ) -> None:  # fmt: skip
     """Put entities in, and say how it went; nothing where it was ended meanwhile."""
     statement = "UPDATE snapshot SET status = %s, details = %s, modified_at = now() WHERE tenant_id = %s AND id = %s"
-    if conn.execute(statement, [status, Jsonb(list(details)), tenant_id, snapshot_id]).rowcount != 1:
+    if conn.execute(statement, [status, Jsonb(list(details)), one.tenant_id, one.id]).rowcount != 1:
         return
-    conn.execute(FILL, {
-        "tenant": tenant_id, "id": snapshot_id, "uris": [one.uri for one in entities], "types": [array_of_text(one.types) for one in entities],
-        "attributes": [msgspec.json.encode(one.attributes).decode() for one in entities], "scopes": [array_of_text(one.scopes) for one in entities],
-        "created": [one.created_at for one in entities], "modified": [one.modified_at for one in entities], "expires": [one.expires_at for one in entities],
-    })  # fmt: skip
-
-
-def entities(conn: psycopg.Connection[Any], one: Snapshot, types: Sequence[str] | None = None, uris: Sequence[str] | None = None) -> list[StoredEntity]:
-    """What it holds and has not ended by itself, of these types and URIs where they are given."""
-    kinds, named = list(types) if types else None, list(uris) if uris else None
-    rows = psycopg.Cursor(conn, row_factory=tuple_row).execute(ENTITIES, [one.tenant_id, one.id, kinds, kinds, named, named])
-    return [StoredEntity(row[0], one.tenant_id, row[1], tuple(row[2]), _decode(row[3]), None, row[5], row[6], tuple(row[4]), row[7]) for row in rows]
+    keeping.put(conn, one, entities)
+    keeping.require_room(conn, one)
 
 
 def take_ended(conn: psycopg.Connection[Any], tenant_id: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +47,14 @@ def names_of_types(conn: psycopg.Connection[Any], ids: Sequence[int]) -> tuple[s
     """The names of an entity's types, in its order."""
     found = names.names(conn, "entity_type", ids)
     return tuple(found[id_] for id_ in ids)
+
+
+def living(entity: StoredEntity) -> StoredEntity | None:
+    """The entity without attributes that have ended, None where it has ended itself."""
+    if entity.expires_at is not None and entity.expires_at <= now():
+        return None
+    attributes = _living(entity.attributes)
+    return entity if attributes == entity.attributes else replace(entity, attributes=attributes)
 
 
 def _living(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from malha.context.store import (
+    applied,
     columns,
     documents,
     evolution,
@@ -26,6 +27,7 @@ from malha.context.store import (
     predicate,
     q,
     reading,
+    records,
     selections,
     state,
     undo,
@@ -87,6 +89,18 @@ def upsert_documents(conn: psycopg.Connection[Any], tenant_id: int, docs: Sequen
     if reach.current() is not None:
         writing.require_reach(conn, tenant_id, docs, options)
     return documents.upsert_documents(conn, tenant_id, docs, options)
+
+
+def applied_to(
+    conn: psycopg.Connection[Any], tenant_id: int, doc: EntityDocument, before: StoredEntity | None, options: WriteOptions = _DEFAULTS
+) -> applied.Applied:  # fmt: skip
+    """What `doc` makes of an entity that somebody else keeps, by the rules of `upsert_documents`; nothing but names is written. Raises UnusableEntity."""
+    return applied.applied(conn, tenant_id, doc, before, options)
+
+
+def living(entity: StoredEntity) -> StoredEntity | None:
+    """The entity without attributes that have ended, None where it has ended itself (§4.22): for entities that somebody else keeps."""
+    return records.living(entity)
 
 
 def record_past(conn: psycopg.Connection[Any], tenant_id: int, entity: StoredEntity, past: Sequence[PastInstance], options: WriteOptions = _DEFAULTS) -> int:

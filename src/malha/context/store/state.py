@@ -161,6 +161,11 @@ class Observation:
     #: it takes the place of another value, or may do so: whoever writes it is kept with it
     corrects: bool = False
 
+    @property
+    def received_at(self) -> str | None:
+        """When it counts as received, None for now."""
+        return self.observed_at if self.untimed else None
+
 
 @dataclass(slots=True)
 class Written:

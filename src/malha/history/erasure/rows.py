@@ -20,7 +20,7 @@ from malha.history.erasure.rules import MARK, recovered
 #: rows of an entity, which go with it where it goes whole
 OF_ENTITY = ("entity_change", "observation_hot", "observation_packed", "entity_before_run", "entity_deleted")
 #: rows that go whole: what waits, what was told, what was before
-GO = frozenset({"ingest_held", "ingest_removed", "outbox", "outbox_failure", "snapshot_entity", *OF_ENTITY})
+GO = frozenset({"ingest_held", "ingest_removed", "outbox", "outbox_failure", "snapshot_entity", "snapshot_observation", *OF_ENTITY})
 #: rows that nobody may change: a chain of digests proves it, and their rooms keep personal data out of them
 STAY = frozenset({"audit_entry", "audit_link", "audit_anchor", "erasure"})
 TABLES = """

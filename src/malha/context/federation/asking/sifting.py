@@ -47,13 +47,16 @@ def answers(who: Asked, asked: EntityQuery, entity: StoredEntity, test: Holds | 
     """Whether the entity is an answer; what a source sends is never trusted to be one."""
     if not door.within_reach(who, entity.types) or (test is not None and not test(entity)):
         return False
-    if not remote:
-        return True
-    if asked.any_of:
-        return any(
-            (not one.type_selection or store.type_holds(one.type_selection, entity.types)) and (not one.uris or entity.uri in one.uris)
-            and (not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
-        )  # fmt: skip
+    return not remote or meant(asked, entity)
+
+
+def meant(asked: EntityQuery, entity: StoredEntity) -> bool:
+    """Whether the entity is of the types, and has one of the ids, that are asked for."""
+    if asked.any_of and not any(
+        (not one.type_selection or store.type_holds(one.type_selection, entity.types)) and (not one.uris or entity.uri in one.uris)
+        and (not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
+    ):  # fmt: skip
+        return False
     if asked.types and not set(asked.types) & set(entity.types):
         return False
     if asked.type_selection and not store.type_holds(asked.type_selection, entity.types):
