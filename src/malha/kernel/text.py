@@ -27,6 +27,11 @@ _ABBREVIATIONS = {
 }
 
 
+def whole_number(text: str, otherwise: int) -> int:
+    """The whole number, 0 to 999,999,999, that an address or a form gives; `otherwise` for anything else (`²` is a digit to Python, and no number)."""
+    return int(text) if len(text) < 10 and text.isascii() and text.isdigit() else otherwise
+
+
 def msg(message: str) -> str:
     """Mark a Portuguese sentence for the English catalogue where no translation happens yet."""
     return message

@@ -22,6 +22,7 @@ from malha.foundation.access.views import requires
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
 from malha.foundation.identity import service as identity
+from malha.kernel.text import whole_number
 from malha.kernel.time import now, parse_instant
 
 RENEWED_FOR = timedelta(days=365)
@@ -52,7 +53,7 @@ def subscriptions(request: HttpRequest) -> HttpResponse:
     """Every subscription of the tenant, those that fail first."""
     rows = _rows(_tenant_id(request))
     rows.sort(key=lambda row: (row.state.failing_since is None, row.status != "active", row.id))
-    first = max(0, int(request.GET.get("desde", "0") if request.GET.get("desde", "0").isdigit() else 0))
+    first = whole_number(request.GET.get("desde", ""), 0)
     context = {
         "rows": rows[first : first + PAGE], "total": len(rows), "failing": sum(row.long for row in rows),
         "before": max(0, first - PAGE) if first else None, "after": first + PAGE if first + PAGE < len(rows) else None,

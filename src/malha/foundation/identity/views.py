@@ -30,6 +30,7 @@ from malha.foundation.identity.contracts import InvitationCard, InvitationForAno
 from malha.foundation.identity.forms import ROLE_WORDS, AcceptForm, PersonForm
 from malha.foundation.identity.models import Person
 from malha.foundation.settings import service as settings
+from malha.kernel.text import whole_number
 
 
 @login_required
@@ -61,8 +62,7 @@ def _person(request: HttpRequest) -> Person:
 @require_POST
 def enter_demo(request: HttpRequest) -> HttpResponse:
     """Be somebody of the demonstration; only on a computer that nobody else reaches."""
-    number = request.POST.get("person", "")
-    person = Person.objects.filter(pk=int(number), is_demo=True).first() if number.isdigit() else None
+    person = Person.objects.filter(pk=whole_number(request.POST.get("person", ""), 0), is_demo=True).first()
     if person is None or not rules.may_enter(person, settings.current()):
         raise Http404
     target = _safe(request, request.POST.get("next", ""))

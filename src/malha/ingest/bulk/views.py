@@ -73,7 +73,7 @@ def begin(request: HttpRequest) -> JsonResponse:
     """A place for the pieces of a file (name, bytes, mark); the one it had, where somebody goes on with it."""
     size = request.POST.get("bytes", "")
     try:
-        if not size.isdigit() or len(size) > 15:
+        if not size.isascii() or not size.isdigit() or len(size) > 15:
             raise UnreadableHistory(msg("Falta dizer quantos bytes tem o ficheiro."))
         name, mark = request.POST.get("name", "")[:255] or "ficheiro", request.POST.get("mark", "")[:100]
         made = drafts.begin(database.current(), tenant_of(request).id, name, int(size), mark, actor_of(request))
@@ -91,7 +91,7 @@ def piece(request: HttpRequest, draft_id: UUID) -> JsonResponse:
     if request.method != "POST":
         return JsonResponse({"offset": draft.received})
     offset = request.headers.get("Upload-Offset", "")
-    if draft.sha256 or not offset.isdigit() or len(offset) > 15:
+    if draft.sha256 or not (offset.isascii() and offset.isdigit()) or len(offset) > 15:
         return JsonResponse({"detail": _("Falta dizer onde começa este pedaço."), "offset": draft.received}, status=400)
     try:
         return JsonResponse({"offset": drafts.add(draft, int(offset), iter(partial(request.read, _READ_BYTES), b""))})

@@ -157,6 +157,8 @@ def entity(
     place = _place(reading, profile)
     if place is not None:
         attributes |= _position(place, profile, moment, at, last)
+    if not attributes and _no_fix(_number(value_at(reading.values, profile.longitude)), _number(value_at(reading.values, profile.latitude))):
+        raise UnusableMessage(msg("O recetor ainda não sabe onde está: a mensagem traz a posição 0, 0."))
     if not attributes:
         raise UnusableMessage(msg("A mensagem não tem nenhum dos campos do perfil “{profile}”."), profile=profile.name)
     if reading.name and "name" not in attributes:
@@ -168,11 +170,16 @@ def _place(reading: Reading, profile: Profile) -> tuple[float, float] | None:
     if not profile.longitude or not profile.latitude:
         return reading.place
     lon, lat = _number(value_at(reading.values, profile.longitude)), _number(value_at(reading.values, profile.latitude))
-    if lon is None or lat is None or (lon == 0 and lat == 0):  # what a receiver without a fix says
+    if lon is None or lat is None or _no_fix(lon, lat):
         return None
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise UnusableMessage(msg("A posição {lon}, {lat} não existe: a longitude vai de -180 a 180 e a latitude de -90 a 90."), lon=lon, lat=lat)
     return lon, lat
+
+
+def _no_fix(lon: float | None, lat: float | None) -> bool:
+    """Whether this is what a receiver says that hears no satellites."""
+    return lon == 0 and lat == 0
 
 
 def _position(place: tuple[float, float], profile: Profile, moment: str, at: datetime, last: tuple[float, float, datetime] | None) -> dict[str, object]:

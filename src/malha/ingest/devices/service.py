@@ -262,11 +262,16 @@ def replace_device(conn: Conn, tenant_id: int, device_id: int, external_id: str)
     return get_device(conn, tenant_id, device_id)
 
 
+#: how devices call the parts of a position
+_PLACES = {"longitude": ("lon", "lng", "long", "longitude"), "latitude": ("lat", "latitude")}
+
+
 def suggest(reading_values: dict[str, Any], entity_type: str, tenant_id: int) -> dict[str, str]:
     """For each path of a message the property of the model that it looks like, or nothing."""
     model = models.find(entity_type, tenant_id)
     names = {_plain(prop.name): prop.name for prop in model.properties if not prop.personal} if model else {}
-    return {path: names.get(_plain(path.rpartition(".")[2]), "") for path, _ in rules.paths(reading_values)}
+    known = names | {one: name for name, these in _PLACES.items() for one in these}
+    return {path: known.get(_plain(path.rpartition(".")[2]), "") for path, _ in rules.paths(reading_values)}
 
 
 def sample(door: Door, messages: Sequence[Message], external_id: str) -> dict[str, Any]:

@@ -26,13 +26,16 @@ from malha.foundation.tokens import keys
 from malha.ingest.devices import queries, rules, service
 from malha.ingest.devices.contracts import Device, Door, DoorKind, FieldMap, MessageState, Outcome, Profile, UnknownDevice
 from malha.ingest.devices.forms import KIND_WORDS, AddForm, DoorForm, ReplaceForm
-from malha.kernel.errors import MalhaError
+from malha.kernel.errors import BadInput, MalhaError
+from malha.kernel.text import msg, whole_number
 from malha.kernel.time import now
 from malha.vocabulary.models import service as models
 
 PAGE = 100
 #: a sensor that said nothing for so long is called silent
 SILENT = timedelta(hours=24)
+#: the largest speed (km/h) and rounding (m) that the form takes
+MOST_OF_A_MEASURE = 100_000.0
 _MQTT_SETTINGS = ("host", "port", "tls", "user", "topic", "share", "version")
 
 
@@ -51,7 +54,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """Ways in, and sensors: those silent longest first."""
     tenant, conn = _tenant(request), database.current()
     text = request.GET.get("procurar", "").strip()
-    page = max(1, int(number)) if (number := request.GET.get("pagina", "1")).isdigit() else 1
+    page = max(1, whole_number(request.GET.get("pagina", ""), 1))
     found = queries.devices(conn, tenant.id, text=text, limit=PAGE + 1, offset=(page - 1) * PAGE)
     moment = now()
     rows = [{"device": one, "silent": one.last_heard_at is None or moment - one.last_heard_at > SILENT} for one in found[:PAGE]]
@@ -189,45 +192,68 @@ def profile(request: HttpRequest, device_id: int) -> HttpResponse:
             return HttpResponseRedirect(reverse("devices:device", args=[device_id]))
     suggested = service.suggest(values, chosen_type, tenant.id) if chosen_type else {}
     if current and chosen_type == current.entity_type:
-        suggested |= {one.path: one.attribute for one in current.fields}
+        suggested = {one.path: one.attribute for one in current.fields} | {current.longitude: "longitude", current.latitude: "latitude"}
     fields = [
         {"path": path, "value": value, "name": f"field:{path}", "chosen": request.POST.get(f"field:{path}", suggested.get(path, ""))}
-        for path, value in _shown(values)
+        for path, value in _shown(values, current)
     ]
+    said = {
+        "name": request.POST.get("name", current.name if current else ""),
+        "fastest": request.POST.get("fastest", _figure(current.fastest_km_h) if current else ""),
+        "round": request.POST.get("round", _figure(current.round_m) if current else ""),
+    }
     model = models.find(chosen_type, tenant.id) if chosen_type else None
     words = get_language() or "pt-pt"
     context = {
-        "tenant": tenant, "device": found, "fields": fields, "error": error, "type": chosen_type, "known": known, "current": current,
+        "tenant": tenant, "device": found, "fields": fields, "error": error, "type": chosen_type, "known": known, "said": said,
         "types": sorted(((one.type, one.label.in_language(words)) for one in models.all_models(tenant.id)), key=lambda pair: pair[1]),
         "properties": [(prop.name, prop.label.in_language(words)) for prop in model.properties if not prop.personal] if model else [],
     }  # fmt: skip
     return render(request, "devices/profile.html", context)
 
 
-def _shown(values: dict[str, Any]) -> list[tuple[str, Any]]:
-    return list(rules.paths(values))[:200]
+def _shown(values: dict[str, Any], current: Profile | None) -> list[tuple[str, Any]]:
+    """The fields of the last message, and those of the profile that it happens not to have."""
+    shown = dict(list(rules.paths(values))[:200])
+    kept = (*(one.path for one in current.fields), current.longitude, current.latitude) if current else ()
+    return list((shown | {path: "—" for path in kept if path and path not in shown}).items())
+
+
+def _figure(value: float) -> str:
+    return f"{value:g}".replace(".", ",") if value else ""
+
+
+def _measure(text: str, label: str) -> float:
+    """A number of the form, 0 where it is empty. Raises BadInput: taken as none, a slip of the finger would show positions exactly."""
+    plain = text.strip().replace(",", ".")
+    try:
+        value = float(plain) if plain else 0.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MOST_OF_A_MEASURE:
+        raise BadInput(msg("“{field}” é um número, sem unidade, como 150: veio “{text}”."), field=label, text=text.strip()[:40])
+    return value
 
 
 def _choose(request: HttpRequest, conn: Any, tenant: Tenant, found: Device, current: Profile | None, values: dict[str, Any]) -> Outcome:
     """Keep the profile that the form says (or one that exists), and take in what waited."""
     if existing := request.POST.get("existing"):
-        return service.choose_profile(conn, tenant.id, found.id, int(existing) if existing.isdigit() else 0)
+        return service.choose_profile(conn, tenant.id, found.id, whole_number(existing, 0))
     fields, longitude, latitude = [], "", ""
-    for path, _value in _shown(values):
+    before = {(one.path, one.attribute): one for one in current.fields} if current else {}
+    for path, _value in _shown(values, current):
         wanted = request.POST.get(f"field:{path}", "").strip()
         if wanted == "longitude":
             longitude = path
         elif wanted == "latitude":
             latitude = path
         elif wanted:
-            fields.append(FieldMap(path, wanted))
-    numbers = {
-        name: float(text) if (text := request.POST.get(name, "").replace(",", ".").strip()).replace(".", "", 1).isdigit() else 0.0
-        for name in ("fastest", "round")
-    }
+            fields.append(before.get((path, wanted), FieldMap(path, wanted)))
+    fastest = _measure(request.POST.get("fastest", ""), _("Velocidade que nunca passa (km/h)"))
+    rounded = _measure(request.POST.get("round", ""), _("Arredondar a posição (metros)"))
     made = Profile(
-        current.id if current else 0, request.POST.get("name", ""), request.POST.get("type", ""), tuple(fields), longitude, latitude, numbers["fastest"], numbers["round"]
-    )  # fmt: skip
+        current.id if current else 0, request.POST.get("name", ""), request.POST.get("type", ""), tuple(fields), longitude, latitude, fastest, rounded
+    )
     return service.choose_profile(conn, tenant.id, found.id, service.save_profile(conn, tenant.id, made).id)
 
 

@@ -27,6 +27,7 @@ from malha.insight.alerts.contracts import AlertError, ChannelKind, Firing, Rule
 from malha.insight.alerts.forms import ChannelForm, RuleForm, initial_of
 from malha.insight.alerts.views import actor_of, tenant_of
 from malha.kernel import formats, time
+from malha.kernel.text import whole_number
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import DataModel, Role, ValueType
 
@@ -162,7 +163,7 @@ def channels(request: HttpRequest) -> HttpResponse:
     """Where notices go, with *Enviar teste*, and what left lately."""
     conn, tenant = database.current(), tenant_of(request)
     form = ChannelForm(request.POST if request.POST.get("fazer") == "juntar" else None)
-    number = int(given) if (given := request.POST.get("canal", "")).isdigit() else 0
+    number = whole_number(request.POST.get("canal", ""), 0)
     if request.method == "POST" and not (request.POST.get("fazer") == "juntar" and not form.is_valid()):
         try:
             _change_channel(request, form, number)

@@ -30,7 +30,7 @@ from malha.insight.exports.models import ExportJob
 from malha.insight.exports.series import SeriesExport
 from malha.insight.metrics import service as metrics
 from malha.kernel import text, time
-from malha.kernel.text import msg
+from malha.kernel.text import msg, whole_number
 from malha.ui import navigation
 from malha.vocabulary.models import service as models
 
@@ -69,7 +69,7 @@ def wanted_by(request: HttpRequest, tenant: Tenant) -> EntityExport:
     run = request.GET.get("run", "")
     return EntityExport(
         type=entity_type,
-        query=EntityQuery(q=request.GET.get("q", ""), text=request.GET.get("text", ""), run_id=int(run) if run.isdigit() else None),
+        query=EntityQuery(q=request.GET.get("q", ""), text=request.GET.get("text", ""), run_id=whole_number(run, 0) if run else None),
         columns=tuple(request.GET.getlist("columns")),
         title=request.GET.get("title", "")[:200] or label_of(entity_type, tenant),
         filter_text=" · ".join(part for part in (request.GET.get("q", ""), request.GET.get("text", "")) if part),
@@ -188,7 +188,7 @@ def _series_wanted(request: HttpRequest, tenant: Tenant) -> SeriesExport:
     if not given["type"] or not given["attribute"]:
         raise Http404(_("Falta dizer o que exportar."))
     _within_reach(request, given["type"])
-    days = int(given["dias"]) if given["dias"].isdigit() and 0 < int(given["dias"]) <= MOST_DAYS else 7
+    days = asked if 0 < (asked := whole_number(given["dias"], 0)) <= MOST_DAYS else 7
     try:
         end = time.parse_instant(given["ate"], zone=tenant.zone) if given["ate"] else metrics.moment(tenant)
         start = time.parse_instant(given["de"], zone=tenant.zone) if given["de"] else end - timedelta(days=days)

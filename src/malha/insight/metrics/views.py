@@ -19,6 +19,7 @@ from malha.insight.metrics import cards, presentation, service
 from malha.insight.metrics.contracts import Metric, MetricValue, UnknownMetric
 from malha.insight.past import views as past
 from malha.insight.past.views import Seen
+from malha.kernel.text import whole_number
 from malha.vocabulary.models import service as models
 
 PERIODS = (1, 7, 30, 365)
@@ -95,8 +96,8 @@ def page(request: HttpRequest, key: str) -> HttpResponse:
 
 def days_of(request: HttpRequest) -> int:
     """The period that was asked for, a week by default."""
-    given = request.GET.get("dias", "7")
-    return int(given) if given.isdigit() and int(given) in PERIODS else 7
+    given = whole_number(request.GET.get("dias", ""), 7)
+    return given if given in PERIODS else 7
 
 
 @access.requires(Capability.DATA_READ, limited=True)

@@ -35,6 +35,7 @@ from malha.insight.past import views as past_views
 from malha.insight.past.views import Seen
 from malha.insight.records import elsewhere, rules, service
 from malha.kernel import formats
+from malha.kernel.text import whole_number
 from malha.vocabulary.models import service as models
 from malha.vocabulary.models.contracts import Aggregation, DataModel
 
@@ -71,7 +72,7 @@ def listing(request: HttpRequest, entity_type: str) -> HttpResponse:
     tenant, principal, language = _context(request, entity_type)
     model = models.find(entity_type, tenant.id)
     text, filtered = request.GET.get("procurar", "").strip(), request.GET.get("filtro", "").strip()
-    page = max(1, int(number)) if (number := request.GET.get("pagina", "1")).isdigit() else 1
+    page = max(1, whole_number(request.GET.get("pagina", ""), 1))
     question = EntityQuery(types=(entity_type,), text=text, q=filtered, limit=PAGE, offset=(page - 1) * PAGE, count=True)
     error, seen = "", past_views.seen(request, tenant, entity_type=entity_type, but=("pagina",))
     try:
@@ -139,7 +140,7 @@ def record(request: HttpRequest, entity_type: str) -> HttpResponse:
     measures = [line for line in lines if line.measure]
     wanted = request.GET.get("medida", "")
     chosen = next((line for line in measures if line.name == wanted), measures[0] if measures else None)
-    days = int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7
+    days = given if (given := whole_number(request.GET.get("dias", ""), 7)) in PERIODS else 7
     conn = database.current()
     known = {name: model.find(name) if model else None for name in entity.attributes if name not in apart}
     corrected = service.corrections(conn, tenant, entity.uri, known, metrics.moment(tenant), language)
@@ -186,7 +187,7 @@ def chart(request: HttpRequest, entity_type: str) -> JsonResponse:
     found = model.find(attribute) if model else None
     if found and found.personal and not principal.may(Capability.PERSONAL_READ):
         raise Http404
-    days = int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7
+    days = given if (given := whole_number(request.GET.get("dias", ""), 7)) in PERIODS else 7
     aggregation = found.aggregation if found and found.aggregation else Aggregation.AVERAGE
     moment = past_views.seen(request, tenant, entity_type=entity_type).moment
     end = moment.at if moment else metrics.moment(tenant)
@@ -210,7 +211,7 @@ def _track(request: HttpRequest, entity_type: str) -> tuple[Tenant, StoredEntity
     prop, personal = model.find("location") if model else None, principal.may(Capability.PERSONAL_READ)
     if not _moves(entity) or (prop is not None and prop.personal and not personal):
         raise Http404
-    days = min(31, int(given) if (given := request.GET.get("dias", "7")).isdigit() and int(given) in PERIODS else 7)
+    days = min(31, given if (given := whole_number(request.GET.get("dias", ""), 7)) in PERIODS else 7)
     if personal and set(FOLLOWING) & set(entity.types):
         audit.record(tenant.id, f"person:{principal.person_id}", "record.read", entity.uri, {"attributes": ["location"]}, personal=True)
     now = metrics.moment(tenant)

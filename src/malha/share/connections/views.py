@@ -15,6 +15,7 @@ from malha.foundation.access.contracts import Capability
 from malha.foundation.access.views import requires
 from malha.foundation.audit import service as audit
 from malha.foundation.database import django as database
+from malha.kernel.text import whole_number
 from malha.share.connections import service
 from malha.share.connections.contracts import Kind, Status
 from malha.share.datahub import keys
@@ -41,7 +42,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """Every connection, those in trouble first; by kind, by words, or only those in trouble."""
     kind, text, trouble = request.GET.get("tipo", ""), request.GET.get("procurar", "")[:200], request.GET.get("problemas") == "1"
     found = service.every(database.current(), _tenant_id(request), kind=kind, text=text, trouble=trouble)
-    first = int(given) if (given := request.GET.get("desde", "0")).isdigit() and len(given) < 8 else 0
+    first = whole_number(request.GET.get("desde", ""), 0)
     rows = [{"one": one, "kind": LABELS[one.kind], "state": _STATES[one.status]} for one in found[first : first + PAGE]]
     asked = request.GET.copy()
     asked.pop("desde", None)
