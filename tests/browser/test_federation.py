@@ -100,8 +100,11 @@ def test_it_works(page, another_server, towns, sign_in, shoot, assert_accessible
     shoot(page, "registos-noutra-instalacao", sizes=("phone", "laptop"), full_page=True)
     elsewhere = page.url
     page.goto(f"{server}/{town.slug}/dados/entidades/")
-    page.get_by_role("region", name="Nas instalações ligadas").get_by_role("link", name="Aviso").click()
+    page.get_by_role("region", name="Nas instalações ligadas").get_by_role("link", name="Plataforma da nação").click()
     assert page.url == elsewhere
+    page.goto(elsewhere.replace(elsewhere.rsplit("/", 2)[1], "todas"))
+    expect(page.get_by_role("table")).to_contain_text("Plataforma da nação")
+    assert_accessible(page)
     page.get_by_label("Condição").fill("nivel>2")
     page.get_by_role("button", name="Filtrar").click()
     expect(page.get_by_text("Nenhum registo com esta condição.")).to_be_visible()

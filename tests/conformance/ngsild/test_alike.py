@@ -133,16 +133,37 @@ def test_people_who_look_see_the_same(parties, way):
     def look(place, **asked):
         question = EntityQuery(types=(TYPE,), limit=2, count=True, **asked)
         with ThreadPoolExecutor(1) as apart:  # in the thread of the tests a browser's loop may be running
-            return apart.submit(viewing.look, nation, reader, place, question, "pt-pt").result()
+            return apart.submit(viewing.look, nation, reader, [place], question, "pt-pt").result()
 
     try:
         (place,) = places()
         assert (place.name, place.types) == ("Vila", {TYPE})
         view = look(place, offset=1)
         assert ([one.value("nivel") for one in view.entities], view.total, view.amiss) == ([2, 3], 5, ())
+        assert view.found_at["urn:x:Contentor:2"] == ["Vila"]
         view = look(place, q="nivel>4")
         assert ([one.value("nivel") for one in view.entities], view.total) == ([5], 1)
         end()
-        assert places() == [] or look(place).amiss == ("o acordo já não está em vigor",)
+        assert places() == [] or look(place).amiss == (("Vila", "o acordo já não está em vigor"),)
+    finally:
+        stop()
+
+
+def test_people_see_all_sources_together(parties):
+    nation, town = parties
+    (end, _), (_, stop) = by_agreement(nation, town), by_federation(nation, town)
+    reader = Principal(nation.id, frozenset({Capability.DATA_READ}), person_id=1)
+    try:
+        with database.connect() as conn, database.tenant_transaction(conn, [nation.id]):
+            found = viewing.places(conn, nation.id)
+        question = EntityQuery(types=(TYPE,), limit=2, offset=3, count=True)
+        with ThreadPoolExecutor(1) as apart:
+            view = apart.submit(viewing.look, nation, reader, found, question, "pt-pt").result()
+            assert [one.value("nivel") for one in view.entities] == [4, 5]
+            assert view.found_at["urn:x:Contentor:4"] == ["Vila", "Vila"]
+            assert view.total == 5  # each once, although it lies at both
+            end()
+            view = apart.submit(viewing.look, nation, reader, found, question, "pt-pt").result()
+        assert ([one.value("nivel") for one in view.entities], len(view.amiss)) == ([4, 5], 1)
     finally:
         stop()

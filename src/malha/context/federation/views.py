@@ -62,7 +62,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "one": one, "gives": _labels(one.link.gives.types, tenant.id), "place": numbers.get(one.link.registration_uri), "amiss": failures.words(one.error).rstrip("."),
             "takes": [{"type": name, "label": _label(name, tenant.id)} for name in one.link.takes.types],
         }
-        for one in joining.health(conn, tenant)
+        for one in sorted(joining.health(conn, tenant), key=lambda one: (one.silent_since is None, one.link.joined_at is not None))
     ]  # fmt: skip
     return render(request, "federation/index.html", {"health": health, "agreements": rows})
 

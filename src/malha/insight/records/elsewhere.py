@@ -22,6 +22,7 @@ from malha.foundation.language import service as tongue
 from malha.foundation.tenancy.contracts import Tenant
 from malha.insight.records import rules
 from malha.kernel import formats
+from malha.kernel.text import normalise
 from malha.vocabulary.models import service as models
 
 PAGE = 50
@@ -35,14 +36,15 @@ def of_type(request: HttpRequest, entity_type: str) -> list[Place]:
 
 
 def everything(request: HttpRequest) -> list[dict[str, Any]]:
-    """Each source that may be looked at, with its types as people call them."""
+    """Each type that linked sources have something of, as people call it, with those sources."""
     tenant, language = request.tenant, get_language() or "pt-pt"  # type: ignore[attr-defined]  # set by the tenancy middleware
-    found = []
+    found: dict[str, list[Place]] = {}
     for place in _places(request):
-        known = {name: models.find(name, tenant.id) for name in _types(request, place)}
-        types = sorted((model.label.in_language(language) if model else name, name) for name, model in known.items())
-        found.append({"place": place, "types": [{"label": label, "type": name} for label, name in types]})
-    return [one for one in found if one["types"]]
+        for name in _types(request, place):
+            found.setdefault(name, []).append(place)
+    known = {name: models.find(name, tenant.id) for name in found}
+    labels = {name: model.label.in_language(language) if model else name for name, model in known.items()}
+    return [{"type": name, "label": labels[name], "places": found[name]} for name in sorted(found, key=lambda one: normalise(labels[one]))]
 
 
 def _places(request: HttpRequest) -> list[Place]:
@@ -56,47 +58,53 @@ def _types(request: HttpRequest, place: Place) -> frozenset[str]:
 
 
 @access.requires(Capability.DATA_READ)
-def listing(request: HttpRequest, entity_type: str, place_id: int) -> HttpResponse:
-    """What one source has of a type now."""
+def listing(request: HttpRequest, entity_type: str, place_id: int | None = None) -> HttpResponse:
+    """What one source has of a type now, or all of them together."""
     tenant = request.tenant  # type: ignore[attr-defined]  # set by the tenancy middleware
     assert isinstance(tenant, Tenant)
     language, principal = get_language() or "pt-pt", access_service.principal(request)
-    place = next((one for one in of_type(request, entity_type) if one.id == place_id), None)
-    if place is None:
+    places = [one for one in of_type(request, entity_type) if place_id is None or one.id == place_id]
+    if not places:
         raise Http404
+    together = place_id is None
+    name = _("todas as instalações ligadas") if together else places[0].name
     filtered = request.GET.get("filtro", "").strip()
     page = min(MOST // PAGE, max(1, int(number))) if (number := request.GET.get("pagina", "1")).isdigit() else 1
-    found, error = _found(tenant, principal, place, EntityQuery(types=(entity_type,), q=filtered, limit=PAGE, offset=(page - 1) * PAGE, count=True), language)
+    found, error = _found(tenant, principal, places, EntityQuery(types=(entity_type,), q=filtered, limit=PAGE, offset=(page - 1) * PAGE, count=True), language)
     model = models.find(entity_type, tenant.id)
     names = rules.columns(model, found.entities, personal=principal.may(Capability.PERSONAL_READ))
-    lines = [[rules.line(one, name, model, tenant.zone, language) if name in one.attributes else None for name in names] for one in found.entities]
+    lines = [[rules.line(one, column, model, tenant.zone, language) if column in one.attributes else None for column in names] for one in found.entities]
+    origin = [[{"text": ", ".join(dict.fromkeys(found.found_at.get(one.uri, ())))}] if together else [] for one in found.entities]
     rows = [
-        [{"text": rules.name_of(one)}, *({"text": line.text if line else "—", "numeric": bool(line and line.numeric)} for line in each)]
-        for one, each in zip(found.entities, lines, strict=True)
+        [{"text": rules.name_of(one)}, *of, *({"text": line.text if line else "—", "numeric": bool(line and line.numeric)} for line in each)]
+        for one, of, each in zip(found.entities, origin, lines, strict=True)
     ]
-    known = {name: model.find(name) if model else None for name in names}
-    heads = [{"label": _("Nome")}, *({"label": each.label.in_language(language) if each else name} for name, each in known.items())]
+    known = {column: model.find(column) if model else None for column in names}
+    heads = [
+        {"label": _("Nome")}, *([{"label": _("De onde")}] if together else []),
+        *({"label": each.label.in_language(language) if each else column} for column, each in known.items()),
+    ]  # fmt: skip
     last = min(MOST, found.total if found.total is not None else (page - 1) * PAGE + len(rows) + (len(rows) == PAGE))
     values = {
-        "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "place": place, "columns": heads, "rows": rows,
-        "total": found.total, "amiss": [tongue.word(one, language) for one in found.amiss], "error": error, "filter": filtered, "page": page,
-        "pages": max(1, -(-last // PAGE)), "has_previous": page > 1, "has_next": page * PAGE < last, "map": _map(found.entities, place),
+        "tenant": tenant, "type": entity_type, "label": model.label.in_language(language) if model else entity_type, "name": name, "place_id": place_id, "columns": heads, "rows": rows,
+        "total": found.total, "amiss": [(who, tongue.word(why, language)) for who, why in found.amiss], "error": error, "filter": filtered, "page": page,
+        "pages": max(1, -(-last // PAGE)), "has_previous": page > 1, "has_next": page * PAGE < last, "map": _map(found.entities, name),
         "cut": found.total is not None and found.total > MOST, "most": formats.number(MOST, 0, language),
     }  # fmt: skip
     return render(request, "records/elsewhere.html", values)
 
 
-def _found(tenant: Tenant, principal: Principal, place: Place, question: EntityQuery, language: str) -> tuple[View, str]:
-    """What the source has, and what is wrong with the question."""
+def _found(tenant: Tenant, principal: Principal, places: Sequence[Place], question: EntityQuery, language: str) -> tuple[View, str]:
+    """What the sources have, and what is wrong with the question."""
     try:
         if question.q:
             store.names_in_question(question.q)  # what cannot be read is said here, in our words
-        return viewing.look(tenant, principal, place, question, language), ""
+        return viewing.look(tenant, principal, places, question, language), ""
     except StoreError as reason:
-        return View((), None, ()), tongue.explain(reason, language)
+        return View((), {}, None, ()), tongue.explain(reason, language)
 
 
-def _map(entities: Sequence[StoredEntity], place: Place) -> dict[str, Any] | None:
+def _map(entities: Sequence[StoredEntity], name: str) -> dict[str, Any] | None:
     """What `<malha-map>` draws of the page, with its points in it; None where nothing has a place."""
     found = [(one, one.value("location")) for one in entities]
     features: list[dict[str, Any]] = [
@@ -109,8 +117,8 @@ def _map(entities: Sequence[StoredEntity], place: Place) -> dict[str, Any] | Non
     longitudes, latitudes = zip(*(one["geometry"]["coordinates"][:2] for one in features), strict=True)
     room = 0.005
     layer = {
-        "id": "fonte", "label": place.name, "kind": "circle", "colour": {"property": "", "default": "--data-1"}, "popup": [], "visible": True,
-        "legend": [{"label": place.name, "colour": "--data-1", "shape": "circle"}],
+        "id": "fonte", "label": name, "kind": "circle", "colour": {"property": "", "default": "--data-1"}, "popup": [], "visible": True,
+        "legend": [{"label": name, "colour": "--data-1", "shape": "circle"}],
     }  # fmt: skip
     words = {
         "map": _("Mapa"), "zoom_in": _("Aproximar"), "zoom_out": _("Afastar"), "close": _("Fechar"), "legend": _("Legenda"), "name": _("Nome"), "table": _("Posições"),

@@ -8,6 +8,7 @@ app_name = "records"
 urlpatterns = [
     path("dados/entidades/", views.index, name="index"),
     path("dados/entidades/<str:entity_type>/", views.listing, name="list"),
+    path("dados/entidades/<str:entity_type>/de/todas/", elsewhere.listing, name="everywhere"),
     path("dados/entidades/<str:entity_type>/de/<int:place_id>/", elsewhere.listing, name="elsewhere"),
     path("dados/entidades/<str:entity_type>/registo/", views.record, name="record"),
     path("dados/entidades/<str:entity_type>/grafico.json", views.chart, name="chart"),

@@ -1,9 +1,9 @@
-"""What a source brings of a type, for people who look: asked for at that moment, a page of one source at a time; nothing of it is kept."""
+"""What sources bring of a type, for people who look: asked for at that moment, page by page; nothing of it is kept."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,11 +50,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A page of what a source has; `total` where it tells, `amiss` what went wrong, as kept sentences."""
+    """A page of what sources have, and `found_at` which (by the names of places). `total` where all tell it, `amiss` what went wrong: place and kept sentence."""
 
     entities: Sequence[StoredEntity]
+    found_at: Mapping[str, Sequence[str]]
     total: int | None
-    amiss: tuple[str, ...]
+    amiss: tuple[tuple[str, str], ...]
 
 
 def places(conn: psycopg.Connection[Any], tenant_id: int) -> list[Place]:
@@ -76,25 +77,28 @@ def _called(registration: Registration) -> str:
     return str(said.get("registrationName") or said.get("contextSourceName") or urlsplit(str(said["endpoint"])).hostname or registration.uri)
 
 
-def look(tenant: Tenant, principal: Principal, place: Place, question: EntityQuery, language: str) -> View:
-    """What a source has for a question within what it is registered for, shown as this reader may see it. Takes as long as the source does."""
-    registration = place.source.registration
-    share = place.source.of_question(question)
-    if share is None:
-        return View((), 0, ())
-    who = Asked(tenant.id, principal, contexts.of_tenant(tenant.id, registration.context), language)
-    return asyncio.run(_asked(Session(_nobody(), who, tenants.alias(tenant.id), tenant.slug), share, question))
+def look(tenant: Tenant, principal: Principal, places_: Sequence[Place], question: EntityQuery, language: str) -> View:
+    """What sources have for a question within what they are registered for, shown as this reader may see it. Takes as long as the slowest does."""
+    shares = {share.source.registration.uri: (one.name, share) for one in places_ if (share := one.source.of_question(question)) is not None}
+    who = Asked(tenant.id, principal, contexts.CORE, language)
+    session = Session(_nobody(), who, tenants.alias(tenant.id), tenant.slug)
+    return asyncio.run(_asked(session, shares, question))
 
 
-async def _asked(session: Session, share: Share, question: EntityQuery) -> View:
-    plan = Plan(Question(question, count=True), rendering.Wanted(session.who.context), frozenset(), False, (share,))
+async def _asked(session: Session, shares: Mapping[str, tuple[str, Share]], question: EntityQuery) -> View:
+    plan = Plan(Question(question, count=True), rendering.Wanted(session.who.context), frozenset(), False, tuple(share for _, share in shares.values()))
     try:
         told = await gather.ask_all(session, plan, Asking(lambda _: plan.question))
         await pool.run(outcomes.gathered.write)
     finally:
         await wire.close()
     page = gather.assembled(session, plan, EntityPage([]), told)
-    return View(page.entities, page.total if told[0].answer.ok else None, tuple(one.reason for one in session.warnings))
+    found_at: dict[str, list[str]] = {}
+    for each in told:
+        for raw in each.entities:
+            found_at.setdefault(str(raw.get("id", raw.get("@id"))), []).append(shares[each.source.registration.uri][0])
+    amiss = tuple((shares[one.source][0], one.reason) for one in session.warnings if one.source in shares)
+    return View(page.entities, found_at, page.total if all(each.answer.ok for each in told) else None, amiss)
 
 
 def _nobody() -> Request:
