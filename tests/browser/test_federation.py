@@ -102,7 +102,7 @@ def test_it_works(page, another_server, towns, sign_in, shoot, assert_accessible
     page.goto(f"{server}/{town.slug}/dados/entidades/")
     page.get_by_role("region", name="Nas instalações ligadas").get_by_role("link", name="Plataforma da nação").click()
     assert page.url == elsewhere
-    page.goto(elsewhere.replace(elsewhere.rsplit("/", 2)[1], "todas"))
+    page.goto(f"{elsewhere.rsplit('/', 2)[0]}/todas/")
     expect(page.get_by_role("table")).to_contain_text("Plataforma da nação")
     assert_accessible(page)
     page.get_by_label("Condição").fill("nivel>2")
