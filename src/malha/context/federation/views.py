@@ -104,8 +104,8 @@ def invite(request: HttpRequest) -> HttpResponse:
     tenant, conn = _tenant(request), database.current()
     offer = links.offer(conn, tenant.id)
     context = {
-        "offer": _choices(offer, tenant.id), "licences": links.LICENCES, "towns": sorted(country.municipalities().values(), key=lambda one: one.name),
-        "text": "", "error": "", "name": request.POST.get("nome", ""),
+        "offer": _choices(offer, tenant.id), "licences": links.LICENCES, "towns": country.listed(),
+        "text": "", "error": "", "name": request.POST.get("nome", ""), "area": request.POST.get("concelho", ""),
     }  # fmt: skip
     if request.method == "POST":
         person, by = _actor(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
@@ -20,6 +21,8 @@ from malha.foundation.identity.rules import INVITABLE, MACHINE_CAPABILITIES
 from malha.foundation.settings import service as malha_settings
 from malha.kernel.time import now
 
+#: a name of a type or an attribute (GS CIM 009 §4.6.2), or a whole IRI
+_NAME = re.compile(r"[^\W\d_]\w*|[A-Za-z][\w.\-]*:[^\s<>\"{}|\\^`]+")
 Words = dict[str, tuple[str | Promise, str | Promise]]
 EMAIL: tuple[str | Promise, str | Promise] = (_("Endereço de correio eletrónico"), "")
 PASSWORD_HELP = _("Pelo menos 12 caracteres; três ou quatro palavras soltas servem bem.")
@@ -280,9 +283,16 @@ class MachineForm(LimitsForm):
 
     def clean_attributes(self) -> list[str]:
         """Names of attributes; none for all."""
-        return [part.strip() for part in self.cleaned_data["attributes"].split(",") if part.strip()]
+        return self._names("attributes")
 
     def clean_types(self) -> list[str] | None:
         """Names of types, or None for all."""
-        names = [part.strip() for part in self.cleaned_data["types"].split(",") if part.strip()]
-        return names or None
+        return self._names("types") or None
+
+    def _names(self, field: str) -> list[str]:
+        """What is between the commas. A name that can be none is refused: with it the program would reach nothing, and nobody would see why."""
+        names = [part.strip() for part in self.cleaned_data[field].split(",") if part.strip()]
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise forms.ValidationError(_("“%(name)s” não é um nome: escreva-o como nos modelos de dados, sem espaços."), params={"name": name})
+        return names

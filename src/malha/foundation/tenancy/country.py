@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from malha.foundation.tenancy.contracts import Entity, Municipality, Nuts3, OrganisationKind, UnknownMunicipality, UnknownOrganisation
-from malha.kernel.text import msg, slug
+from malha.kernel.text import msg, slug, sort_key
 
 FACTS = Path(__file__).parent / "facts"
 
@@ -40,6 +40,14 @@ def _municipality(row: dict[str, str], *, repeated: bool) -> Municipality:
         entity=row["entity"], time_zone=row["time_zone"], crs=row["crs"], centre=(float(row["longitude"]), float(row["latitude"])),
         extent=(west, south, east, north),
     )  # fmt: skip
+
+
+def listed() -> list[tuple[str, str]]:
+    """DICO and name of every municipality in the Portuguese order; of the names that are two, with the district or island."""
+    towns = municipalities().values()
+    names = Counter(one.name for one in towns)
+    told = ((one.dico, one.name if names[one.name] == 1 else f"{one.name} ({one.island or one.district})") for one in towns)
+    return sorted(told, key=lambda one: sort_key(one[1]))
 
 
 def municipality(dico: str) -> Municipality:

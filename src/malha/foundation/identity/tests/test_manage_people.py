@@ -94,6 +94,9 @@ def test_a_manager_gives_a_program_only_what_they_may(town):
     assert answer.status_code == 200
     with tenancy.scope(tenant.id):
         assert service.machines_of(tenant.id) == []
+    for wrong in ({"types": "Weather Observed;<b>"}, {"types": "1x"}, {"attributes": "temp erature"}):
+        answer = browser.post(f"/{tenant.slug}/dados/ligacoes/nova/", {"name": "X", "capabilities": ["data.read"], **wrong})
+        assert "não é um nome" in answer.content.decode()
     answer = browser.post(f"/{tenant.slug}/dados/ligacoes/nova/", {"name": "X", "capabilities": ["data.read"], "types": "Device, WeatherObserved"})
     assert "no-store" in answer.headers["Cache-Control"]
     with tenancy.scope(tenant.id):

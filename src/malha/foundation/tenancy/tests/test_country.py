@@ -68,6 +68,13 @@ def test_names_repeat_but_addresses_do_not():
     assert country.municipality("4201").slug == "lagoa-acores"
 
 
+def test_they_are_listed_in_the_order_of_portuguese_and_told_apart():
+    listed = [name for _dico, name in country.listed()]
+    assert listed.index("Câmara de Lobos") < listed.index("Caminha") < listed.index("Cuba")
+    assert {"Lagoa (Faro)", "Lagoa (São Miguel)", "Calheta (Madeira)", "Calheta (São Jorge)"} <= set(listed)
+    assert len(set(listed)) == len(listed) == 308
+
+
 def test_the_samples_agree(samples):
     file = samples / "territory" / "municipalities.csv"
     if not file.exists():

@@ -42,3 +42,12 @@ def test_it_works(manager):
 def test_what_is_no_mode_is_refused(manager):
     client, tenant = manager
     assert client.post(f"/{tenant.slug}/dados/modelos/regras/", {"type": "", "mode": "sometimes"}).status_code == 422
+
+
+def test_a_type_is_chosen_among_those_that_have_a_model(manager):
+    client, tenant = manager
+    path = f"/{tenant.slug}/dados/modelos/regras/"
+    page = client.get(path).content.decode()
+    assert "Qualidade do ar observada (AirQualityObserved)" in page
+    assert client.post(path, {"type": "Foo Bar<>", "mode": "warn"}).status_code == 422
+    assert "Ainda não há regras" in client.get(path).content.decode()
