@@ -28,6 +28,7 @@ from malha.foundation.tenancy.contracts import OrganisationKind
 from malha.foundation.tokens import service as tokens
 from malha.kernel.time import format_instant, now
 from malha.project import plane
+from malha.vocabulary.models import policy
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -301,6 +302,38 @@ def test_a_program_writes_within_its_attributes_and_area(plane_client, giver):
     assert plane_client.post(here, headers=headers, json={**fresh, "location": place}).status_code == 201
     known = ask(plane_client, giver, f"ngsi-ld/v1/entities/{A}", bearer(giver)).json()
     assert (known["pm10"]["value"], known["no2"]["value"]) == (9, 11)
+
+
+@pytest.fixture
+def strict(giver):
+    """What is written is held to its model."""
+    policy.forget()
+    with tenancy.scope(giver.id):
+        policy.set_rule(scoped.current(), giver.id, "", policy.Rule(policy.Mode.ENFORCE))
+    yield giver
+    policy.forget()
+
+
+def test_what_a_program_may_not_see_does_not_lack_when_it_writes(plane_client, strict):
+    whole = {
+        "id": "urn:t:AirQualityObserved:w", "type": AIR, "pm10": 5, "name": "Rossio", "dataProvider": "Câmara", "refPointOfInterest": "urn:t:PointOfInterest:1",
+        "dateObserved": "2026-03-01T00:00:00Z", "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.5, 40.5]}},
+        "address": {"type": "Property", "value": {"addressLocality": "Aveiro", "addressRegion": "Centro", "district": "Aveiro"}},
+    }  # fmt: skip
+    here, both = f"/{strict.slug}/ngsi-ld/v1/entities", [*READ, Capability.DATA_WRITE]
+    made = plane_client.post(here, headers=bearer(strict, capabilities=both), json=whole)
+    assert made.status_code == 201, made.text
+    with tenancy.scope(strict.id):
+        machine, _secret = people.create_machine(strict.id, name="Estações", capabilities=both, types=[AIR], scope={"attributes": ["pm10", "location"]})
+    limited = bearer(strict, subject=f"client:{machine.client_id}", capabilities=both, types=[AIR], scoped=True)
+    written = plane_client.patch(f"{here}/{whole['id']}/attrs", headers=limited, json={"pm10": {"type": "Property", "value": 9}})
+    assert written.status_code == 204, written.text
+    batch = f"/{strict.slug}/ngsi-ld/v1/entityOperations/update"
+    assert plane_client.post(batch, headers=limited, json=[{"id": whole["id"], "type": AIR, "pm10": 10}]).status_code == 204
+    refused = plane_client.patch(f"{here}/{whole['id']}/attrs", headers=limited, json={"pm10": {"type": "Property", "value": "-"}})
+    assert [one["property"] for one in refused.json()["findings"]] == ["pm10"]
+    kept = plane_client.get(f"{here}/{whole['id']}", headers=bearer(strict)).json()
+    assert (kept["pm10"]["value"], kept["dataProvider"]["value"]) == (10, "Câmara")
 
 
 def test_a_community_of_eleven_of_which_three_delegated_sees_three(plane_client, new_tenant):

@@ -201,3 +201,24 @@ def test_validation_by_the_model(broker, rule, mode, status):
         batch = broker.post("entityOperations/create", json=[wrong, ENTITY])
         assert batch.status_code == 207
         assert batch.json()["success"] == ["urn:x:T:1"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "said"),
+    [
+        ("POST", "entityOperations/upsert?options=update,nada", [ENTITY], {}, "A opção “nada” não existe."),
+        ("POST", "entities/urn:x:T:0/attrs?options=noOverwrite,nada", {"b": 1}, {}, "A opção “nada” não existe."),
+        ("GET", "entities/urn:" + "x" * 4096, None, {}, "com até 2048 bytes"),
+        ("GET", "entities?type=T&georel=within&geometry=Polygon&coordinates=[[[0,0],[1,1],[0,1],[1,0],[0,0]]]", None, {}, "em (0.5, 0.5):"),
+    ],
+)
+def test_words_name_what_is_wrong(broker, method, path, body, headers, said):
+    answer = broker.request(method, path, json=body, headers=headers)
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+
+
+def test_a_path_and_a_header_of_two_municipalities_are_told_apart(broker, new_tenant):
+    answer = broker.get("entities?type=T", headers={"NGSILD-Tenant": new_tenant().slug})
+    assert answer.status_code == 403
+    assert "municípios diferentes" in answer.json()["detail"]

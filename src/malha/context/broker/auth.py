@@ -163,7 +163,9 @@ def _tenant(conn: psycopg.Connection[Any], claims: Claims, slug: str, header: st
         found.add(address.id)
     if not found and len(claims.tenants) == 1:
         found.add(claims.tenants[0])
-    if len(found) != 1:
+    if len(found) > 1:
+        raise NotPermitted(msg("O caminho e o cabeçalho NGSILD-Tenant dizem municípios diferentes: diga só um."))
+    if not found:
         raise NotPermitted(msg("Diga de que município são os dados: no caminho (/municipio/ngsi-ld/…) ou no cabeçalho NGSILD-Tenant."))
     return found.pop()
 

@@ -69,8 +69,8 @@ async def _batch(request: Request, work: Work, *, nulls: bool = False, deep: boo
         raise BadRequestData(msg("Com application/ld+json o @context vai no corpo, não no cabeçalho Link."))
     items = reading.items(payload)
     options = [o for o in request.query_params.get("options", "").split(",") if o]
-    if set(options) - {"noOverwrite", "update", "replace"}:
-        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
+    if unknown := [one for one in options if one not in {"noOverwrite", "update", "replace"}]:
+        raise InvalidRequest(msg("A opção “{name}” não existe."), name=unknown[0][:40])
 
     def inside(conn: psycopg.Connection[Any], who: Asked) -> Response:
         outcome = _Outcome(who)

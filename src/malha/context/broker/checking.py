@@ -11,6 +11,7 @@ import psycopg
 from malha.context.broker.contracts import Asked, Unfit
 from malha.context.broker.places import PRESENT
 from malha.context.store.contracts import EntityDocument
+from malha.foundation.access import reach
 from malha.kernel.text import in_header, msg
 from malha.vocabulary.models import policy
 from malha.vocabulary.models.contracts import Finding
@@ -27,21 +28,29 @@ def checked(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> s
     """
     if not policy.of_tenant(conn, who.tenant_id).any:
         return ""
+    doc, hidden = _with_hidden(conn, who, doc)
     verdict = policy.judged(conn, who.tenant_id, doc.types, _entity(doc))
-    if verdict is None:
+    errors = [found for found in verdict.errors if found.path.split(".")[0] not in hidden] if verdict is not None else []
+    if verdict is None or not errors:
         return ""
     if verdict.mode is Mode.ENFORCE:
-        count = len(verdict.errors)
-        raise Unfit(
-            msg("A entidade “{uri}” não cumpre o modelo {type}: veja em “findings” as razões ({count})."),
-            verdict.errors,
-            uri=doc.uri,
-            type=verdict.type,
-            count=count,
-        )
+        said = msg("A entidade “{uri}” não cumpre o modelo {type}: veja em “findings” as razões ({count}).")
+        raise Unfit(said, errors, uri=doc.uri, type=verdict.type, count=len(errors))
     if who.place is PRESENT:
-        policy.warned(conn, who.tenant_id, verdict.type, doc.uri, verdict.errors)
-    return _warning(verdict.errors)
+        policy.warned(conn, who.tenant_id, verdict.type, doc.uri, errors)
+    return _warning(errors)
+
+
+def _with_hidden(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> tuple[EntityDocument, frozenset[str]]:
+    """The entity with the attributes that its writer may not see, and their names: what is there does not lack, and nothing is told of it."""
+    parts = reach.current()
+    shown = reach.allowed(parts, doc.types) if parts is not None else None
+    if shown is None:
+        return doc, frozenset()
+    with reach.limited():
+        stored = who.place.by_uris(conn, who.tenant_id, [doc.uri]).get(doc.uri)
+    hidden = {name: attribute for name, attribute in stored.attributes.items() if name not in shown} if stored is not None else {}
+    return replace(doc, attributes={**hidden, **doc.attributes}), frozenset(hidden) - doc.attributes.keys()
 
 
 def completed(conn: psycopg.Connection[Any], who: Asked, doc: EntityDocument) -> EntityDocument:

@@ -129,8 +129,8 @@ def in_language(payload: Mapping[str, Any], entity: StoredEntity, who: Asked, la
 async def append(request: Request) -> Response:
     """POST /entities/{id}/attrs: add attributes, replacing those that are there unless `noOverwrite`."""
     options = [o for o in request.query_params.get("options", "").split(",") if o]
-    if set(options) - {"noOverwrite"}:
-        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
+    if unknown := [one for one in options if one != "noOverwrite"]:
+        raise InvalidRequest(msg("A opção “{name}” não existe."), name=unknown[0][:40])
     keep = "noOverwrite" in options
 
     def edit(payload: dict[str, Any]) -> Plan:

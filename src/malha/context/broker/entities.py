@@ -97,7 +97,7 @@ def uri_of(request: Request) -> str:
     if uri.rstrip("/").endswith("/attrs"):
         raise MethodNotAllowed(msg("Falta o nome do atributo."))
     if not usable_uri(uri):
-        raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+        raise BadRequestData(msg("O “id” da entidade tem de ser um URI, com até 2048 bytes."))
     return uri
 
 

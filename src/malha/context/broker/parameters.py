@@ -26,6 +26,6 @@ def system(params: Mapping[str, str], known: frozenset[str]) -> bool:
     if unknown:
         raise InvalidRequest(msg("O parâmetro “{name}” não existe."), name=unknown[0][:40])
     options = [one for one in params.get("options", "").split(",") if one]
-    if any(one not in {"sysAttrs", "count"} for one in options):
-        raise InvalidRequest(msg("A opção “{name}” não existe."), name=options[0][:40])
+    if wrong := [one for one in options if one not in {"sysAttrs", "count"}]:
+        raise InvalidRequest(msg("A opção “{name}” não existe."), name=wrong[0][:40])
     return "sysAttrs" in options or params.get("sysAttrs") == "true"

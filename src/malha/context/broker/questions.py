@@ -203,7 +203,7 @@ def selectors_of(selectors: Sequence[Mapping[str, Any]], context: Context) -> tu
         uris = said.get("id", [])
         listed = [uris] if isinstance(uris, str) else uris
         if not isinstance(listed, list) or ("id" in said and not listed):
-            raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+            raise BadRequestData(msg("O “id” da entidade tem de ser um URI, com até 2048 bytes."))
         kind, pattern = said.get("type"), said.get("idPattern", "")
         if not isinstance(kind, str) or not kind or not isinstance(pattern, str):
             raise BadRequestData(msg("“entities” é uma lista de objetos com type, id ou idPattern."))

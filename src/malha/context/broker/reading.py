@@ -173,7 +173,7 @@ def document(
         raise BadRequestData(msg("Cada entidade é um objeto JSON."))
     uri = payload.get("id", payload.get("@id", kept.uri if kept else None))
     if not isinstance(uri, str) or uri == attributes.NULL or not usable_uri(uri):
-        raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+        raise BadRequestData(msg("O “id” da entidade tem de ser um URI, com até 2048 bytes."))
     types = types_of(payload, context)
     if kept is not None:
         types = (*kept.types, *(each for each in types if each not in kept.types))

@@ -21,7 +21,7 @@ _POINT = struct.Struct("<BIdd")
 _POINT_SIZE = 21
 _NUMBERS = frozenset({int, float})
 HALF_ROUND = 180.0  # degrees
-_PLACE = re.compile(r"\[(\S+) (\S+)")
+_PLACE = re.compile(r"\[(\S+) ([^\s\]]+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ async def retrieve(request: Request) -> Response:
     _refuse_linked(params)
     uri = request.path_params["id"]
     if ":" not in uri:
-        raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+        raise BadRequestData(msg("O “id” da entidade tem de ser um URI, com até 2048 bytes."))
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, StoredEntity]:
         entity = store.retrieve(conn, who.tenant_id, uri)

@@ -177,7 +177,7 @@ def _refuse_ends(payload: Mapping[str, Any]) -> None:
 def _uri(request: Request) -> str:
     uri = str(request.path_params["id"])
     if ":" not in uri or "/attrs//" in uri:
-        raise BadRequestData(msg("O “id” da entidade tem de ser um URI."))
+        raise BadRequestData(msg("O “id” da entidade tem de ser um URI, com até 2048 bytes."))
     return uri
 
 
