@@ -151,20 +151,3 @@ def test_4_20_a_source_that_keeps_no_maps_is_asked_for_as_little_as_can_be(broke
     listing, page = there.asked
     assert (listing.params["lastN"], listing.params["options"], "entityMap" in listing.params) == ("1", "temporalValues", False)
     assert (page.params["id"], "lastN" in page.params) == (uri(7), False)
-
-
-def test_5_7_4_4_several_sources_are_not_ordered(broker, town):
-    town.registered_at(broker, TYPE, operations=OPERATIONS)
-    asked = {"type": TYPE, **PERIOD, "orderBy": "id"}
-    assert broker.get("temporal/entities", params=asked).status_code == 400
-    assert ids(broker.get("temporal/entities", params={**asked, "local": "true"})) == ["1", "3"]
-
-
-def test_4_5_9_links_of_several_places_in_the_simplified_form(broker, party):
-    there = party()
-    for place, at, street in ((broker, "08:10", "Nova"), (there.http, "08:20", "Velha")):
-        link = {"type": "Relationship", "object": f"urn:x:Rua:{street}", "observedAt": f"2026-01-01T{at}:00Z"}
-        assert place.post("temporal/entities?local=true", json={"id": uri(1), "type": TYPE, "rua": [link]}).status_code == 201
-    there.registered_at(broker, TYPE, operations=OPERATIONS)
-    found = broker.get(f"temporal/entities/{uri(1)}", params={"options": "temporalValues"}).json()
-    assert [pair[0] for pair in found["rua"]["objects"]] == ["urn:x:Rua:Nova", "urn:x:Rua:Velha"]

@@ -54,6 +54,17 @@ class Past:
             found |= self._object(member)
         return found
 
+    @property
+    def by(self) -> str:
+        """The temporal property that it asks by (§4.8)."""
+        return str(self.temporal.get("timeproperty") or "observedAt")
+
+    @property
+    def last(self) -> int | None:
+        """How many instances of each attribute at most, the newest; None for all."""
+        said = str(self.temporal.get("lastN") or "")
+        return int(said) if said.isdigit() else None
+
     def _object(self, member: str) -> dict[str, Any]:
         found = (self.said or {}).get(member)
         return found if isinstance(found, dict) else {}
@@ -157,6 +168,8 @@ def _expanded(names: Iterable[str], who: Asked) -> tuple[str, ...]:
 def _parameters(params: Mapping[str, str], session: Session, share: Share, speech: Speech) -> dict[str, str]:
     rename = _renaming(session, speech)
     out = {**params, **{name: ",".join(map(rename, params[name].split(","))) for name in _NAMES if params.get(name)}}
+    if params.get("id"):
+        out["id"] = ",".join(share.source.own(params["id"].split(",")))
     if params.get("type", "*") != "*":
         out["type"] = store.rename_in_types(params["type"], rename)
     if "q" in params:

@@ -44,7 +44,7 @@ def _attributes(wanted: frozenset[str], share: Share) -> frozenset[str]:
 def _selector(asked: EntityQuery, share: Share, speech: Speech) -> dict[str, str]:
     selected = asked.type_selection or ",".join(asked.types) or ",".join(share.types)
     out = {"type": store.rename_in_types(selected, speech.name)} if selected else {}
-    uris = [uri for uri in asked.uris if not share.uris or uri in share.uris] or list(share.uris)
+    uris = share.source.own(asked.uris) or list(share.uris)
     if uris:
         out["id"] = ",".join(uris)
     if asked.id_pattern:

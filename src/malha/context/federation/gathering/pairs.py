@@ -1,10 +1,14 @@
-"""Instances of one attribute from two places, each once (§4.5.7, §4.5.9): what lies at both is told by one of them. Pure."""
+"""Instances of one attribute from two places, each once (§4.5.5.3, §4.5.7, §4.5.9): what lies at both is told by one of them. Pure.
+
+By observedAt an instance is told apart by its dataset and its instant, so of two that differ one is told. By createdAt or modifiedAt
+many may have one instant, as they were written together; there two are the same that say the same.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +18,8 @@ from malha.kernel.time import parse_instant
 
 #: members of the simplified form (§4.5.9) that hold pairs of a value and an instant
 MEMBERS = ("values", "objects", "languageMaps", "vocabs", "jsons", "valueLists", "objectLists")
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_WRITTEN = frozenset({"createdAt", "modifiedAt"})
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 type Pair = Sequence[Any]
 
@@ -45,16 +50,26 @@ def are(attribute: Any) -> bool:
 
 def instant(pair: Pair) -> datetime:
     """When the value of a pair was, by the temporal property that was asked for."""
+    return moment(pair[1])
+
+
+def moment(told: Any) -> datetime:
+    """An instant that a place told, in UTC; the beginning of all for what is none."""
     try:
-        return parse_instant(str(pair[1])).astimezone(UTC)
+        return parse_instant(str(told))
     except ValueError:
-        return _NEVER
+        return NEVER
 
 
 def key(pair: Pair) -> tuple[bytes, datetime]:
     """What a pair says, however its number and its instant are written."""
     value = pair[0]
     return msgspec.json.encode(float(value) if type(value) is int else value), instant(pair)
+
+
+def saying(by: str) -> Callable[[Pair], Any]:
+    """What tells pairs of one dataset apart, by the temporal property that was asked for."""
+    return key if by in _WRITTEN else instant
 
 
 def once[T](one: Sequence[T], other: Sequence[T], says: Callable[[T], Any]) -> list[T]:
@@ -70,13 +85,23 @@ def once[T](one: Sequence[T], other: Sequence[T], says: Callable[[T], Any]) -> l
     return out
 
 
-def union(one: Any, other: Any) -> Any:
+def union(one: Any, other: Any, by: str) -> Any:
     """An attribute in the simplified form from two places, in order of time."""
     found: dict[tuple[str, str], Line] = {}
     for line in (*lines(one), *lines(other)):
         known = found.get((line.dataset, line.member))
-        found[line.dataset, line.member] = line if known is None else Line(known.kind, known.dataset, known.member, once(known.pairs, line.pairs, key))
+        found[line.dataset, line.member] = line if known is None else Line(known.kind, known.dataset, known.member, once(known.pairs, line.pairs, saying(by)))
     out = [_written(line) for line in found.values()]
+    return out[0] if len(out) == 1 else out
+
+
+def last(attribute: Any, most: int) -> Any:
+    """An attribute in the simplified form with its newest pairs, so many of all datasets together."""
+    found = list(lines(attribute))
+    kept = sorted((instant(pair) for line in found for pair in line.pairs), reverse=True)[:most]
+    if not kept:
+        return attribute
+    out = [_written(replace(line, pairs=left)) for line in found if (left := [pair for pair in line.pairs if instant(pair) >= kept[-1]])]
     return out[0] if len(out) == 1 else out
 
 

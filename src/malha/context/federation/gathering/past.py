@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,11 +21,11 @@ from malha.context.federation.asking.answers import Warning_
 from malha.context.federation.asking.conversation import Session
 from malha.context.federation.asking.evolutions import Past
 from malha.context.federation.asking.speaking import Speech
-from malha.context.federation.contracts import Mode
 from malha.context.federation.gathering import linking, pairs, recounting, sums
 from malha.context.federation.gathering.linking import Links
 from malha.context.federation.gathering.recounting import Summing
 from malha.context.federation.gathering.sums import Summed
+from malha.context.federation.registrations import discovering
 from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
 from malha.foundation.access.contracts import Capability
@@ -88,17 +90,6 @@ class Gathering:
         return replace(self, past=past, shares=self.shares if shares is None else shares)
 
 
-async def road(request: Request, found: Diverted, alone: Alone) -> Response:
-    """GET /temporal/entities/{id}, GET /temporal/entities and POST /temporal/entityOperations/query, without a map"""
-    asked = await opened(request, found, alone)
-    if not asked.shares:
-        return asked.session.warn(await alone.answer(request))
-    all_ = await gathered(asked)
-    if not all_.entities and all_.heard[0].refused is not None:
-        return asked.session.warn(door.problem(all_.heard[0].refused, request))
-    return asked.session.warn(answer(asked, list(all_.entities.values()), all_.headers))
-
-
 async def opened(request: Request, found: Diverted, alone: Alone) -> Gathering:
     """Who asks what of whom. Raises BadRequestData for an order among several sources (§5.7.4.4)."""
     past = await evolutions.read(request)
@@ -108,9 +99,13 @@ async def opened(request: Request, found: Diverted, alone: Alone) -> Gathering:
 
     session = await door.allowed(request, Capability.DATA_READ, look, past.source)
     question = past.asked(session.who)
+    period = None
+    with suppress(MalhaError):  # the broker's own handler refuses it
+        period = discovering.period({name: str(value) for name, value in past.temporal.items() if value})
     shares = [
-        share for source in conversation.usable(found, request, session.alias)
-        if source.mode is not Mode.AUXILIARY and source.takes(past.operation) and (share := source.of_question(question, question.attrs)) is not None
+        share for source in conversation.usable(found, request, session.alias)  # an auxiliary one takes no temporal operation (§5.9.2.4)
+        if source.takes(past.operation) and discovering.may_have(source.registration, period)
+        and (share := source.of_question(question, question.attrs)) is not None
     ]  # fmt: skip
     if shares and "orderBy" in past.params:
         raise BadRequestData(msg("Entre várias fontes não se ordena; pergunte com local=true, ou a cada fonte."))
@@ -126,7 +121,12 @@ async def gathered(asked: Gathering, links: Links | None = None, *, here: bool =
     entities: dict[str, Entity] = {}
     for each in heard:
         for uri, entity in each.entities.items():
-            entities[uri] = entity if uri not in entities else merged(entities[uri], entity) if summed is None else sums.joined(entities[uri], entity, summed)
+            if uri not in entities:
+                entities[uri] = entity
+            elif summed is None:
+                entities[uri] = newest(merged(entities[uri], entity, asked.past.by), asked.past)
+            else:
+                entities[uri] = sums.joined(entities[uri], entity, summed)
     asked.session.warnings += [Warning_(wire.SILENT, each.share.source.registration.uri, _CUT) for each in heard if each.share is not None and each.cut]
     if summed is not None:
         entities = await _summed(asked, heard, entities, summed)
@@ -189,7 +189,7 @@ async def _told(asked: Gathering, share: Share, links: Links | None) -> Heard:
         read = _readable(_renamed(entity, share, speech, session), session)
         if read is not None:
             uri = str(read.get("id"))
-            heard.entities[uri] = merged(heard.entities[uri], read) if uri in heard.entities else read
+            heard.entities[uri] = merged(heard.entities[uri], read, asked.past.by) if uri in heard.entities else read
     return heard
 
 
@@ -222,29 +222,67 @@ def _readable(entity: Entity, session: Session) -> Entity | None:
     return {member: value for member, value in entity.items() if member not in hidden}
 
 
-def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> Entity:
-    """Two evolutions of an entity as one: instances of both, each once, in order of time."""
+def merged(one: Mapping[str, Any], other: Mapping[str, Any], by: str) -> Entity:
+    """Two evolutions of an entity as one, in order of time: of instances with one dataset and instant the newer (§4.5.5.3), else that of `one`."""
     out = dict(one)
     for member, value in other.items():
         known = out.get(member)
         if known is None:
             out[member] = value
         elif member not in _HEAD and isinstance(known, list | dict) and isinstance(value, list | dict):
-            out[member] = _instances(known, value)
+            out[member] = _instances(known, value, by)
     return out
 
 
-def _instances(one: Any, other: Any) -> Any:
+def _instances(one: Any, other: Any, by: str) -> Any:
     if pairs.are(one) and pairs.are(other):
-        return pairs.union(one, other)
-    first, second = (each if isinstance(each, list) else [each] for each in (one, other))
+        return pairs.union(one, other, by)
+    first, second = _listed(one), _listed(other)
     if not all(isinstance(each, dict) and "type" in each and set(each) & _DATED for each in (*first, *second)):
         return one
-    return sorted(pairs.once(first, second, _key), key=lambda each: str(each.get("observedAt", each.get("modifiedAt", ""))))
+    out = list(first)
+    known = {_slot(each): n for n, each in enumerate(first)}
+    for each in second:
+        n = known.get(_slot(each))
+        if n is None:
+            out.append(each)
+        elif _modified(each) > _modified(out[n]) > pairs.NEVER:
+            out[n] = each
+    return sorted(out, key=lambda each: _when(each, by))
 
 
-def _key(instance: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode({name: value for name, value in instance.items() if name != "instanceId"})
+def _slot(instance: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells an instance apart: its dataset and when it was observed; all that it says where that is not known."""
+    if "observedAt" in instance:
+        return str(instance.get("datasetId", "")), pairs.moment(instance["observedAt"])
+    return (msgspec.json.encode({name: value for name, value in instance.items() if name != "instanceId"}),)
+
+
+def _when(instance: Mapping[str, Any], by: str) -> datetime:
+    """When an instance was, by the temporal property that was asked for, or by what it says."""
+    return pairs.moment(next((instance[name] for name in (by, "observedAt", "modifiedAt", "deletedAt") if name in instance), ""))
+
+
+def _modified(instance: Mapping[str, Any]) -> datetime:
+    return pairs.moment(instance.get("modifiedAt", ""))
+
+
+def _listed(attribute: Any) -> list[Any]:
+    return attribute if isinstance(attribute, list) else [attribute]
+
+
+def newest(entity: Entity, past: Past) -> Entity:
+    """An entity of several places with the last N instances of each attribute, where so many are asked for: each place gave as many (§5.7.4.4)."""
+    most = past.last
+    if most is None:
+        return entity
+    return {member: value if member in _HEAD else _last(value, most) for member, value in entity.items()}
+
+
+def _last(attribute: Any, most: int) -> Any:
+    if pairs.are(attribute):
+        return pairs.last(attribute, most)
+    return attribute[-most:] if isinstance(attribute, list) else attribute
 
 
 def answer(asked: Gathering, found: Sequence[Entity], headers: Mapping[str, str], total: int | None = None) -> Response:

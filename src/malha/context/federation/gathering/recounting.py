@@ -204,6 +204,7 @@ def _counted(
     told: Mapping[int, dict[Series, Told] | None], wanted: Mapping[Series, _Shared], past: Past, summing: Summing
 ) -> tuple[dict[Series, dict[str, Any]], set[Series]]:  # fmt: skip
     """The sums of those series whose values were read from all places, and the other series."""
+    says = pairs.saying(past.by)
     whole: dict[Series, list[Line]] = {}
     missing: set[Series] = set()
     for series, one in wanted.items():
@@ -215,7 +216,7 @@ def _counted(
         for part in parts:
             for key, line in (part or {}).items():
                 known = together.get(key)
-                together[key] = line if known is None else Line(line.kind, line.dataset, line.member, pairs.once(known.pairs, line.pairs, pairs.key))
+                together[key] = line if known is None else Line(line.kind, line.dataset, line.member, pairs.once(known.pairs, line.pairs, says))
         whole[series] = list(together.values())
     return (summing(whole, past.temporal) if whole else {}), missing
 

@@ -82,6 +82,12 @@ def _at(said: Mapping[str, Any], period: Period | None) -> bool:
     return isinstance(interval, dict) and period.meets(interval)
 
 
+def may_have(one: Registration, period: Period | None) -> bool:
+    """Whether a source may have something of a period: one whose interval does not meet it has nothing (table 5.2.9-1)."""
+    interval = one.document.get(period.interval) if period is not None else None
+    return period is None or not isinstance(interval, dict) or period.meets(interval)
+
+
 def holds(asked: Sequence[Node], one: Registration) -> bool:
     """Whether a filter of sources (csf, §4.9) is true of the registration's own properties."""
     members = {name: one.document[name] for name in _OWN if name in one.document} | {"id": one.uri} | dict(one.document.get("properties", {}))

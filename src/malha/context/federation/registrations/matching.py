@@ -89,6 +89,10 @@ class Source:
         """Whether it has a part of an entity."""
         return any(piece.has(uri, types) for piece in self.pieces)
 
+    def own(self, uris: Iterable[str]) -> list[str]:
+        """Those of the ids that it may have (§4.3.6.1)."""
+        return [uri for uri in uris if self.has(uri, ())]
+
     def of_entity(self, uri: str, types: Collection[str], wanted: Collection[str] = ()) -> Share | None:
         """Its part in a request about one entity; `wanted` are the attributes, none named: all."""
         held: set[str] = set()
