@@ -419,3 +419,47 @@ def test_from_memory_as_from_the_database(broker, source, register):
     assert len(answers[0].json()) == 2
     assert broker.get("entities", params={"type": TYPE}, headers={"Authorization": "Bearer no"}).status_code == 401
     assert broker.get("entities", params={"type": TYPE, "orderBy": "nivel", "after": 1}).status_code == 400
+
+
+def test_5_2_34_a_source_that_fails_rests_as_long_as_it_is_registered_for(broker, source, register):
+    tired, other = source(), source()
+    for one, management in ((tired, {"management": {"cooldown": 60_000}}), (other, {})):
+        one.answers["GET", "/entities"] = (500, {"title": "boom"})
+        register(one, **management)
+    codes = [
+        sorted(value.strip()[:3] for value in broker.get("entities", params={"type": TYPE}).headers.get_list("ngsild-warning", split_commas=True))
+        for _ in range(2)
+    ]
+    assert codes == [["299", "299"], ["199", "299"]]
+    assert (len(tired.asked), len(other.asked)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"),
+    [
+        ({"georel": "near;maxDistance==5000", "geometry": "Point", "coordinates": "[2.35,48.85]"}, False),
+        ({"georel": "near;maxDistance==5000", "geometry": "Point", "coordinates": "[13.4,52.52]"}, True),
+        ({"georel": "near;maxDistance==2000000", "geometry": "Point", "coordinates": "[2.35,48.85]"}, True),
+        ({"georel": "within", "geometry": "Polygon", "coordinates": "[[[0,40],[5,40],[5,50],[0,50],[0,40]]]"}, False),
+        ({"georel": "disjoint", "geometry": "Point", "coordinates": "[2.35,48.85]"}, True),
+        ({"georel": "within", "geometry": "Polygon", "coordinates": "[[[0,40],[5,40],[5,50],[0,50],[0,40]]]", "geoproperty": "observationSpace"}, True),
+        ({}, True),
+    ],
+)  # fmt: skip
+def test_4_3_6_1_a_source_is_asked_where_its_things_are(broker, source, register, place, asked):
+    there = source()
+    there.serve()
+    register(there, location={"type": "Polygon", "coordinates": [[[13.0, 52.2], [13.8, 52.2], [13.8, 52.8], [13.0, 52.8], [13.0, 52.2]]]})
+    assert broker.get("entities", params={"type": TYPE, **place}).status_code == 200
+    assert bool(there.asked) is asked
+
+
+@pytest.mark.parametrize(("datasets", "asked"), [("urn:x:a", False), ("@none", False), ("urn:x:a,urn:x:b", True), (None, True)])
+def test_5_12_a_source_is_asked_for_its_datasets(broker, source, register, datasets, asked):
+    there = source()
+    there.serve(entity(1, nivel=level(5, datasetId="urn:x:b")))
+    register(there, datasetId=["urn:x:b"])
+    params = {"datasetId": datasets} if datasets else {}
+    assert broker.get("entities", params={"type": TYPE, **params}).status_code == 200
+    assert broker.get(f"entities/urn:x:{TYPE}:1", params=params).status_code == (200 if asked else 404)
+    assert bool(there.asked) is asked

@@ -52,7 +52,7 @@ WRONG = [
         {"endpoint": "https://eu:senha@fonte.pt"}, {"mode": "outra"}, {"operations": ["voar"]}, {"operations": []}, {"expiresAt": "2020-01-01T00:00:00Z"},
         {"expiresAt": "amanhã"}, {"contextSourceInfo": [{"key": "a", "value": 1}]}, {"contextSourceInfo": [{"key": "a", "value": "b\r\nX: y"}]}, {"id": "nada"},
         {"management": {"timeout": 0}}, {"management": {"cacheDuration": "logo"}}, {"management": {"localOnly": "sim"}}, {"location": {"type": "Ponto"}},
-        {"observationInterval": {"endAt": "2020-01-01T00:00:00Z"}}, {"scope": "a b"}, {"mode": "auxiliary", "operations": ["updateEntity"]}, {"mode": "exclusive"},
+        {"observationInterval": {"endAt": "2020-01-01T00:00:00Z"}}, {"scope": "a b"}, {"datasetId": []}, {"datasetId": ["x"]}, {"mode": "auxiliary", "operations": ["updateEntity"]}, {"mode": "exclusive"},
         {"mode": "exclusive", "information": [{"entities": [{"type": "T", "idPattern": "urn:.*"}], "propertyNames": ["a"]}]},
     ]  # fmt: skip
 

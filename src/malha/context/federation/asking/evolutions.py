@@ -60,6 +60,11 @@ class Past:
         return str(self.temporal.get("timeproperty") or "observedAt")
 
     @property
+    def datasets(self) -> list[str]:
+        """The datasets that it asks for, none named: all."""
+        return [name.strip() for name in _listed(self.temporal.get("datasetId") or (self.said or {}).get("datasetId") or ()) if name.strip()]
+
+    @property
     def last(self) -> int | None:
         """How many instances of each attribute at most, the newest; None for all."""
         said = str(self.temporal.get("lastN") or "")

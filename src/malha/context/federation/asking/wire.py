@@ -28,6 +28,11 @@ STALE, INVALID, SILENT, REFUSED = 110, 111, 199, 299
 _RESTING = msg("a fonte não respondeu há pouco e está em descanso")
 
 
+def _failed(answer: Answer) -> bool:
+    """Whether the source says that it failed (§5.2.34); 501 only says that it does not know something."""
+    return answer.status >= 500 and answer.status != 501
+
+
 class Wire:
     """The connections of one event loop to the sources of all tenants, and what is known of those that failed."""
 
@@ -46,7 +51,7 @@ class Wire:
         if time.monotonic() < until and not patient:
             return Answer(0, warning=SILENT, reason=_RESTING)
         answer = await self.once(method, address, headers, body, tenant, source.timeout_seconds)
-        if answer.status == 0 and answer.warning == SILENT:
+        if (answer.status == 0 and answer.warning == SILENT) or (source.cooldown_seconds and _failed(answer)):
             rest = source.cooldown_seconds or min(LONGEST_REST_SECONDS, REST_SECONDS * 2**failures)
             self.resting[source.key] = (time.monotonic() + rest, min(failures + 1, 16))
         else:

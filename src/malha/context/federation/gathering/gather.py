@@ -87,7 +87,11 @@ async def looked_for(request: Request, found: Diverted, links: Links | None = No
     types = _types_asked(request, session.who) or (own.types if own else ())
     wanted = want.attrs or frozenset(name for name in want.pick.names if name not in projection.OWN)
     sources = [source for source in conversation.usable(found, request, session.alias) if listed is None or source.registration.uri in listed]
-    shares = [share for source in sources if source.takes(*READ) and (share := source.of_entity(uri, types, wanted))]
+    datasets = [name for name in request.query_params.get("datasetId", "").split(",") if name]
+    shares = [
+        share for source in sources
+        if source.takes(*READ) and discovering.of_datasets(source.registration, datasets) and (share := source.of_entity(uri, types, wanted))
+    ]  # fmt: skip
     _refuse_loop(found, request, session.alias, uri, types)
     told = await ask_for_entity(session, shares, uri, links)
     parts = [Part(own)] if own else []
@@ -221,7 +225,9 @@ def planned(request: Request, found: Diverted, who: Asked, asking: Asking, alias
     filter_ = discovering.csf(params["csf"], who.context) if params.get("csf") else None
     shares: list[Share] = []
     for source in conversation.usable(found, request, alias):
-        share = source.of_question(asked.query, wanted | needs if wanted else ()) if source.takes("queryEntity", "queryBatch") else None
+        if not source.takes("queryEntity", "queryBatch") or not discovering.meets(source.registration, asked.query):
+            continue
+        share = source.of_question(asked.query, wanted | needs if wanted else ())
         if share is not None and (filter_ is None or discovering.holds([filter_], source.registration)):
             shares.append(share)
     if shares and asked.query.after_id:

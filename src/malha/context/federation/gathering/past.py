@@ -104,7 +104,7 @@ async def opened(request: Request, found: Diverted, alone: Alone) -> Gathering:
         period = discovering.period({name: str(value) for name, value in past.temporal.items() if value})
     shares = [
         share for source in conversation.usable(found, request, session.alias)  # an auxiliary one takes no temporal operation (§5.9.2.4)
-        if source.takes(past.operation) and discovering.may_have(source.registration, period)
+        if source.takes(past.operation) and discovering.may_have(source.registration, period) and discovering.of_datasets(source.registration, past.datasets)
         and (share := source.of_question(question, question.attrs)) is not None
     ]  # fmt: skip
     if shares and "orderBy" in past.params:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from malha.context.broker import attributes, questions
 from malha.context.broker.contracts import BadRequestData
 from malha.context.federation.contracts import Registration
 from malha.context.federation.registrations import matching
+from malha.context.store import shapes
 from malha.context.store.contracts import EntityQuery, StoredEntity
 from malha.context.store.q import Node, parse, renamed
 from malha.context.store.shapes import GeoFilter
@@ -86,6 +88,34 @@ def may_have(one: Registration, period: Period | None) -> bool:
     """Whether a source may have something of a period: one whose interval does not meet it has nothing (table 5.2.9-1)."""
     interval = one.document.get(period.interval) if period is not None else None
     return period is None or not isinstance(interval, dict) or period.meets(interval)
+
+
+def meets(one: Registration, asked: EntityQuery) -> bool:
+    """Whether a source may have an answer by where its entities are (table 5.2.9-1, §4.3.6.1) and by its datasets (§5.12)."""
+    if not of_datasets(one, asked.datasets):
+        return False
+    if asked.bbox is not None and (where := _space(one, "location")) is not None and not shapely.intersects(where, shapely.box(*asked.bbox)):
+        return False
+    return all(_may_stand(where, place) for place in shapes.filters(asked) if (where := _space(one, place.relation.attribute)) is not None)
+
+
+def of_datasets(one: Registration, wanted: Collection[str]) -> bool:
+    """Whether a source may have instances of these datasets ("" or @none the default one); where one side names none, it may (§5.12)."""
+    own = one.document.get("datasetId")
+    return not own or not wanted or not {name.replace("@none", "") for name in own}.isdisjoint(name.replace("@none", "") for name in wanted)
+
+
+def _space(one: Registration, name: str) -> BaseGeometry | None:
+    said = one.document.get(name) if name in _SPACES else None
+    return shapely.from_geojson(msgspec.json.encode(said)) if isinstance(said, dict) else None
+
+
+def _may_stand(where: BaseGeometry, place: GeoFilter) -> bool:
+    """Whether something in the space of a source may stand in the relation."""
+    relation = place.relation
+    if relation.relation == "near":
+        return relation.max_distance_m is None or shapes.distance_m(where, place.geometry) <= relation.max_distance_m
+    return relation.relation == "disjoint" or bool(shapely.intersects(where, place.geometry))
 
 
 def holds(asked: Sequence[Node], one: Registration) -> bool:

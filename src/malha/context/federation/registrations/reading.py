@@ -262,11 +262,18 @@ def _scope(_name: str, value: Any, _context: Context) -> list[str]:
     return list(dict.fromkeys(one if one.startswith("/") else f"/{one}" for one in listed))
 
 
+def _datasets(name: str, value: Any, context: Context) -> list[str]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise Unusable(msg("“{member}” é uma lista de URI, ou @none."), member=name)
+    return [each if each == "@none" else _uri(name, each, context) for each in listed]
+
+
 _READERS: dict[str, Callable[[str, Any, Context], Any]] = {
     "id": _uri, "registrationName": _text, "description": _text, "information": _information, "tenant": _text, "observationInterval": _interval,
     "managementInterval": _interval, "location": _geometry, "observationSpace": _geometry, "operationSpace": _geometry, "expiresAt": _expiry, "endpoint": _endpoint,
     "contextSourceInfo": _pairs, "scope": _scope, "mode": _mode, "operations": _operations, "refreshRate": _duration, "management": _management, "localOnly": _flag,
-    "hostAlias": _text, "contextSourceAlias": _text,
+    "hostAlias": _text, "contextSourceAlias": _text, "datasetId": _datasets,
 }  # fmt: skip
 
 
