@@ -28,6 +28,7 @@ from malha.context.snapshots import filling
 from malha.context.snapshots import plane as snapshots
 from malha.context.subscriptions import plane as subscriptions
 from malha.foundation.access import reach
+from malha.history.temporal import kept
 from malha.history.temporal import plane as temporal
 from malha.ingest.devices import plane as devices
 from malha.ingest.runs import queries as loads
@@ -64,7 +65,7 @@ def routes() -> list[BaseRoute]:
         *temporal.routes(loads.told),
         *subscriptions.routes(),
         *federation.routes(),
-        *snapshots.routes(),
+        *snapshots.routes(kept.found),
         *broker.routes(around),
         *live.routes(),
         *devices.routes(),

@@ -96,7 +96,8 @@ def test_too_many_are_not_cut_in_silence(three, monkeypatch):
         ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": {"uri": "http://exemplo.pt"}}, 400),
         ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "https://eu:segredo@exemplo.pt"}, 400),
         ({"type": "Snapshot", "snapshotQueries": [FAST], "endpoint": "https://exemplo.pt", "receiverInfo": [{"key": "a"}]}, 400),
-        ({"type": "Snapshot", "snapshotTemporalQueries": [FAST]}, 422),
+        ({"type": "Snapshot", "snapshotTemporalQueries": [FAST]}, 400),
+        ({"type": "Snapshot", "snapshotTemporalQueries": []}, 400),
         ([], 400),
     ],
 )

@@ -111,7 +111,7 @@ def guarded(handler: Handler, *, limited: bool = False, averages: bool = False, 
             if request.method in _WITH_BODY:
                 await pool.turns().admit(pool.account.get())  # before a body is read that nobody would get to
             if not snapshots and "ngsild-snapshot" in request.headers:
-                raise OperationNotSupported(msg("Isto não se faz dentro de um instantâneo; só ler, perguntar e mudar entidades."))
+                raise OperationNotSupported(msg("Isto não se faz dentro de um instantâneo; só ler, perguntar e mudar entidades, e ler como evoluíram."))
             with reach.limited(averages=averages) as limits:
                 request.scope["malha.limited"] = limited
                 response = await handler(request)

@@ -9,11 +9,13 @@ SnapshotError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
+
+from starlette.requests import Request
 
 from malha.context.broker.contracts import BrokerError
 from malha.context.store.contracts import StoredEntity
@@ -41,6 +43,7 @@ class Said:
     lifetime_seconds: int | None
     lifetime: str | None
     queries: tuple[Mapping[str, Any], ...]
+    temporal: tuple[Mapping[str, Any], ...]
     told: Mapping[str, Any]
 
 
@@ -56,6 +59,7 @@ class Snapshot:
     priority: int
     status: Status
     details: Sequence[Mapping[str, Any]]
+    temporal_details: Sequence[Mapping[str, Any]]
     created_at: datetime
     modified_at: datetime
     last_used_at: datetime
@@ -86,12 +90,40 @@ class Lasting(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One value of how an entity evolved, with the names of its attribute and unit; `op` an `Operation`, `kind` an `ObservationKind`."""
+
+    attribute: str
+    dataset_id: int
+    observed_at: datetime
+    received_at: datetime
+    kind: int
+    op: int
+    num: float | None
+    txt: str | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evolved:
+    """An entity, of which only what it is called and its types and scopes count, and how it evolved."""
+
+    entity: StoredEntity
+    told: Sequence[Told]
+
+
+#: what one of snapshotTemporalQueries gives, for whoever made the snapshot by a request, with the @context that it came with; history lies further down the road
+type Evolutions = Callable[[Request, Any, Mapping[str, Any]], Awaitable[Sequence[Evolved]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """What one query gave: its entities, what was amiss at some sources, or why it could not be answered."""
+    """What one query gave: its entities or how they evolved, what was amiss at some sources, or why it could not be answered."""
 
     entities: Sequence[StoredEntity] = ()
     amiss: Sequence[str] = ()
     error: MalhaError | None = None
+    evolved: Sequence[Evolved] = ()
 
 
 class SnapshotError(BrokerError):

@@ -13,9 +13,16 @@ _CHANGED: dict[str, Any] = {
     "snapshotLifetime": {"type": "string"},
     "endpoint": {"type": "string", "format": "uri"},
 }
-_QUERY = {"type": "object", "required": ["type"], "properties": {"type": {"const": "Query"}, "entities": {"type": "array"}, "q": {"type": "string"}}}
+_MEMBERS: dict[str, Any] = {"type": {"const": "Query"}, "entities": {"type": "array"}, "q": {"type": "string"}}
+_QUERY = {"type": "object", "required": ["type"], "properties": _MEMBERS}
+_PERIOD = {"type": "object", "properties": {name: {"type": "string"} for name in ("timerel", "timeAt", "endTimeAt", "timeproperty")} | {"lastN": INTEGER}}
+_TEMPORAL = {"type": "object", "required": ["type", "temporalQ"], "properties": _MEMBERS | {"temporalQ": _PERIOD}}
 _SNAPSHOT: dict[str, Any] = {
-    "type": "object", "required": ["type", "snapshotQueries"], "properties": {**_CHANGED, "snapshotQueries": {"type": "array", "minItems": 1, "maxItems": 10, "items": _QUERY}},
+    "type": "object", "required": ["type"], "anyOf": [{"required": ["snapshotQueries"]}, {"required": ["snapshotTemporalQueries"]}],
+    "properties": {
+        **_CHANGED, "snapshotQueries": {"type": "array", "minItems": 1, "maxItems": 10, "items": _QUERY},
+        "snapshotTemporalQueries": {"type": "array", "minItems": 1, "maxItems": 10, "items": _TEMPORAL},
+    },
     "example": {"type": "Snapshot", "snapshotQueries": [{"type": "Query", "entities": [{"type": "AirQualityObserved"}]}], "snapshotLifetime": "P1D"},
 }  # fmt: skip
 _CHANGE = {"type": "object", "properties": _CHANGED}

@@ -18,7 +18,7 @@ from malha.context.broker.questions import Question
 from malha.context.federation.gathering import gather
 from malha.context.snapshots import service, telling
 from malha.context.snapshots.background import Background
-from malha.context.snapshots.contracts import Found, Full, Missing, Snapshot, Status
+from malha.context.snapshots.contracts import Evolutions, Found, Full, Missing, Snapshot, Status
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.database import service as database
 from malha.foundation.language import service as language
@@ -36,9 +36,9 @@ _PATH = "/ngsi-ld/v1/entityOperations/query"
 _background = Background()
 
 
-def begin(request: Request, source: Any, one: Snapshot) -> None:
+def begin(request: Request, source: Any, one: Snapshot, evolutions: Evolutions) -> None:
     """Fill a snapshot that was just made, for whoever made it; goes on after the answer."""
-    _background.begin(_fill(request, source, one))
+    _background.begin(_fill(request, source, one, evolutions))
 
 
 async def stop() -> None:
@@ -47,21 +47,23 @@ async def stop() -> None:
     await telling.stop()
 
 
-async def _fill(request: Request, source: Any, one: Snapshot) -> None:
+async def _fill(request: Request, source: Any, one: Snapshot, evolutions: Evolutions) -> None:
     try:
-        found = [await _found(request, source, query) for query in one.document["snapshotQueries"]]
-        kept = _together(found)
-        status = _status(found)
+        found = [await _found(request, source, query) for query in one.document.get("snapshotQueries", ())]
+        past = [await _evolved(request, source, query, evolutions) for query in one.document.get("snapshotTemporalQueries", ())]
+        kept, evolved = _together(found), [each for one_ in past for each in one_.evolved]
+        status = _status([*found, *past])
         tongue = language.of_request(request.headers, request.cookies)
-        details = [_detail(each, tongue) for each in found]
+        details, temporal = ([_detail(each, tongue) for each in these] for these in (found, past))
 
         def keep() -> Snapshot:
             with pool.connection() as conn, database.tenant_transaction(conn, [one.tenant_id]):
                 try:
                     with conn.transaction():
-                        service.filled(conn, one, kept, status, details)
+                        service.filled(conn, one, kept, evolved, status, details, temporal)
                 except Full as error:
-                    service.filled(conn, one, [], Status.FAILURE, [_detail(Found(error=error), tongue) for _ in found])
+                    wrong = _detail(Found(error=error), tongue)
+                    service.filled(conn, one, [], [], Status.FAILURE, [wrong] * len(found), [wrong] * len(past))
                 return service.find(conn, one.tenant_id, one.uri)
 
         telling.begin(await pool.run(keep))
@@ -82,6 +84,16 @@ async def _found(request: Request, source: Any, query: Mapping[str, Any]) -> Fou
     if more or len(page.entities) >= asked.query.limit:
         return Found(error=TooComplex(_TOO_MANY, most=MOST))
     return Found(page.entities, tuple(dict.fromkeys(f"{each.source}: {each.reason}" for each in warnings)))
+
+
+async def _evolved(request: Request, source: Any, query: Mapping[str, Any], evolutions: Evolutions) -> Found:
+    """What one temporal query gives; never raises for what is wrong with it."""
+    try:
+        return Found(evolved=await evolutions(_asked_of(request), source, query))
+    except MalhaError as error:
+        return Found(error=error)
+    except psycopg.errors.QueryCanceled:
+        return Found(error=TooComplex(msg("A pergunta demora demasiado; restrinja-a por tipo, lugar ou atributo.")))
 
 
 def _asked_of(request: Request) -> Request:
@@ -117,9 +129,9 @@ def _together(found: Sequence[Found]) -> list[StoredEntity]:
 
 
 def _status(found: Sequence[Found]) -> Status:
-    if all(each.entities and not each.amiss for each in found):
+    if all((each.entities or each.evolved) and not each.amiss for each in found):
         return Status.SUCCESS
-    if any(each.entities for each in found):
+    if any(each.entities or each.evolved for each in found):
         return Status.PARTIAL
     return Status.FAILURE if any(each.error for each in found) else Status.EMPTY
 
@@ -133,7 +145,7 @@ def _detail(found: Found, tongue: str) -> dict[str, Any]:
             "detail": language.explain(found.error, tongue), "status": found.error.status,
         }  # fmt: skip
         return {"resultStatus": "failure", "problemDetails": problem}
-    out: dict[str, Any] = {"resultStatus": "success" if found.entities else "empty"}
+    out: dict[str, Any] = {"resultStatus": "success" if found.entities or found.evolved else "empty"}
     if found.amiss:
         out["problemDetails"] = {"title": language.translate(msg("Houve fontes que não responderam"), tongue), "detail": "; ".join(found.amiss)[:500]}
     return out

@@ -120,13 +120,13 @@ def listed(handler: Callable[[Request, Held], Awaitable[Response]]) -> Handler:
     return answer
 
 
-def changing(handler: Handler) -> Handler:
-    """A writing of the broker, of what a snapshot holds (§5.5.15): here alone, without history, notice or other sources."""
+def placed(handler: Handler, *, writes: bool = False, past: bool = False) -> Handler:
+    """An operation on entities, or on how they evolved (`past`), of what a snapshot holds (§5.5.15): here alone, without history, notice or other sources."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
         uri = named(request)
-        request.scope[places.SCOPE] = Inside(uri, writes=True)
+        request.scope[places.SCOPE] = Inside(uri, writes=writes, past=past)
         return _echoed(await handler(request), uri)
 
     return answer

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg.rows import tuple_row
 
-from malha.context.snapshots.contracts import Full, Lasting, Snapshot
+from malha.context.snapshots.contracts import Evolved, Full, Lasting, Snapshot
+from malha.context.store import names
 from malha.context.store import service as store
 from malha.context.store.cells import array_of_text
 from malha.context.store.contracts import StoredEntity
@@ -17,6 +20,8 @@ from malha.kernel.text import msg
 
 #: what one snapshot may hold: entities, values of how they evolved, and bytes of either as they lie in the database
 MOST_ENTITIES, MOST_VALUES, MOST_BYTES = 50_000, 200_000, 32 * 2**20
+#: entities read at a time by whoever may not want all
+BLOCK = 500
 _KEY = "tenant_id = %(tenant)s AND snapshot_id = %(id)s"
 #: entities that are there become what is given; what is `present` stays so
 PUT = """
@@ -48,8 +53,8 @@ WHERE tenant_id = %(tenant)s AND snapshot_id = %(id)s ORDER BY seq
 """
 ENTITIES = f"""
 SELECT place, uri, types, attributes::text, scopes, created_at, modified_at, expires_at FROM snapshot_entity
-WHERE {_KEY} AND (present OR %(past)s) AND (%(types)s::text[] IS NULL OR types && %(types)s::text[])
-    AND (%(uris)s::text[] IS NULL OR uri = ANY (%(uris)s::text[])) ORDER BY place
+WHERE {_KEY} AND place > %(after)s AND (present OR %(past)s) AND (%(types)s::text[] IS NULL OR types && %(types)s::text[])
+    AND (%(uris)s::text[] IS NULL OR uri = ANY (%(uris)s::text[])) ORDER BY place LIMIT %(most)s
 """
 TOLD = """
 SELECT o.place, a.name, o.dataset_id, o.observed_at, o.received_at, o.kind, o.num, o.txt, u.name, o.op, o.seq
@@ -67,10 +72,26 @@ def entities(
     conn: psycopg.Connection[Any], one: Snapshot, types: Sequence[str] | None = None, uris: Sequence[str] | None = None, *, past: bool = False
 ) -> list[StoredEntity]:  # fmt: skip
     """What it holds and has not ended by itself, of these types and URIs where they are given; with `past`, also those of which it holds only how they evolved."""
-    given = _of(one) | {"types": list(types) if types else None, "uris": list(uris) if uris is not None else None, "past": past}
-    rows = psycopg.Cursor(conn, row_factory=tuple_row).execute(ENTITIES.encode(), given)
+    given = _of(one) | {"types": list(types) if types else None, "uris": list(uris) if uris is not None else None, "past": past, "after": 0, "most": None}
+    return _living(one, psycopg.Cursor(conn, row_factory=tuple_row).execute(ENTITIES.encode(), given))
+
+
+def _living(one: Snapshot, rows: Iterable[tuple[Any, ...]]) -> list[StoredEntity]:
     found = (StoredEntity(row[0], one.tenant_id, row[1], tuple(row[2]), _decode(row[3]), None, row[5], row[6], tuple(row[4]), row[7]) for row in rows)
     return [living for each in found if (living := store.living(each)) is not None]
+
+
+def walk(
+    conn: psycopg.Connection[Any], one: Snapshot, types: Sequence[str] | None, uris: Sequence[str] | None, *, past: bool, after: int
+) -> Iterator[StoredEntity]:  # fmt: skip
+    """As `entities`, those after one, as many at a time as are wanted."""
+    given = _of(one) | {"types": list(types) if types else None, "uris": list(uris) if uris is not None else None, "past": past, "most": BLOCK}
+    while True:
+        found = psycopg.Cursor(conn, row_factory=tuple_row).execute(ENTITIES.encode(), given | {"after": after}).fetchall()
+        yield from _living(one, found)
+        if len(found) < BLOCK:
+            return
+        after = found[-1][0]
 
 
 def put(conn: psycopg.Connection[Any], one: Snapshot, found: Sequence[StoredEntity], *, present: bool = True) -> None:
@@ -96,9 +117,33 @@ def tell(conn: psycopg.Connection[Any], one: Snapshot, told: Iterable[tuple[str,
     })  # fmt: skip
 
 
-def told(conn: psycopg.Connection[Any], one: Snapshot, places: Sequence[int], names: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+def evolved(conn: psycopg.Connection[Any], one: Snapshot, found: Sequence[Evolved]) -> None:
+    """Add entities of which only the past is held, unless they are there, and how each evolved."""
+    put(conn, one, list({each.entity.uri: replace(each.entity, attributes={}) for each in found}.values()), present=False)
+    attrs = names.existing(conn, "attribute", {row.attribute for each in found for row in each.told})
+    units = names.existing(conn, "unit", {row.unit for each in found for row in each.told if row.unit})
+    tell(conn, one, (
+        (each.entity.uri, _Row(attrs[row.attribute], row.dataset_id, row.observed_at, row.received_at, row.kind, row.op, row.num, row.txt, units.get(row.unit)))
+        for each in found for row in each.told
+    ))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    attr_id: int
+    dataset_id: int
+    observed_at: datetime
+    received_at: datetime
+    kind: int
+    op: int
+    num: float | None
+    txt: str | None
+    unit_id: int | None
+
+
+def told(conn: psycopg.Connection[Any], one: Snapshot, places: Sequence[int], attributes: Sequence[str] = ()) -> list[tuple[Any, ...]]:
     """How entities evolved, by their number in it: (entity, attribute, dataset, observed at, received at, kind, number, text, unit, operation, order)."""
-    given = _of(one) | {"places": list(places), "names": list(names) or None}
+    given = _of(one) | {"places": list(places), "names": list(attributes) or None}
     return psycopg.Cursor(conn, row_factory=tuple_row).execute(TOLD.encode(), given).fetchall()
 
 

@@ -13,7 +13,7 @@ from malha.context.broker import attributes, door, entity_maps, projection, read
 from malha.context.broker.contracts import Asked, InvalidRequest
 from malha.context.snapshots import filling, service, telling
 from malha.context.snapshots import reading as snapshots
-from malha.context.snapshots.contracts import HEADER, Snapshot
+from malha.context.snapshots.contracts import HEADER, Evolutions, Snapshot
 from malha.foundation.access.contracts import Capability
 from malha.kernel.text import msg
 
@@ -40,8 +40,8 @@ def _made(request: Request, one: Snapshot) -> Response:
     return Response(status_code=201, headers={"Location": address, HEADER: one.uri})
 
 
-async def create(request: Request) -> Response:
-    """POST /snapshots: kept at once, filled afterwards"""
+async def create(evolutions: Evolutions, request: Request) -> Response:
+    """POST /snapshots: kept at once, filled afterwards; `evolutions` answers its temporal queries."""
     payload, source = await _body(request)
     said = snapshots.made(payload)
 
@@ -49,7 +49,7 @@ async def create(request: Request) -> Response:
         return service.create(conn, who.tenant_id, entity_maps.subject(who), said)
 
     one = await door.look(request, work, source)
-    filling.begin(request, source, one)
+    filling.begin(request, source, one, evolutions)
     return _made(request, one)
 
 

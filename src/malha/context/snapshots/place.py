@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -73,9 +74,10 @@ class Inside:
 
     def query(self, conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
         test = sifting.holds(question)
-        held = keeping.entities(conn, self.held(conn, tenant_ids[0]), question.types, question.uris or None, past=self.past)
-        found = [each for each in held if each.id > question.after_id and sifting.meant(question, each) and test(each)]
-        return EntityPage(found[question.offset : question.offset + question.limit], len(found) if question.count else None)
+        held = keeping.walk(conn, self.held(conn, tenant_ids[0]), question.types, question.uris or None, past=self.past, after=question.after_id)
+        found = (each for each in held if sifting.meant(question, each) and test(each))
+        page = list(islice(found, question.offset, question.offset + question.limit))
+        return EntityPage(page, question.offset + len(page) + sum(1 for _ in found) if question.count else None)
 
     def upsert_documents(
         self, conn: psycopg.Connection[Any], tenant_id: int, docs: Sequence[EntityDocument], options: WriteOptions = _DEFAULTS

@@ -11,15 +11,20 @@ from starlette.routing import BaseRoute, Route
 from malha.context.broker import batch, discovery, editing, entities, query
 from malha.context.broker.door import Handler, guarded
 from malha.context.snapshots import inside, operations
-from malha.context.snapshots.contracts import HEADER
+from malha.context.snapshots.contracts import HEADER, Evolutions
 
 ROOT = "/ngsi-ld/v1/snapshots"
 
 
-def routes() -> list[BaseRoute]:
-    """Every operation, each guarded."""
+def routes(evolutions: Evolutions) -> list[BaseRoute]:
+    """Every operation, each guarded. `evolutions` answers temporal queries: history lies further down the road."""
+
+    async def create(request: Request) -> Response:
+        """POST /snapshots: kept at once, filled afterwards"""
+        return await operations.create(evolutions, request)
+
     return [
-        *(Route(ROOT + end, guarded(operations.create), methods=["POST"]) for end in ("", "/")),
+        *(Route(ROOT + end, guarded(create), methods=["POST"]) for end in ("", "/")),
         *(Route(ROOT + end, guarded(operations.purge), methods=["DELETE"]) for end in ("", "/")),
         Route(ROOT + "/{id:path}/clone", guarded(operations.clone), methods=["POST"]),
         Route(ROOT + "/{id:path}", guarded(operations.retrieve), methods=["GET"]),
@@ -33,7 +38,7 @@ _ROADS: dict[tuple[str, str], Handler] = {
     ("GET", "/entities/{id}"): inside.retrieve,
     ("POST", "/entityOperations/query"): inside.question,
     **{
-        (method, path): inside.changing(handler)
+        (method, path): inside.placed(handler, writes=True)
         for method, path, handler in (
             ("POST", "/entities", entities.create),
             ("DELETE", "/entities", query.purge),

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from malha.context.broker import entity_maps
-from malha.context.broker.contracts import OperationNotSupported
 from malha.context.snapshots.contracts import Said, Snapshot, Status, Unusable
 from malha.context.subscriptions.reading import address, is_uri, pairs
 from malha.kernel.text import msg
@@ -20,8 +19,7 @@ PRIORITY, HIGHEST = 5, 10
 #: one that is still being filled after so long was left behind by a process that ended
 ABANDONED = timedelta(minutes=5)
 _CHANGED = frozenset({"id", "type", "@context", "snapshotPriority", "snapshotLifetime", "endpoint", "receiverInfo"})
-_SAID = _CHANGED | {"snapshotQueries"}
-_NOT_HERE = frozenset({"snapshotTemporalQueries"})
+_SAID = _CHANGED | {"snapshotQueries", "snapshotTemporalQueries"}
 #: whom a snapshot tells how it fares, which is nobody else's, and so neither copied nor shown
 OWN = frozenset({"endpoint", "receiverInfo"})
 #: what is worked out here: passed over in one that is made, refused in one that is changed
@@ -31,15 +29,17 @@ COMPUTED = frozenset({
 
 
 def made(payload: Any) -> Said:
-    """A snapshot that is to be made. Raises Unusable, OperationNotSupported."""
+    """A snapshot that is to be made. Raises Unusable."""
     said = _said({name: value for name, value in payload.items() if name not in COMPUTED} if isinstance(payload, dict) else payload, _SAID)
-    if not said.queries:
-        raise Unusable(msg("Diga que perguntas guardar (snapshotQueries)."))
+    if not said.queries and not said.temporal:
+        raise Unusable(msg("Diga que perguntas guardar (snapshotQueries, snapshotTemporalQueries)."))
+    if len(said.queries) + len(said.temporal) > QUERIES:
+        raise Unusable(msg("Um instantâneo tem no máximo {most} perguntas."), most=QUERIES)
     return said
 
 
 def changed(payload: Any) -> Said:
-    """What may be said of a snapshot that is there: its priority and how long it lives. Raises Unusable, OperationNotSupported."""
+    """What may be said of a snapshot that is there: its priority and how long it lives. Raises Unusable."""
     return _said(payload, _CHANGED)
 
 
@@ -47,8 +47,6 @@ def _said(payload: Any, known: frozenset[str]) -> Said:
     if not isinstance(payload, dict) or payload.get("type", TYPE) != TYPE:
         raise Unusable(msg("Envie um objeto JSON com type “Snapshot”."))
     for name in payload:
-        if name in _NOT_HERE:
-            raise OperationNotSupported(msg("Um instantâneo guarda entidades do presente; “{member}” ainda não."), member=name)
         if name not in known:
             raise Unusable(msg("“{member}” não se pode dizer de um instantâneo."), member=name[:80])
     uri, priority, lifetime = payload.get("id"), payload.get("snapshotPriority"), payload.get("snapshotLifetime")
@@ -62,7 +60,7 @@ def _said(payload: Any, known: frozenset[str]) -> Said:
     seconds = None if span is None else max(1, int(min(span, LONGEST).total_seconds()))
     told: dict[str, Any] = {"endpoint": _endpoint(payload["endpoint"])} if "endpoint" in payload else {}
     told |= {"receiverInfo": pairs("receiverInfo", payload["receiverInfo"])} if "receiverInfo" in payload else {}
-    return Said(uri, priority, seconds, lifetime, _queries(payload.get("snapshotQueries", [])), told)
+    return Said(uri, priority, seconds, lifetime, _queries(payload, "snapshotQueries"), _queries(payload, "snapshotTemporalQueries"), told)
 
 
 def _endpoint(said: Any) -> str:
@@ -72,13 +70,12 @@ def _endpoint(said: Any) -> str:
     return said
 
 
-def _queries(said: Any) -> tuple[Mapping[str, Any], ...]:
+def _queries(payload: Mapping[str, Any], member: str) -> tuple[Mapping[str, Any], ...]:
+    said = payload.get(member, [])
     if not isinstance(said, list) or not all(isinstance(one, dict) and one.get("type") == "Query" for one in said):
-        raise Unusable(msg("“{member}” é uma lista de objetos com type “Query”."), member="snapshotQueries")
-    if len(said) > QUERIES:
-        raise Unusable(msg("Um instantâneo tem no máximo {most} perguntas."), most=QUERIES)
-    if any("temporalQ" in one for one in said):
-        raise Unusable(msg("“temporalQ” só serve na pergunta temporal."))
+        raise Unusable(msg("“{member}” é uma lista de objetos com type “Query”."), member=member)
+    if any(("temporalQ" in one) is not (member == "snapshotTemporalQueries") for one in said):
+        raise Unusable(msg("As perguntas de “snapshotTemporalQueries” têm “temporalQ”; as de “snapshotQueries” não."))
     return tuple(said)
 
 
@@ -90,4 +87,5 @@ def document(one: Snapshot) -> dict[str, Any]:
         "createdAt": format_instant(one.created_at), "modifiedAt": format_instant(one.modified_at), "lastUsedAt": format_instant(one.last_used_at),
         "expiresAt": format_instant(one.expires_at),
     }  # fmt: skip
-    return out | ({"snapshotQueriesDetails": list(one.details)} if one.details else {})
+    details = {"snapshotQueriesDetails": one.details, "snapshotTemporalQueriesDetails": one.temporal_details}
+    return out | {name: list(each) for name, each in details.items() if each}

@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from malha.context.snapshots import keeping, reading
-from malha.context.snapshots.contracts import Missing, NotReady, Said, Snapshot, Status, Unusable
+from malha.context.snapshots.contracts import Evolved, Missing, NotReady, Said, Snapshot, Status, Unusable
 from malha.context.store.contracts import StoredEntity
 from malha.context.store.q import names, parse
 from malha.context.subscriptions import conditions
@@ -20,7 +20,7 @@ from malha.kernel.text import msg
 
 #: snapshots that a tenant may have at a time
 MOST = 50
-_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.priority, s.status, s.details, s.created_at, s.modified_at, s.last_used_at, s.expires_at"
+_COLUMNS = "s.tenant_id, s.id, s.uri, s.subject, s.document, s.priority, s.status, s.details, s.temporal_details, s.created_at, s.modified_at, s.last_used_at, s.expires_at"
 _ALIVE = "s.tenant_id = %(tenant)s AND s.expires_at > now() AND (%(subject)s::text IS NULL OR s.subject = %(subject)s)"
 FIND = f"SELECT {_COLUMNS} FROM snapshot s WHERE {_ALIVE} AND (%(uri)s::text IS NULL OR s.uri = %(uri)s) ORDER BY s.id"
 #: whoever reads does not wait for somebody who writes inside
@@ -30,8 +30,8 @@ UPDATE snapshot SET last_used_at = now() WHERE (tenant_id, id) IN (
 """
 LOCK = f"UPDATE snapshot s SET last_used_at = now() WHERE {_ALIVE} AND s.uri = %(uri)s RETURNING {_COLUMNS}"
 INSERT = f"""
-INSERT INTO snapshot AS s (tenant_id, uri, subject, document, priority, expires_at, status, details)
-VALUES (%s, %s, %s, %s, %s, now() + %s, %s, %s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING {_COLUMNS}
+INSERT INTO snapshot AS s (tenant_id, uri, subject, document, priority, expires_at, status, details, temporal_details)
+VALUES (%s, %s, %s, %s, %s, now() + %s, %s, %s, %s) ON CONFLICT (tenant_id, uri) DO NOTHING RETURNING {_COLUMNS}
 """
 CHANGE = f"""
 UPDATE snapshot s SET priority = coalesce(%(priority)s, priority), document = document || %(document)s, modified_at = now(),
@@ -42,7 +42,8 @@ WHERE {_ALIVE} AND s.uri = %(uri)s RETURNING {_COLUMNS}
 
 def create(conn: psycopg.Connection[Any], tenant_id: int, subject: str, said: Said) -> Snapshot:
     """A snapshot that is to be filled. Raises Unusable for one too many, and for an id that is taken."""
-    document = {"snapshotQueries": list(said.queries)} | ({"snapshotLifetime": said.lifetime} if said.lifetime else {}) | dict(said.told)
+    document: dict[str, Any] = {name: list(asked) for name, asked in (("snapshotQueries", said.queries), ("snapshotTemporalQueries", said.temporal)) if asked}
+    document |= ({"snapshotLifetime": said.lifetime} if said.lifetime else {}) | dict(said.told)
     return _insert(conn, tenant_id, subject, said, document)
 
 
@@ -57,8 +58,8 @@ def _insert(
         raise Unusable(msg("O município já tem {most} instantâneos; apague os que não usa."), most=MOST)
     lifetime = reading.USUAL if said.lifetime_seconds is None else timedelta(seconds=said.lifetime_seconds)
     priority = said.priority if said.priority is not None else like.priority if like else reading.PRIORITY
-    status, details = (like.status, like.details) if like else (Status.PREPARING, ())
-    made = _one(conn, INSERT, [tenant_id, uri, subject, Jsonb(document), priority, lifetime, status, Jsonb(list(details))])
+    status, details, temporal = (like.status, like.details, like.temporal_details) if like else (Status.PREPARING, (), ())
+    made = _one(conn, INSERT, [tenant_id, uri, subject, Jsonb(document), priority, lifetime, status, Jsonb(list(details)), Jsonb(list(temporal))])
     if made is None:
         raise Unusable(msg("Já existe um instantâneo “{uri}”."), uri=uri)
     return made
@@ -135,13 +136,15 @@ def _as_entity(one: Snapshot) -> StoredEntity:
 
 
 def filled(
-    conn: psycopg.Connection[Any], one: Snapshot, entities: Sequence[StoredEntity], status: Status, details: Sequence[Mapping[str, Any]]
+    conn: psycopg.Connection[Any], one: Snapshot, entities: Sequence[StoredEntity], evolved: Sequence[Evolved], status: Status,
+    details: Sequence[Mapping[str, Any]], temporal_details: Sequence[Mapping[str, Any]],
 ) -> None:  # fmt: skip
-    """Put entities in, and say how it went; nothing where it was ended meanwhile."""
-    statement = "UPDATE snapshot SET status = %s, details = %s, modified_at = now() WHERE tenant_id = %s AND id = %s"
-    if conn.execute(statement, [status, Jsonb(list(details)), one.tenant_id, one.id]).rowcount != 1:
+    """Put entities in and how they evolved, and say how it went; nothing where it was ended meanwhile. Raises Full."""
+    statement = "UPDATE snapshot SET status = %s, details = %s, temporal_details = %s, modified_at = now() WHERE tenant_id = %s AND id = %s"
+    if conn.execute(statement, [status, Jsonb(list(details)), Jsonb(list(temporal_details)), one.tenant_id, one.id]).rowcount != 1:
         return
     keeping.put(conn, one, entities)
+    keeping.evolved(conn, one, evolved)
     keeping.require_room(conn, one)
 
 
@@ -157,4 +160,4 @@ def _one(conn: psycopg.Connection[Any], statement: str, given: Any) -> Snapshot 
 
 def _many(conn: psycopg.Connection[Any], statement: str, given: Any) -> list[Snapshot]:
     rows = psycopg.Cursor(conn, row_factory=tuple_row).execute(statement.encode(), given)
-    return [Snapshot(row[0], row[1], row[2], row[3], row[4], row[5], Status(row[6]), row[7], row[8], row[9], row[10], row[11]) for row in rows]
+    return [Snapshot(row[0], row[1], row[2], row[3], row[4], row[5], Status(row[6]), row[7], *row[8:]) for row in rows]

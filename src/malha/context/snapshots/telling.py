@@ -47,6 +47,7 @@ def document(one: Snapshot, *, ended: bool = False) -> dict[str, Any]:
         "id": f"urn:ngsi-ld:Notification:{uuid.uuid4()}", "type": "SnapshotNotification", "snapshotId": one.uri, "notifiedAt": format_instant(moment),
         "snapshotStatus": said["snapshotStatus"], "expiresAt": format_instant(min(one.expires_at, moment)) if ended else said["expiresAt"],
         **{name: said[name] for name in ("snapshotQueriesDetails",) if name in said},
+        **({"temporalSnapshotQueriesDetails": list(one.temporal_details)} if one.temporal_details else {}),  # so called in table 5.3.4-1
     }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEnt
 from malha.context.store.maps import EntityMap
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
-from malha.history.temporal import evolution, reaching, rendering, scoping, temporal_query
-from malha.history.temporal.contracts import Evolution, EvolutionQuery, Instance
+from malha.history.temporal import evolution, inside, reaching, rendering, scoping, temporal_query
+from malha.history.temporal.contracts import Evolution, EvolutionQuery, Held, Instance
 from malha.history.temporal.temporal_query import Form, TemporalQuery
 from malha.kernel.text import msg
 from malha.kernel.time import format_instant
@@ -40,6 +40,7 @@ class Asking:
     """One request: the temporal part, how to write it, which attributes and datasets of each entity.
 
     `keep` are the attributes that are wanted, empty for all of them; `head` what is shown of the entity itself; `scopes` of what scopes it had to be.
+    `held` finds instances where they are not the tenant's history.
     """
 
     who: Asked
@@ -52,6 +53,7 @@ class Asking:
     datasets: tuple[int, ...] | None
     language: str
     scopes: str = ""
+    held: Held | None = None
 
     def of(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> EvolutionQuery:
         """The question about the instances of these entities, without what the reader may not see."""
@@ -66,7 +68,7 @@ class Asking:
         return EvolutionQuery(
             tuple(one.id for one in found), start, end, self.query.by, tuple(sorted(wanted)), tuple(sorted(hidden | self.drop)),
             self.datasets, None if last is None else min(last, evolution.MOST_VALUES), evolution.MOST_VALUES, self.query.known_at,
-            ended=not attributes and self.query.form is not Form.AGGREGATES,
+            ended=not attributes and self.query.form is not Form.AGGREGATES, held=self.held,
         )  # fmt: skip
 
     def scoped(self, found: Sequence[StoredEntity], attributes: Sequence[str] = ()) -> tuple[EvolutionQuery, dict[int, list[Instance]]]:
@@ -93,7 +95,8 @@ async def retrieve(request: Request) -> Response:
         raise BadRequestData(msg("O “id” da entidade tem de ser um URI, com até 2048 bytes."))
 
     def look(conn: psycopg.Connection[Any], who: Asked) -> tuple[Asking, StoredEntity]:
-        entity = store.retrieve(conn, who.tenant_id, uri)
+        inside.refuse(request, who, query)
+        entity = who.place.retrieve(conn, who.tenant_id, uri)
         if not door.within_reach(who, entity.types):
             raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
         return _asking(conn, who, query, who.context, params, request), entity
@@ -122,7 +125,7 @@ async def ids(request: Request, *, needed: bool = False) -> list[str]:
     """
     params, body = await _said(request)
     temporal_query.read(params, needed=needed)
-    asking, question, _count = await _understood(request, params, body)
+    asking, question, _count = await understood(request, params, body)
     return await _ids(asking, question, order="")
 
 
@@ -130,7 +133,7 @@ async def _ids(asking: Asking, question: EntityQuery | None, *, order: str) -> l
     if question is None:
         return []
     whole = replace(question, offset=0, limit=entity_maps.MOST + 1)
-    found, _total, _more = await pool.run(lambda: _page(asking, whole, False, order=order))
+    found, _total, _more = await pool.run(lambda: page_of(asking, whole, False, order=order))
     return [one.uri for one in found]
 
 
@@ -163,7 +166,7 @@ def _object(payload: Mapping[str, Any], member: str) -> Mapping[str, Any]:
 
 
 async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[str, Any], Context] | None) -> Response:
-    asking, question, count = await _understood(request, params, body)
+    asking, question, count = await understood(request, params, body)
     order = params.get("orderBy", "")
     known: EntityMap | None = None
     new = False
@@ -178,7 +181,7 @@ async def _query(request: Request, params: Mapping[str, str], body: tuple[dict[s
     if question is None:
         total, more = 0, False
     else:
-        page, total, more = await pool.run(lambda: _page(asking, question, count, order=order))
+        page, total, more = await pool.run(lambda: page_of(asking, question, count, order=order))
     written, cut = await pool.run(lambda: _written(asking, page))
     response = _answer(written, asking, cut)
     if count:
@@ -197,7 +200,7 @@ def _among(question: EntityQuery | None, uris: Sequence[str]) -> EntityQuery | N
     return replace(question, uris=left) if question is not None and left else None
 
 
-async def _understood(
+async def understood(
     request: Request, params: Mapping[str, str], body: tuple[dict[str, Any], Context] | None
 ) -> tuple[Asking, EntityQuery | None, bool]:  # fmt: skip
     """Who asks what: None where nothing of it is within reach; and whether the total is wanted."""
@@ -230,6 +233,7 @@ async def _understood(
         narrowed = questions.narrowed(question.query, who.principal.types)
         if narrowed is not None:
             questions.refuse_personal(conn, who, narrowed)
+        inside.refuse(request, who, temporal)
         asking = replace(_asking(conn, who, temporal, context, wanted, request), scopes=asked.scope_selection)
         return asking, narrowed, question.count or temporal.count
 
@@ -259,6 +263,7 @@ def _asking(conn: psycopg.Connection[Any], who: Asked, query: TemporalQuery, con
         drop - _HEAD,
         _datasets(conn, params.get("datasetId", "")),
         params.get("lang", ""),
+        held=inside.held(who),
     )
 
 
@@ -282,7 +287,7 @@ def _datasets(conn: psycopg.Connection[Any], text: str) -> tuple[int, ...] | Non
     return tuple(0 if name == "@none" else known.get(name, -1) for name in named)
 
 
-def _page(asking: Asking, question: EntityQuery, count: bool, *, order: str) -> tuple[list[StoredEntity], int, bool]:
+def page_of(asking: Asking, question: EntityQuery, count: bool, *, order: str) -> tuple[list[StoredEntity], int, bool]:
     """The entities of the page that had instances in the period which answer the question; how many there are, and whether more follow."""
     tenant_id = asking.who.tenant_id
     asked = store.names_in_question(question.q) if question.q else set()
@@ -292,7 +297,7 @@ def _page(asking: Asking, question: EntityQuery, count: bool, *, order: str) -> 
     matched = 0
     while True:
         with pool.connection() as conn, database.tenant_transaction(conn, [tenant_id]):
-            chunk = store.query(conn, [tenant_id], bare).entities
+            chunk = asking.who.place.query(conn, [tenant_id], bare).entities
         for entity in _matching(asking, chunk, question, attributes):
             matched += 1
             if order or (matched > question.offset and len(found) <= question.limit):

@@ -86,6 +86,10 @@ class Duration:
     microseconds: int = 0
 
 
+#: given entities and names of attributes (none: all), rows of the columns of `evolution` in their order
+type Held = Callable[[Sequence[int], Sequence[str]], list[tuple[Any, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class EvolutionQuery:
     """Instances of some entities over [start, end), told by `by`. No `attributes`: all of them but `without`.
@@ -94,6 +98,7 @@ class EvolutionQuery:
     attribute of each entity; else at most `most` of each, the oldest first. With `known_at`, as it was known then.
     `within` are stretches (entity, from, to) outside of which nothing is told; None for no such bounds. A `type` that all the
     entities are of spares reading that of others. `ended` tells too where an attribute ended, by observedAt as far as that was given.
+    `held` finds the rows elsewhere than in the tenant's history.
     """
 
     entity_ids: tuple[int, ...]
@@ -109,6 +114,7 @@ class EvolutionQuery:
     within: tuple[tuple[int, datetime, datetime], ...] | None = None
     type: str = ""
     ended: bool = False
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)

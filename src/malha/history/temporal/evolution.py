@@ -178,6 +178,11 @@ def _ask(
     """
     if not query.entity_ids:
         return []
+    if query.held is not None:
+        rows = query.held(query.entity_ids, query.attributes)
+        with closing(engines.without_lake()) as reader:
+            reader.register("hot", _table(rows))
+            return work(reader, "", _parameters(query, lake=False))
     if query.known_at is not None:
         with _scoped(tenant_id) as known_in:
             knowing.require(known_in, tenant_id, query.known_at)
@@ -224,8 +229,12 @@ def _hot(tenant_id: int, query: EvolutionQuery, after: Watermark, held: psycopg.
     with nullcontext(held) if held is not None else _scoped(tenant_id) as conn:
         undone = [row[0] for row in conn.execute("SELECT run_id FROM undone_run WHERE tenant_id = %s", [tenant_id])]
         rows = conn.execute((_HOT + (_NAMED if query.attributes else "") + (_KNOWN if query.known_at else "")).encode(), given).fetchall()
+    return _table(rows), undone
+
+
+def _table(rows: Sequence[Sequence[Any]]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) if rows else [() for _ in _COLUMNS]
-    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_COLUMNS.items(), columns, strict=True)}), undone
+    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(_COLUMNS.items(), columns, strict=True)})
 
 
 @contextmanager

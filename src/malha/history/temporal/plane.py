@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,8 @@ from malha.context.broker import rendering as entities
 from malha.context.broker.contracts import Asked, NotPermitted, ResourceMissing
 from malha.context.federation.gathering import past_maps
 from malha.context.federation.gathering.past import Alone
+from malha.context.snapshots import inside as snapshot
+from malha.context.snapshots.contracts import HEADER
 from malha.context.store import service as store
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access import subjects
@@ -49,7 +51,16 @@ def routes(loads: Teller) -> list[BaseRoute]:
     table.sort(key=lambda row: row[1].endswith("/{id:path}"))  # an id may hold a slash
     reading = {consumption.retrieve, consumption.query, consumption.create_map}
     ngsild = [
-        Route(ROOT + path, door.guarded(_with_sources(handler) if handler in reading else handler, limited=handler in reading, averages=True), methods=[method])
+        Route(
+            ROOT + path,
+            door.guarded(
+                _with_sources(handler) if handler in reading else handler,
+                limited=handler in reading,
+                averages=True,
+                snapshots=handler in reading - {consumption.create_map},
+            ),
+            methods=[method],
+        )
         for method, path, handler in table
     ]
 
@@ -66,10 +77,16 @@ def routes(loads: Teller) -> list[BaseRoute]:
 
 
 def _with_sources(handler: door.Handler) -> door.Handler:
-    """A reading with what other sources have in it."""
+    """A reading with what other sources have in it; of a snapshot alone where the request names one."""
     if handler is consumption.create_map:
         return past_maps.making(handler, Alone(consumption.query, partial(consumption.ids, needed=True), summing.of_told))
-    return past_maps.around(Alone(handler, consumption.ids, summing.of_told))
+    far, near = past_maps.around(Alone(handler, consumption.ids, summing.of_told)), snapshot.placed(handler, past=True)
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        return await (near if HEADER in request.headers else far)(request)
+
+    return answer
 
 
 async def series(request: Request) -> Response:
