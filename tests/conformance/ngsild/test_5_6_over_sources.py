@@ -1,5 +1,6 @@
 """GS CIM 009 §5.6 with §4.3.6: writes that other sources take part in."""
 
+import pytest
 from tests.conformance.ngsild.sources import TYPE, entity, level, only
 
 
@@ -108,6 +109,55 @@ def test_5_6_7_batches_are_divided(broker, source, register):
     there.answers = _Always(500, None)
     partly = broker.post("entityOperations/create", json=[entity(1, nivel=level(1)), entity(4, nivel=level(1))])
     assert (partly.status_code, partly.json()["success"], [one["entityId"][-1] for one in partly.json()["errors"]]) == (207, [f"urn:x:{TYPE}:4"], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("operations", "options", "there", "after"),
+    [
+        (["createEntity"], "", None, {"nivel": 7}),
+        (["createEntity", "replaceEntity"], "", {"nivel": 1, "peso": 2}, {"nivel": 7}),
+        (["createEntity", "updateEntity"], "update", {"nivel": 1, "peso": 2}, {"nivel": 7, "peso": 2}),
+        (["replaceEntity"], "", {"nivel": 1, "peso": 2}, {"nivel": 7}),
+        (["updateEntity"], "update", {"nivel": 1, "peso": 2}, {"nivel": 7, "peso": 2}),
+    ],
+)
+def test_5_6_8_4_an_upsert_goes_one_by_one_to_a_source_without_batches(broker, party, operations, options, there, after):
+    town = party()
+    if there is not None:
+        assert town.http.post("entities", json=entity(1, **{name: level(value) for name, value in there.items()})).status_code == 201
+    town.registered_at(broker, TYPE, mode="redirect", operations=operations)
+    done = broker.post("entityOperations/upsert", params={"options": options} if options else {}, json=[entity(1, nivel=level(7))])
+    assert done.status_code == (201 if there is None else 204), done.text
+    found = town.http.get(f"entities/urn:x:{TYPE}:1").json()
+    assert {name: each["value"] for name, each in found.items() if name not in {"id", "type", "@context"}} == after
+
+
+@pytest.mark.parametrize(("operations", "options"), [(["updateEntity"], ""), (["createEntity", "updateEntity"], ""), (["deleteEntity"], "update")])
+def test_5_6_8_4_an_upsert_that_a_source_cannot_do_is_a_conflict(broker, party, operations, options):
+    town = party()
+    assert town.http.post("entities", json=entity(1, nivel=level(1))).status_code == 201
+    town.registered_at(broker, TYPE, mode="redirect", operations=operations)
+    done = broker.post("entityOperations/upsert", params={"options": options} if options else {}, json=[entity(1, nivel=level(7))])
+    assert (done.status_code, done.json()["success"], done.json()["errors"][0]["error"]["status"]) == (207, [], 409)
+    assert town.http.get(f"entities/urn:x:{TYPE}:1").json()["nivel"]["value"] == 1
+
+
+def test_5_6_6_4_an_entity_of_another_type_is_deleted_nowhere(broker, party):
+    town = party()
+    assert town.http.post("entities", json=entity(1, nivel=level(1))).status_code == 201
+    town.registered_at(broker, TYPE, mode="redirect", operations=["redirectionOps"])
+    assert broker.post("entities?local=true", json=entity(1, peso=level(2))).status_code == 201
+    assert broker.delete(f"entities/urn:x:{TYPE}:1", params={"type": "Outro"}).status_code == 404
+    assert town.http.get(f"entities/urn:x:{TYPE}:1").status_code == 200
+    assert broker.get(f"entities/urn:x:{TYPE}:1?local=true").status_code == 200
+    assert broker.delete(f"entities/urn:x:{TYPE}:1", params={"type": TYPE}).status_code == 204
+    assert town.http.get(f"entities/urn:x:{TYPE}:1").status_code == 404
+
+
+def test_5_2_33_an_id_goes_before_a_pattern(broker):
+    assert broker.post("entityOperations/create", json=[entity(1, nivel=level(1)), entity(2, nivel=level(2))]).status_code == 201
+    both = {"type": TYPE, "id": f"urn:x:{TYPE}:1", "idPattern": ":2$"}
+    assert [one["id"][-1] for one in broker.post("entityOperations/query", json={"type": "Query", "entities": [both]}).json()] == ["1"]
 
 
 def test_5_6_21_purge_goes_along(broker, source, register):

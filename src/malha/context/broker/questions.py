@@ -207,7 +207,8 @@ def selectors_of(selectors: Sequence[Mapping[str, Any]], context: Context) -> tu
         kind, pattern = said.get("type"), said.get("idPattern", "")
         if not isinstance(kind, str) or not kind or not isinstance(pattern, str):
             raise BadRequestData(msg("“entities” é uma lista de objetos com type, id ou idPattern."))
-        found.append(Selector(types_of(kind, context), tuple(attributes.uri("id", each) for each in listed), pattern))
+        named = tuple(attributes.uri("id", each) for each in listed)
+        found.append(Selector(types_of(kind, context), named, "" if named else pattern))  # an id goes before a pattern
     return tuple(found)
 
 

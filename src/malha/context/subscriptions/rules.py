@@ -152,7 +152,8 @@ def compiled(subscription: Subscription) -> Rule:
 def _selector(said: Mapping[str, Any]) -> Selector:
     wanted = said.get("type", "*")
     test, names = selection.types(wanted) if wanted != "*" else (None, frozenset())
-    return Selector(test, names, frozenset(said["id"]) if said.get("id") else None, said.get("idPattern", ""))
+    uris = frozenset(said["id"]) if said.get("id") else None
+    return Selector(test, names, uris, "" if uris else said.get("idPattern", ""))  # an id goes before a pattern (§5.2.33)
 
 
 @dataclass(slots=True)

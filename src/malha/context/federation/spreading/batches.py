@@ -33,7 +33,7 @@ from malha.vocabulary.contexts.service import Context
 _OWN = frozenset({"id", "@id", "type", "@type", "@context", "scope", "expiresAt", "createdAt", "modifiedAt", "deletedAt"})
 #: the operation for many, the one for each where a source takes only that, and its method and path
 _SINGLE = {
-    "create": ("createBatch", "createEntity", "POST", "/entities"), "upsert": ("upsertBatch", "", "", ""), "update": ("updateBatch", "appendAttrs", "POST", "/attrs"),
+    "create": ("createBatch", "createEntity", "POST", "/entities"), "upsert": ("upsertBatch", "createEntity", "POST", "/entities"), "update": ("updateBatch", "appendAttrs", "POST", "/attrs"),
     "merge": ("mergeBatch", "mergeEntity", "PATCH", ""), "delete": ("deleteBatch", "deleteEntity", "DELETE", ""),
 }  # fmt: skip
 
@@ -108,7 +108,7 @@ def _dealt(conn: psycopg.Connection[Any], session: Session, found: Diverted, ite
             continue
         dealt.order.append(uri)
         spread.refuse_loop(session.request, found, session.alias, uri, types, names)
-        division = spread.divided(sources, uri, types, frozenset(names), {many, single})
+        division = spread.divided(sources, uri, types, frozenset(names), {many, single, *([_existing(session)[0]] if verb == "upsert" else [])})
         for source, part in division.parts:
             kept = {member: value for member, value in payload.items() if member in _OWN or member in {names[name] for name in part}}
             dealt.deals.setdefault(source.key, Deal(source)).items[uri] = (kept, context)
@@ -124,9 +124,11 @@ async def _at_source(session: Session, verb: str, deal: Deal) -> list[tuple[str,
     """A source's part: as one batch, else one by one where it takes only that."""
     source = deal.source
     many, single, method, path = _SINGLE[verb]
-    if not source.takes(many, *([single] if single else [])):
+    if not source.takes(many, single, *([_existing(session)[0]] if verb == "upsert" else [])):
         return [(uri, writes.unsupported(session.request, source)) for uri in deal.items]
     speech = await conversation.speech_to(session, source)
+    if verb == "upsert" and not source.takes(many):
+        return await conversation.together([_upserted(session, deal, speech, uri) for uri in deal.items])
     params = {name: value for name, value in session.request.query_params.items() if name != "local"}
     if not source.takes(many):
         return await conversation.together([_alone(session, deal, speech, uri, method, path, params) for uri in deal.items])
@@ -141,6 +143,24 @@ async def _at_source(session: Session, verb: str, deal: Deal) -> list[tuple[str,
         (uri, Result(source, 400, failed[uri] if isinstance(failed[uri], dict) else {"title": str(failed[uri])}) if uri in failed else result)
         for uri in deal.items
     ]
+
+
+def _existing(session: Session) -> tuple[str, str, str]:
+    """What an upsert does to an entity that is there, one by one: the operation, its method and its path (§5.6.8.4)."""
+    updates = "update" in session.request.query_params.get("options", "").split(",")
+    return ("updateEntity", "PATCH", "/attrs") if updates else ("replaceEntity", "PUT", "")
+
+
+async def _upserted(session: Session, deal: Deal, speech: Speech, uri: str) -> tuple[str, Result]:
+    """One entity at a source that takes no batches of them: made there, and replaced or updated where it is there already."""
+    operation, method, path = _existing(session)
+    if deal.source.takes("createEntity"):
+        made = await _alone(session, deal, speech, uri, "POST", "/entities", {})
+        if not made[1].there:
+            return made
+        if not deal.source.takes(operation):
+            return uri, writes.unsupported(session.request, deal.source)
+    return await _alone(session, deal, speech, uri, method, path, {})
 
 
 async def _alone(session: Session, deal: Deal, speech: Speech, uri: str, method: str, path: str, params: dict[str, str]) -> tuple[str, Result]:

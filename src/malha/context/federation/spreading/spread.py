@@ -94,6 +94,8 @@ def written(verb: Verb) -> Road:
             return session, own, _names(request, who, verb, payload), types
 
         session, own, names, types = await door.allowed(request, Capability.DATA_WRITE, look, source)
+        if verb.deletes and (selected := request.query_params.get("type", "")):
+            types = tuple(store.types_in(store.rename_in_types(selected, session.who.context.expand)))
         refuse_loop(request, found, session.alias, uri, types, frozenset(names))
         sources = conversation.usable(found, request, session.alias)
         division = divided(sources, uri, types, frozenset(names), {verb.operation})

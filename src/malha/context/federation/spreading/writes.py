@@ -40,6 +40,11 @@ class Result:
         return 200 <= self.status < 300
 
     @property
+    def there(self) -> bool:
+        """Whether the source has the entity already."""
+        return self.status == 409 and str((self.problem or {}).get("type", "")).endswith("AlreadyExists")
+
+    @property
     def proxied(self) -> bool:
         """Whether the part was written nowhere else."""
         return self.source is not None and self.source.mode in PROXIED
