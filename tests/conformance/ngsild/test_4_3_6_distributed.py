@@ -463,3 +463,35 @@ def test_5_12_a_source_is_asked_for_its_datasets(broker, source, register, datas
     assert broker.get("entities", params={"type": TYPE, **params}).status_code == 200
     assert broker.get(f"entities/urn:x:{TYPE}:1", params=params).status_code == (200 if asked else 404)
     assert bool(there.asked) is asked
+
+
+def test_6_3_17_sources_that_point_at_each_other_are_warned_of(party):
+    one, other = party(), party()
+    one.registered_at(other.http, TYPE)
+    other.registered_at(one.http, TYPE)
+    assert one.http.post("entities?local=true", json=entity(1, nivel=level(1))).status_code == 201
+    assert other.http.post("entities?local=true", json=entity(2, nivel=level(2))).status_code == 201
+    found = one.http.get("entities", params={"type": TYPE})
+    assert sorted(each["id"][-1] for each in found.json()) == ["1", "2"]
+    (said,) = found.headers.get_list("NGSILD-Warning")
+    assert said.startswith("199 ")
+    assert "contextSourceAlias" in said
+
+
+def test_5_12_sources_that_know_each_other_by_name_are_no_loop(party):
+    one, other = party(), party()
+    names = [each.http.get("info/sourceIdentity").json()["contextSourceAlias"] for each in (one, other)]
+    one.registered_at(other.http, TYPE, contextSourceAlias=names[0])
+    other.registered_at(one.http, TYPE, contextSourceAlias=names[1])
+    assert other.http.post("entities?local=true", json=entity(2, nivel=level(2))).status_code == 201
+    found = one.http.get("entities", params={"type": TYPE})
+    assert ([each["id"][-1] for each in found.json()], "NGSILD-Warning" in found.headers) == (["2"], False)
+
+
+def test_6_3_17_what_was_amiss_at_sources_of_a_source_is_told(broker, source, register):
+    there = source()
+    there.answers["GET", "/entities"] = (200, [entity(1, nivel=level(1))], {"NGSILD-Warning": '110 far "stale", 199 "no such" "x" 1, 199 b2 "silent"'})
+    register(there)
+    found = broker.get("entities", params={"type": TYPE})
+    assert [each["id"][-1] for each in found.json()] == ["1"]
+    assert [(said[:3], said.rstrip('"').rsplit(" ", 1)[-1]) for said in found.headers.get_list("NGSILD-Warning")] == [("110", "stale"), ("199", "silent")]

@@ -64,7 +64,11 @@ def test_five_installations(tmp_path):
         one = pdp.http.get(f"entities/urn:x:{TYPE}:lento?options=keyValues").json()
         assert one["dono"] == "lento"
 
-        norte.register(pdp, information=[{"entities": [{"type": TYPE}]}])  # each looks at the other: no request goes round
+        back = norte.register(pdp, information=[{"entities": [{"type": TYPE}]}])  # each looks at the other: no request goes round, and that is said
+        found, warnings = pdp.ask()
+        assert (sorted(found), warnings) == (["caido", "centro", "comum", "lento", "norte"], ["199"])
+        name = pdp.http.get("info/sourceIdentity").json()["contextSourceAlias"]
+        assert norte.http.patch(f"csourceRegistrations/{back}", json={"contextSourceAlias": name}).status_code == 204
         found, warnings = pdp.ask()
         assert (sorted(found), warnings) == (["caido", "centro", "comum", "lento", "norte"], [])
         assert "caido" in norte.ask()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ from malha.kernel.time import parse_instant
 _INVALID = msg("a resposta da fonte não é NGSI-LD")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 WARNINGS_SHOWN = 50
+#: warnings of one source's sources that are told
+PASSED_ON = 5
+_WARNING = re.compile(r'\b(\d{3}) \S+ "([^"\\]{0,300})"')
 
 
 @dataclass(slots=True)
@@ -60,6 +64,12 @@ def warning_of(source: Source, answer: Answer) -> Warning_ | None:
     if answer.status:
         return Warning_(wire.REFUSED, source.registration.uri, f"HTTP {answer.status}")
     return Warning_(answer.warning, source.registration.uri, answer.reason)
+
+
+def passed_on(source: Source, answer: Answer) -> list[Warning_]:
+    """What a source says that was amiss at those that it asked itself (§6.3.17)."""
+    said = _WARNING.findall(answer.headers.get("ngsild-warning", ""))[:PASSED_ON]
+    return [Warning_(int(code), source.registration.uri, text) for code, text in said]
 
 
 def invalid(source: Source) -> Warning_:

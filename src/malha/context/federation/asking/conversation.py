@@ -24,7 +24,10 @@ from malha.context.federation.registrations.matching import Share, Source
 from malha.context.federation.registrations.registry import Diverted
 from malha.context.store.contracts import StoredEntity
 from malha.foundation.access.contracts import Capability
+from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
+
+_LOOP = msg("o pedido já passou por aqui: as fontes apontam umas para as outras; registe-as com contextSourceAlias")
 
 
 @dataclass(slots=True)
@@ -54,6 +57,7 @@ class Session:
             answer = await wire.current().ask(source, method, address, headers | token, body, self.slug, patient=patient)
         if (answer.status or answer.seconds) and outcomes.gathered.note(source, answer):
             outcomes.gathered.write_soon()
+        self.warnings += answers.passed_on(source, answer)
         if known is not None:
             caching.kept.keep(known, answer, source.cache_seconds)
         elif source.cache_seconds and patient:
@@ -73,7 +77,9 @@ def usable(found: Diverted, request: Request, alias: str) -> list[Source]:
 
 def opened(request: Request, conn: psycopg.Connection[Any], who: Asked) -> Session:
     """A request that is about to ask sources; the tenant's slug is what the operator lists internal hosts by."""
-    return Session(request, who, tenants.alias(who.tenant_id), tenants.slug(conn, who.tenant_id))
+    alias = tenants.alias(who.tenant_id)
+    amiss = [Warning_(wire.SILENT, alias, _LOOP)] if alias in reading.passed_through(request) else []
+    return Session(request, who, alias, tenants.slug(conn, who.tenant_id), amiss)
 
 
 async def begun[T](request: Request, look: Callable[[psycopg.Connection[Any], Asked], T], source: Any = None) -> T:
