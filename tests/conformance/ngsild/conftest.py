@@ -23,19 +23,19 @@ with warnings.catch_warnings():
 
 
 @pytest.fixture
-def tenant(new_tenant):
+def broker_tenant(new_tenant):
     """The tenant of `broker`; a file of tests may have another."""
     return new_tenant()
 
 
 @pytest.fixture
-def broker(tenant):
+def broker(broker_tenant):
     """A client that may read and write everything of one tenant; paths are below /ngsi-ld/v1/."""
     auth.forget()
     with database.connect(autocommit=True) as conn:
         caps = (Capability.DATA_READ, Capability.DATA_WRITE, Capability.PERSONAL_READ)
-        token = tokens.issue(conn, settings.SECRET_KEY, subject="client:conformance", tenants=[tenant.id], capabilities=caps)
-    with TestClient(plane.application(), base_url=f"http://localhost/{tenant.slug}/ngsi-ld/v1/", headers={"Authorization": f"Bearer {token}"}) as client:
+        token = tokens.issue(conn, settings.SECRET_KEY, subject="client:conformance", tenants=[broker_tenant.id], capabilities=caps)
+    with TestClient(plane.application(), base_url=f"http://localhost/{broker_tenant.slug}/ngsi-ld/v1/", headers={"Authorization": f"Bearer {token}"}) as client:
         yield client
     pool.close()
 

@@ -222,3 +222,11 @@ def test_a_path_and_a_header_of_two_municipalities_are_told_apart(broker, new_te
     answer = broker.get("entities?type=T", headers={"NGSILD-Tenant": new_tenant().slug})
     assert answer.status_code == 403
     assert "municípios diferentes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["ngsi-ld/", "ngsi-ld/v2/entities", "sensorthings/", "devices/x", "ngsi-ld/v1/nada"])
+def test_an_address_with_nothing_behind_it_says_so_as_a_problem(broker, path):
+    answer = broker.get(f"http://localhost/{broker.base_url.path.split('/')[1]}/{path}", headers={"Accept-Language": "en"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "There is nothing at this address."

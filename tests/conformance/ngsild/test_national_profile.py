@@ -22,7 +22,7 @@ FLOOD = {
 
 
 @pytest.fixture
-def tenant(new_tenant):
+def broker_tenant(new_tenant):
     return new_tenant(name="Aveiro", dico="0105", extent=[-8.75, 40.53, -8.52, 40.73])
 
 
@@ -76,11 +76,11 @@ AIR = {
 
 
 @pytest.fixture
-def strict(broker, tenant):
+def strict(broker, broker_tenant):
     """The broker of a tenant that holds all types to their models and completes addresses."""
     policy.forget()
-    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
-        policy.set_rule(conn, tenant.id, "", policy.Rule(policy.Mode.ENFORCE, complete_address=True))
+    with database.connect() as conn, database.tenant_transaction(conn, [broker_tenant.id]):
+        policy.set_rule(conn, broker_tenant.id, "", policy.Rule(policy.Mode.ENFORCE, complete_address=True))
     return broker
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,8 +21,6 @@ ROOT = "/ngsi-ld/v1"
 
 async def not_found(request: Request, _error: Exception) -> Response:
     """What is no address of the API, said as its problems are."""
-    if not request.url.path.startswith(ROOT):
-        return PlainTextResponse("Not Found", status_code=404)
     return problem(ResourceMissing(msg("Não há nada neste endereço.")), request)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
@@ -59,7 +59,7 @@ def index(request: HttpRequest) -> HttpResponse:
     numbers = {place.source.registration.uri: place.id for place in viewing.places(conn, tenant.id)}
     health = [
         {
-            "one": one, "gives": _labels(one.link.gives.types, tenant.id), "place": numbers.get(one.link.registration_uri), "amiss": failures.words(one.error).rstrip("."),
+            "one": one, "gives": _labels(one.link.gives.types, tenant.id), "place": numbers.get(one.link.registration_uri), "amiss": failures.of_source(one.error).rstrip("."),
             "takes": [{"type": name, "label": _label(name, tenant.id)} for name in one.link.takes.types],
         }
         for one in sorted(joining.health(conn, tenant), key=lambda one: (one.silent_since is None, one.link.joined_at is not None))
@@ -76,12 +76,28 @@ def _label(name: str, tenant_id: int) -> str:
     return model.label.in_language(get_language() or "pt-pt") if model else name
 
 
-def _choices(offer: Offer, tenant_id: int) -> dict[str, Any]:
-    """An offer as the pages show it: types with counts, attributes with the types that have them, refusals with reasons."""
+def _choices(offer: Offer, tenant_id: int, said: QueryDict | None = None) -> dict[str, Any]:
+    """An offer as the pages show it: types with counts, attributes with the types that have them, refusals with reasons.
+
+    Everything is ticked, or, where somebody chose and the form comes back, what they ticked.
+    """
+    types, attributes = (said.getlist("vai"), said.getlist("atributo")) if said else (None, None)
     tongue = get_language() or "pt-pt"
     return {
-        "types": [{"name": one.type, "label": _label(one.type, tenant_id), "count": one.count, "attributes": len(one.attributes)} for one in offer.types],
-        "attributes": [{"name": name, "types": ", ".join(_label(each, tenant_id) for each in of)} for name, of in offer.attributes().items()],
+        "types": [
+            {
+                "name": one.type,
+                "label": _label(one.type, tenant_id),
+                "count": one.count,
+                "attributes": len(one.attributes),
+                "ticked": types is None or one.type in types,
+            }
+            for one in offer.types
+        ],
+        "attributes": [
+            {"name": name, "types": ", ".join(_label(each, tenant_id) for each in of), "ticked": attributes is None or name in attributes}
+            for name, of in offer.attributes().items()
+        ],
         "refused": [{"what": what, "reason": language.translate(reason, tongue).format(**more)} for what, reason, more in offer.refused],
     }
 
@@ -104,7 +120,7 @@ def invite(request: HttpRequest) -> HttpResponse:
     tenant, conn = _tenant(request), database.current()
     offer = links.offer(conn, tenant.id)
     context = {
-        "offer": _choices(offer, tenant.id), "licences": links.LICENCES, "towns": country.listed(),
+        "offer": _choices(offer, tenant.id, request.POST), "licences": links.LICENCES, "towns": country.listed(),
         "text": "", "error": "", "name": request.POST.get("nome", ""), "area": request.POST.get("concelho", ""),
     }  # fmt: skip
     if request.method == "POST":
@@ -217,7 +233,7 @@ def end(request: HttpRequest, link_id: int) -> HttpResponseBase:
     if told:
         messages.success(request, _("Terminou. Nada mais sai nem vem por esta ligação."))
     else:
-        messages.warning(request, _("Terminou deste lado: nada mais sai nem vem. A outra instalação não respondeu, e vai dar por isso quando perguntar."))
+        messages.warning(request, _("Terminou deste lado: nada mais sai nem vem. A outra instalação não foi avisada, e vai dar por isso quando perguntar."))
     return HttpResponseRedirect(reverse("federation:index"))
 
 

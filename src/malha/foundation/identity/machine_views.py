@@ -63,11 +63,15 @@ def create(request: HttpRequest) -> HttpResponse:
 @requires(Capability.CLIENTS_MANAGE)
 @require_POST
 def change(request: HttpRequest, machine_id: int) -> HttpResponse:
-    """Renew a connection's secret, or end it."""
+    """Renew a connection's secret, let it serve for another year with the one it has, or end it."""
     tenant = _tenant(request)
     try:
         if request.POST.get("action") == "renew":
             return _show_secret(request, tenant, *service.renew_machine(tenant.id, machine_id, by=request.user.pk))
+        if request.POST.get("action") == "prolong":
+            machine = service.prolong_machine(tenant.id, machine_id, by=request.user.pk)
+            messages.success(request, _("“{name}” serve por mais um ano, com o segredo que já tem.").format(name=machine.name))
+            return HttpResponseRedirect(reverse("identity:machines"))
         machine = service.revoke_machine(tenant.id, machine_id, by=request.user.pk)
         messages.success(request, _("“{name}” deixou de entrar.").format(name=machine.name))
     except UnknownMachine as refused:

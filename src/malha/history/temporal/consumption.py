@@ -17,9 +17,10 @@ from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityNotFound, EntityQuery, StoredEntity
 from malha.context.store.maps import EntityMap
+from malha.foundation.access.contracts import Capability
 from malha.foundation.access.contracts import Grain as Finest
 from malha.foundation.database import service as database
-from malha.history.temporal import evolution, inside, reaching, rendering, scoping, temporal_query
+from malha.history.temporal import evolution, inside, reaching, rendering, scoping, temporal_query, tracks
 from malha.history.temporal.contracts import Evolution, EvolutionQuery, Held, Instance
 from malha.history.temporal.temporal_query import Form, TemporalQuery
 from malha.kernel.text import msg
@@ -349,7 +350,9 @@ def _written(asking: Asking, found: Sequence[StoredEntity]) -> tuple[list[dict[s
         )  # fmt: skip
         write = rendering.temporal_values if form is Form.VALUES else rendering.instances
         held = {id_: {rendering.SCOPE: these} for id_, these in scopes.items()} if scoping.shown(question) else {}
-        bodies = {one.id: write({**told.by_entity.get(one.id, {}), **held.get(one.id, {})}, look) for one in found}
+        personal = asking.who.principal.may(Capability.PERSONAL_READ)
+        exact = ((one, told.by_entity.get(one.id, {})) for one in found)
+        bodies = {one.id: write({**tracks.coarse(these, tracks.grid(one.types, personal=personal)), **held.get(one.id, {})}, look) for one, these in exact}
         full = asking.query.last_n is not None and asking.query.last_n >= evolution.MOST_VALUES
         cut = (
             told

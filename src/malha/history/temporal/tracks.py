@@ -8,12 +8,13 @@ what is about people gets it on a grid, and in steps of time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from malha.context.store.contracts import ObservationKind
 from malha.history.temporal.contracts import Instance
 from malha.kernel import geo
 from malha.kernel.time import format_instant
@@ -25,6 +26,24 @@ STEP = timedelta(minutes=5)
 FASTEST_KM_H = 200.0
 #: between positions further apart than this nothing is said of where it was
 GAP = timedelta(hours=1)
+
+
+def coarse(told: Mapping[str, Sequence[Instance]], grid_m: float) -> dict[str, list[Instance]]:
+    """The instances of an entity, by attribute, with every place on the grid; as they are where that is 0."""
+    return {name: [_rounded(one, grid_m) if grid_m and one.kind == ObservationKind.GEOMETRY else one for one in these] for name, these in told.items()}
+
+
+def _rounded(one: Instance, grid_m: float) -> Instance:
+    shape = msgspec.json.decode(one.text) if one.text else None
+    if not isinstance(shape, dict) or "coordinates" not in shape:
+        return one
+    return replace(one, text=msgspec.json.encode({**shape, "coordinates": _on_grid(shape["coordinates"], grid_m)}).decode())
+
+
+def _on_grid(coordinates: Any, grid_m: float) -> Any:
+    if coordinates and isinstance(coordinates[0], int | float):
+        return [*geo.rounded((coordinates[0], coordinates[1]), grid_m), *coordinates[2:]]
+    return [_on_grid(part, grid_m) for part in coordinates]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from malha.context.federation import service as federation
+from malha.context.federation.partners import links
 from malha.context.subscriptions import failures
 from malha.context.subscriptions import service as subscriptions
 from malha.foundation.identity import service as identity
@@ -42,12 +43,16 @@ def _ended(until: datetime | None) -> bool:
     return until is not None and until <= now()
 
 
-def _programs(_conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[Connection]:
+def _programs(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[Connection]:
+    joined = {one.machine_id: one.id for one in links.every(conn, tenant_id) if one.ended_at is None and one.kind is not links.Kind.BROKER}
     for one in identity.machines_of(tenant_id):
         if one.revoked_at is not None:
             continue
         at = reverse("identity:change_machine", args=[one.id])
         actions = (Action(at, "renew", _("Renovar segredo")), Action(at, "revoke", _("Revogar"), final=True))
+        if one.id in joined:  # another installation holds the secret, and nobody could tell it a new one
+            end = Action(reverse("federation:end", args=[joined[one.id]]), "end", _("Terminar"), final=True)
+            actions = (Action(at, "prolong", _("Prolongar um ano")), end)
         what = ", ".join(sorted(one.types)) if one.types is not None else _("todos os tipos")
         status = Status.EXPIRED if _ended(one.expires_at) else Status.ACTIVE
         yield Connection(Kind.PROGRAM, one.name, what, status, one.last_used_at, one.expires_at, reverse("identity:machines"), "", actions)
@@ -92,7 +97,7 @@ def _sources(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[Connecti
         name = str(said.get("contextSourceName") or said.get("registrationName") or said.get("description") or kept.uri)
         actions = (Action(reverse("connections:end_source", args=[kept.id]), "end", _("Terminar"), final=True),)
         yield Connection(
-            Kind.SOURCE, name, _bare(str(said.get("endpoint", ""))), status, state.last_success, kept.expires_at, "", failures.words(state.error), actions
+            Kind.SOURCE, name, _bare(str(said.get("endpoint", ""))), status, state.last_success, kept.expires_at, "", failures.of_source(state.error), actions
         )
 
 

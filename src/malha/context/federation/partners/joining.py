@@ -177,7 +177,7 @@ def end(conn: psycopg.Connection[Any], tenant: Tenant, id_: int, *, person_id: i
     registry.forget()
     if link.kind is Kind.BROKER:
         return True  # it was never told that it is read
-    if not link.secrets or not link.url:
+    if not link.secrets.get("oauth:id") or not link.url:  # who gives us nothing has no key for us to say it with
         return link.joined_at is None
     root = link.url.removesuffix("/ngsi-ld/v1")
     answer = asyncio.run(_request(link.secrets, tenant.slug, "DELETE", f"{root}/federation/join", b""))

@@ -99,16 +99,31 @@ def moving(new_tenant):
                 store.upsert_documents(conn, tenant.id, [EntityDocument(f"urn:x:{kind}:1", (kind,), {"location": where})])
     auth.forget()
 
-    def ask(uri, *more_capabilities, **params):
+    def ask(uri, *more_capabilities, path="/history/track", **params):
         with database.connect(autocommit=True) as conn:
             caps = [Capability.DATA_READ, *more_capabilities]
             token = tokens.issue(conn, settings.SECRET_KEY, subject="client:test", tenants=[tenant.id], capabilities=caps)
         period = {"from": START.isoformat(), "to": at(60).isoformat()}
-        return client.get("/history/track", params={"id": uri, **period, **params}, headers={"Authorization": f"Bearer {token}"})
+        asked = {"id": uri, **period} if path == "/history/track" else {}
+        return client.get(path, params={**asked, **params}, headers={"Authorization": f"Bearer {token}"})
 
     with TestClient(plane.application(), base_url="http://localhost") as client:
         yield ask
     pool.close()
+
+
+@pytest.mark.parametrize("options", ["", "temporalValues"])
+def test_the_evolution_follows_nobody_closer_than_the_track(moving, options):
+    def places(kind, *capabilities):
+        uri = f"urn:x:{kind}:1"
+        told = moving(uri, *capabilities, path=f"/ngsi-ld/v1/temporal/entities/{uri}", options=options).json()["location"]
+        return [one[0]["coordinates"] for one in told["values"]] if options else [one["value"]["coordinates"] for one in told]
+
+    exact = [list(place) for place in straight(6)]
+    assert places("WasteContainer") == places("FleetVehicleOperation", Capability.PERSONAL_READ) == [pytest.approx(one) for one in exact]
+    coarse = places("FleetVehicleOperation")
+    assert coarse == [list(geo.rounded(tuple(one), 250)) for one in exact]
+    assert coarse != exact
 
 
 def test_over_http(moving):

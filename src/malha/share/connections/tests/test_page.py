@@ -1,17 +1,24 @@
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 
+from malha.context.federation.partners import joining
+from malha.context.federation.partners.links import Terms
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityDocument
+from malha.context.subscriptions import failures
 from malha.foundation.access import service as access
 from malha.foundation.access.contracts import Capability, RoleName
 from malha.foundation.database import django as django_database
 from malha.foundation.database import service as database
 from malha.foundation.identity import service as identity
-from malha.foundation.identity.models import Person
+from malha.foundation.identity.models import MachineClient, Person
 from malha.ingest.devices import queries
 from malha.ingest.devices import service as devices
 from malha.ingest.devices.contracts import DoorKind
+from malha.kernel.time import now
 from malha.share.datahub import keys
 
 
@@ -66,3 +73,37 @@ def test_a_manager_ends_a_key_of_another_person(town):
 
 def test_who_may_not_manage_connections_sees_none(town):
     assert browser(town, RoleName.ANALYST).get(f"/{town.slug}/dados/ligacoes/todas/").status_code == 403
+
+
+def test_the_key_of_another_installation_is_prolonged_and_not_changed(town):
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]), django_database.scope(town.id):
+        joining.invite(conn, town, "Nação", Terms(("Vehicle",)), person_id=None, by="ensaio")
+        (machine,) = [one for one in identity.machines_of(town.id) if one.name.endswith("Nação")]
+        MachineClient.objects.filter(pk=machine.id).update(expires_at=now() + timedelta(days=1))
+    manager = browser(town, RoleName.TENANT_MANAGER)
+    page = manager.get(f"/{town.slug}/dados/ligacoes/todas/?procurar=Nação").content.decode()
+    assert "Prolongar um ano" in page
+    assert "Renovar segredo" not in page
+    assert manager.post(f"/{town.slug}/dados/ligacoes/{machine.id}/", {"action": "prolong"}).status_code == 302
+    with django_database.scope(town.id):
+        (after,) = [one for one in identity.machines_of(town.id) if one.id == machine.id]
+    assert after.expires_at > now() + timedelta(days=300)
+    assert after.client_id == machine.client_id
+
+
+def test_an_invitation_that_comes_back_keeps_what_was_not_ticked(town):
+    with database.connect() as conn, database.tenant_transaction(conn, [town.id]):
+        store.upsert_documents(conn, town.id, [EntityDocument("urn:x:Vehicle:1", ("Vehicle",), {"speed": {"type": "Property", "value": 3}})])
+    answer = browser(town, RoleName.TENANT_MANAGER).post(f"/{town.slug}/dados/federacao/convidar/", {"nome": "Nação", "licenca": "CC0-1.0"})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'value="Vehicle"' in page
+    assert "checked" not in page
+    assert '<option value="CC0-1.0" selected>' in page
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [("HTTP 401", "peça outro convite"), ("HTTP 500", "erro 500"), ("ConnectError: x", "desligada"), ("ReadError", "a meio")]
+)
+def test_why_a_source_is_silent_is_said_in_words(error, words):
+    assert words in failures.of_source(error)
