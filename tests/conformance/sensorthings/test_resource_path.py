@@ -2,6 +2,12 @@
 
 import pytest
 
+from malha.context.store import service as store
+from malha.context.store.contracts import EntityDocument
+from malha.foundation.access.contracts import Capability
+from malha.foundation.database import service as database
+from malha.kernel import geo
+
 KINDS = {"Things", "Locations", "HistoricalLocations", "Datastreams", "Sensors", "ObservedProperties", "Observations", "FeaturesOfInterest"}
 
 
@@ -80,6 +86,24 @@ def test_a_thing_that_moved_has_historical_locations(sta, client, new_tenant):
     assert follow(sta, f"HistoricalLocations('{first['@iot.id']}')/Thing")["@iot.id"] == made["@iot.id"]
     assert follow(sta, f"Locations('{first['@iot.id']}')")["location"]["coordinates"] == [-8.6, 41.1]
     assert follow(sta, f"{path}/Locations")["value"][0]["name"] == "b"
+
+
+def test_past_places_follow_nobody_closer_than_the_track(client, new_tenant):
+    tenant = new_tenant()
+    with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):
+        for kind in ("FleetVehicleOperation", "WasteContainer"):
+            for hour in (8, 9):
+                where = {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [-8.6, 41.1]}, "observedAt": f"2026-03-01T0{hour}:00:00Z"}
+                store.upsert_documents(conn, tenant.id, [EntityDocument(f"urn:x:{kind}:1", (kind,), {"location": where})])
+
+    def places(*capabilities):
+        told = follow(client(tenant, Capability.DATA_READ, *capabilities), "Things?$expand=HistoricalLocations($expand=Locations)&$orderby=properties/type")
+        past = {one["properties"]["type"]: one["HistoricalLocations"] for one in told["value"]}
+        return {kind: [one["Locations"][0]["location"]["coordinates"] for one in these] for kind, these in past.items()}
+
+    exact = [[-8.6, 41.1]] * 2
+    assert places(Capability.PERSONAL_READ) == {"FleetVehicleOperation": exact, "WasteContainer": exact}
+    assert places() == {"FleetVehicleOperation": [list(geo.rounded((-8.6, 41.1), 250))] * 2, "WasteContainer": exact}
 
 
 def place(name, longitude, latitude):

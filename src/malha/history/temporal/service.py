@@ -169,6 +169,8 @@ def _of_type(connection: psycopg.Connection, tenant_id: int, type_: str) -> set[
 
 
 states = standing.states
+grid = tracks.grid
+on_grid = tracks.on_grid
 known_since = knowing.since
 
 

@@ -34,10 +34,15 @@ def coarse(told: Mapping[str, Sequence[Instance]], grid_m: float) -> dict[str, l
 
 
 def _rounded(one: Instance, grid_m: float) -> Instance:
-    shape = msgspec.json.decode(one.text) if one.text else None
+    return replace(one, text=on_grid(one.text, grid_m)) if one.text else one
+
+
+def on_grid(geometry: str, grid_m: float) -> str:
+    """A geometry, as GeoJSON text, with its corners on the grid of so many metres."""
+    shape = msgspec.json.decode(geometry)
     if not isinstance(shape, dict) or "coordinates" not in shape:
-        return one
-    return replace(one, text=msgspec.json.encode({**shape, "coordinates": _on_grid(shape["coordinates"], grid_m)}).decode())
+        return geometry
+    return msgspec.json.encode({**shape, "coordinates": _on_grid(shape["coordinates"], grid_m)}).decode()
 
 
 def _on_grid(coordinates: Any, grid_m: float) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from malha.foundation.access.contracts import Capability
 from malha.history.temporal import service as temporal
 from malha.history.temporal.contracts import EvolutionQuery
 from malha.share.questions.compiling import Dialect
@@ -33,6 +34,7 @@ _OBSERVATIONS = """wanted AS (SELECT s.id AS datastream, s.thing, s.attr, s.data
     LEFT JOIN sta_note n ON n.thing = f.entity_id AND n.attr = s.attr AND n.dataset = f.dataset_id AND n.at = f.observed_at)"""
 _PLACES = """wanted AS (SELECT f.entity_id AS thing, 0 AS attr, 0 AS dataset, f.observed_at AS time, epoch_us(f.observed_at) AS n,
     f.entity_id || ':' || epoch_us(f.observed_at) AS id, f.txt FROM found f WHERE f.dataset_id = 0)"""
+_TYPES = "SELECT e.id, t.name FROM entities e JOIN entity_type t ON t.id = e.type_id WHERE e.tenant_id = %s AND e.id = ANY (%s::bigint[])"
 
 type Only = tuple[str, Sequence[object]] | None
 #: (view, condition on datastreams, only these, most) → their rows
@@ -198,7 +200,19 @@ def _ask(view: View, kind: EntitySet, source: _Source, asking: filters.Asking, *
             reader.register("sta_note", _table(_NOTE, source.notes))
         return [_rows(reader.execute(f"{found}, {wanted} {text}", {**given, **asking.given})) for text in texts]
 
-    return temporal.through(view.conn, view.tenant_id, source.query, work)
+    told = temporal.through(view.conn, view.tenant_id, source.query, work)
+    if kind.name == "HistoricalLocations":
+        _follow_nobody(view, [row for rows in told for row in rows if row.get("txt")])
+    return told
+
+
+def _follow_nobody(view: View, rows: Sequence[dict[str, Any]]) -> None:
+    """Put past places of things that follow somebody on their grid, for whoever may not read what is about people."""
+    personal = view.who.principal.may(Capability.PERSONAL_READ)
+    types = dict(view.conn.execute(_TYPES, [view.tenant_id, list({row["thing"] for row in rows})]).fetchall()) if rows and not personal else {}
+    for row in rows:
+        if grid_m := temporal.grid([types.get(row["thing"], "")], personal=personal):
+            row["txt"] = temporal.on_grid(row["txt"], grid_m)
 
 
 def _rows(cursor: Any) -> list[dict[str, Any]]:
