@@ -9,8 +9,18 @@ from django.utils.translation import gettext as _
 
 from malha.foundation.language import service as language
 
-_UNREACHED = ("ConnectError", "ConnectTimeout", "OSError")
-_BROKEN = ("RemoteProtocolError", "ReadError", "WriteError", "LocalProtocolError")
+_UNREACHED = ("ConnectError", "ConnectTimeout", "OSError", "ConnectionRefusedError", "gaierror", "MQTT: [Errno", "MQTT: Disconnected before")
+_BROKEN = (
+    "RemoteProtocolError",
+    "ReadError",
+    "WriteError",
+    "LocalProtocolError",
+    "ConnectionResetError",
+    "ConnectionAbortedError",
+    "BrokenPipeError",
+    "IncompleteReadError",
+)
+_UNTRUSTED = ("SSLCertVerificationError", "SSLError", "CertificateError")
 _STATUS = re.compile(r"HTTP (\d{3})")
 
 
@@ -37,4 +47,8 @@ def words(error: str) -> str:
         return _("não se consegue ligar ao recetor: está desligado, ou o endereço já não serve")
     if error.startswith(_BROKEN):
         return _("o recetor fechou a ligação a meio")
+    if error.startswith(_UNTRUSTED):
+        return _("o certificado do recetor não serve para este endereço, ou acabou")
+    if error.startswith("MQTT: "):
+        return _("o broker MQTT não aceitou: {reason}").format(reason=error.removeprefix("MQTT: "))
     return language.word(error, get_language() or "pt-pt")

@@ -9,7 +9,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from malha.ingest.devices.contracts import DoorKind
+from malha.ingest.devices.rules import LONGEST_ID
 
+#: sensors that one list announces
+MOST_AT_ONCE = 10_000
 KIND_WORDS = {
     DoorKind.JSON: _("Endereço HTTP (JSON), para sensores e programas seus"),
     DoorKind.CHIRPSTACK: _("LoRaWAN por ChirpStack v4 (integração HTTP)"),
@@ -69,13 +72,19 @@ class AddForm(forms.Form):
 
     def clean_lines(self) -> list[tuple[str, str]]:
         found = []
-        for line in self.cleaned_data["lines"].splitlines():
-            external_id, _sep, name = line.replace("\t", ";").partition(";")
-            if external_id.strip():
-                found.append((external_id.strip()[:512], name.strip()))
+        for number, line in enumerate(self.cleaned_data["lines"].splitlines(), start=1):
+            external_id, _sep, name = (part.strip() for part in line.replace("\t", ";").partition(";"))
+            if name and not external_id:
+                raise forms.ValidationError(_("Linha %(number)s: falta o identificador, antes do ponto e vírgula."), params={"number": number})
+            if len(external_id.encode()) > LONGEST_ID:
+                raise forms.ValidationError(_("Linha %(number)s: o identificador tem mais de %(most)s bytes."), params={"number": number, "most": LONGEST_ID})
+            if external_id:
+                found.append((external_id, name))
         if not found:
             raise forms.ValidationError(_("Escreva pelo menos um identificador."))
-        return found[:10_000]
+        if len(found) > MOST_AT_ONCE:
+            raise forms.ValidationError(_("Junte até %(most)s de cada vez; vieram %(count)s."), params={"most": MOST_AT_ONCE, "count": len(found)})
+        return found
 
 
 class ReplaceForm(forms.Form):

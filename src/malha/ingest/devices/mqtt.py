@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from malha.foundation.tokens import keys
 from malha.ingest.devices import queries, service
 from malha.ingest.devices.contracts import Door, DoorKind
 from malha.kernel.errors import MalhaError
+from malha.kernel.text import msg, sentence
 
 logger = logging.getLogger(__name__)
 SYNC_SECONDS = 10.0
@@ -91,7 +93,7 @@ class Listener:
 
     def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
         if reason.is_failure:
-            _note(self.door, f"MQTT: {reason}")
+            _note(self.door, why(reason))
             return
         share = self.door.settings.get("share")
         wanted = topic_filter(str(self.door.settings["topic"]))
@@ -100,7 +102,7 @@ class Listener:
 
     def _gone(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any = None) -> None:
         if reason.is_failure and not self.ended.is_set():
-            _note(self.door, f"MQTT: {reason}")
+            _note(self.door, why(reason))
 
     def _came(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         while not self.ended.is_set():
@@ -178,6 +180,24 @@ def keep(door: Door, batch: Sequence[paho.MQTTMessage], *, raw: bool = False) ->
         service.receive(conn, service.get_door(conn, door.tenant_id, door.id), payloads, topics=[message.topic for message in batch], devices=devices)
 
 
+def why(reason: object) -> str:
+    """Why a broker is not heard: an error, or what it says in MQTT; as a sentence that can be kept."""
+    if isinstance(reason, MalhaError):
+        return reason.kept()
+    if isinstance(reason, ssl.SSLError):
+        return msg("O certificado do broker não serve para este nome, ou o broker não fala TLS neste porto.")
+    if isinstance(reason, TimeoutError):
+        return msg("O broker não respondeu a tempo.")
+    if isinstance(reason, ConnectionRefusedError):
+        return msg("O broker não aceita ligações neste porto: está desligado, ou o porto é outro.")
+    said = str(reason)
+    if said in {"Not authorized", "Bad user name or password"}:
+        return msg("O broker não deixa entrar: o utilizador ou a palavra-passe não servem, ou não para este tópico.")
+    if said == "Unspecified error":  # what the library says of a connection that went without a word
+        return msg("A ligação ao broker caiu. Tenta-se outra vez, sem ser preciso fazer nada.")
+    return sentence(msg("A ligação ao broker caiu ({reason}). Tenta-se outra vez, sem ser preciso fazer nada."), reason=said)
+
+
 def payload_of(body: bytes | bytearray) -> Any:
     """The JSON of a message; a text that is none is a value, and bytes that are no text are kept as hexadecimal."""
     if len(body) > LARGEST_BYTES:
@@ -234,7 +254,7 @@ def sync(locks: psycopg.Connection[Any], listeners: dict[tuple[int, int], Listen
         try:
             listener.start()
         except (MalhaError, OSError, ValueError) as reason:
-            _note(door, str(reason)[:300])
+            _note(door, why(reason)[:1000])
             locks.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, door.id])
             continue
         listeners[key] = listener

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from malha.context.federation import service as federation
@@ -16,6 +17,7 @@ from malha.context.federation.partners import links
 from malha.context.subscriptions import failures
 from malha.context.subscriptions import service as subscriptions
 from malha.foundation.identity import service as identity
+from malha.foundation.language import service as language
 from malha.ingest.devices import queries as devices
 from malha.ingest.devices.contracts import DoorKind
 from malha.kernel.text import normalise
@@ -73,7 +75,7 @@ def _doors(conn: psycopg.Connection[Any], tenant_id: int) -> Iterator[Connection
         renew = (Action(at, "renew", _("Renovar chave")),) if one.kind is not DoorKind.MQTT else ()
         status = Status.PAUSED if not one.active else Status.FAILING if one.last_error else Status.ACTIVE
         yield Connection(
-            Kind.DOOR, one.name, _DOORS[one.kind], status, one.last_heard_at, None, at, _(one.last_error) if one.last_error else "", (turn, *renew)
+            Kind.DOOR, one.name, _DOORS[one.kind], status, one.last_heard_at, None, at, language.word(one.last_error, get_language() or "pt-pt"), (turn, *renew)
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -14,10 +15,12 @@ from django.conf import settings as django_settings
 from paho.mqtt.enums import CallbackAPIVersion
 
 from malha.foundation.database import service as database
+from malha.foundation.language import service as language
 from malha.foundation.settings import service as settings
 from malha.foundation.tokens import keys
 from malha.ingest.devices import mqtt, queries, service
 from malha.ingest.devices.contracts import DoorKind, FieldMap, Profile
+from malha.kernel.errors import BadInput
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 pytestmark = [pytest.mark.skipif(MOSQUITTO is None, reason="falta o mosquitto (apt-get install mosquitto)"), pytest.mark.slow]
@@ -186,6 +189,20 @@ def test_a_message_that_cannot_be_kept_stops_no_other(loopback, door, port, monk
         until(lambda: counted(here)[0] >= before + 4)
     with database.connect() as conn, database.tenant_transaction(conn, [here.tenant_id]):
         assert {"a", "d"} <= {one.external_id for one in queries.devices(conn, here.tenant_id)}
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "está desligado"), (TimeoutError(), "a tempo"), (ssl.SSLError(1, "x"), "certificado"),
+        ("Not authorized", "não deixa entrar"), ("Unspecified error", "caiu. Tenta-se"), ("Server busy", "(Server busy)"), (BadInput("Não serve."), "Não serve."),
+    ],
+)  # fmt: skip
+def test_why_a_broker_is_not_heard_is_said_in_words(reason, words):
+    said = language.word(mqtt.why(reason), "pt-pt")
+    assert words in said
+    assert "Errno" not in said
+    assert language.word(mqtt.why(reason), "en") != said or isinstance(reason, BadInput)
 
 
 def test_an_internal_broker_is_refused_unless_it_is_listed(door):

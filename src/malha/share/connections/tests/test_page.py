@@ -107,3 +107,16 @@ def test_an_invitation_that_comes_back_keeps_what_was_not_ticked(town):
 )
 def test_why_a_source_is_silent_is_said_in_words(error, words):
     assert words in failures.of_source(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ConnectionRefusedError [Errno 111] Connect call failed ('127.0.0.1', 1)", "está desligado"), ("gaierror [Errno -2] Name or service not known", "está desligado"),
+        ("ConnectionResetError [Errno 104]", "a meio"), ("SSLCertVerificationError x", "certificado"), ("MQTT: [Errno 111] Connection refused", "está desligado"),
+    ],
+)  # fmt: skip
+def test_why_a_receiver_gets_nothing_is_said_in_words(error, words):
+    said = failures.words(error)
+    assert words in said
+    assert "Errno" not in said
