@@ -90,6 +90,9 @@ def test_6_3_14_the_tenant_is_echoed_also_on_errors(broker):
 BOW_TIE = [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]
 OVER_180 = [[[170, -10], [-170, -10], [-170, 10], [170, 10], [170, -10]]]
 ROUND_THE_WORLD = [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]
+SLIVER = [
+    [[13.2865906, 52.5648645], [13.2879639, 52.5648645], [13.2797241, 52.4988679], [13.477478, 52.4712703], [13.5049438, 52.5373084], [13.2865906, 52.5648645]]
+]
 TWO_THAT_TOUCH = [[[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]], [[[1, 0], [2, 0], [2, 1], [1, 1], [1, 0]]]]
 
 
@@ -121,7 +124,8 @@ def test_4_7_a_geometry_that_encloses_nothing_certain_is_refused_without_a_trace
 
 
 @pytest.mark.parametrize(
-    ("kind", "coordinates"), [("Polygon", ROUND_THE_WORLD), ("MultiPolygon", TWO_THAT_TOUCH), ("LineString", [[0, 0], [1, 1], [0, 1], [1, 0]])]
+    ("kind", "coordinates"),
+    [("Polygon", ROUND_THE_WORLD), ("Polygon", SLIVER), ("MultiPolygon", TWO_THAT_TOUCH), ("LineString", [[0, 0], [1, 1], [0, 1], [1, 0]])],
 )
 def test_4_7_what_is_unusual_but_certain_is_taken(broker, kind, coordinates):
     place = {"type": "GeoProperty", "value": {"type": kind, "coordinates": coordinates}}

@@ -21,6 +21,8 @@ _POINT = struct.Struct("<BIdd")
 _POINT_SIZE = 21
 _NUMBERS = frozenset({int, float})
 HALF_ROUND = 180.0  # degrees
+#: of the area, which may be in doubt
+SLIVER = 0.01
 _PLACE = re.compile(r"\[(\S+) ([^\s\]]+)")
 
 
@@ -99,7 +101,7 @@ def _shape(shape: shapely.Geometry, geojson: dict[str, object] | None) -> Shape:
 def require_sound(geojson: Mapping[str, object]) -> None:
     """Raise UnusableEntity where nobody could say what a geometry encloses: rings that cross, a side that jumps over the antimeridian (RFC 7946 §3.1.9).
 
-    Polygons of a MultiPolygon may touch: those of real maps do.
+    Polygons of a MultiPolygon may touch, and where rings cross by a sliver of the whole there is no doubt: those of real maps do.
     """
     if geojson.get("type") in {"Point", "MultiPoint"}:
         return
@@ -118,7 +120,7 @@ def require_sound(geojson: Mapping[str, object]) -> None:
                     msg("Entre as longitudes {a} e {b} a geometria passa pelo antimeridiano. Corte-a em duas a 180° (RFC 7946, 3.1.9)."),
                     a=float(corners[far[0], 0]), b=float(corners[far[0] + 1, 0]),
                 )  # fmt: skip
-        if area and not shapely.is_valid(part):
+        if area and not shapely.is_valid(part) and abs((whole := shapely.make_valid(part).area) - part.area) > SLIVER * whole:
             place = _PLACE.search(str(shapely.is_valid_reason(part)))
             raise UnusableEntity(
                 msg("O polígono não é válido em ({x}, {y}): os seus anéis cruzam-se, ou não estão uns dentro dos outros. Corrija-o no programa de onde vem."),
