@@ -301,3 +301,36 @@ def test_the_types_and_attributes_that_it_holds(three):
     assert (speed.json()["attributeCount"], speed.json()["typeNames"], speed.headers[HEADER]) == (2, ["Veiculo"], within[HEADER])
     assert three.get("attributes/nada", headers=within).status_code == 404
     assert three.get("types", headers={HEADER: "urn:x:nenhum"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"q": 'dono>"urn:x"'}, []), ({"q": 'dono=="urn:x:Dono:1"'}, ["a"]), ({"q": 'dono!="urn:x:Dono:1"'}, ["b"]), ({"q": 'dono~="Dono"'}, ["a", "b"]),
+        ({"q": "uso==frota"}, []), ({"q": "uso==frota", "expandValues": "uso"}, ["a"]), ({"q": "uso"}, ["a"]), ({"q": "dono"}, ["a", "b"]),
+        ({"q": "velocidade==80,30"}, ["a", "b"]), ({"q": "nome==Ana"}, ["b"]), ({"q": "nome[pt]==Ana"}, ["b"]), ({"idPattern": ".*:b$"}, ["b"]),
+        ({"idPattern": "["}, 400), ({"q": "(velocidade"}, 400),
+    ],
+)  # fmt: skip
+def test_it_is_asked_as_the_present_is(broker, asked, found):
+    """§4.9, §5.7.2: the same question to the present and to a snapshot of it has the same answer."""
+    for one in (
+        vehicle("a", 80, dono={"type": "Relationship", "object": "urn:x:Dono:1"}, uso={"type": "VocabProperty", "vocab": "frota"}),
+        vehicle(
+            "b", 30, dono={"type": "Relationship", "object": ["urn:x:Dono:2", "urn:x:Dono:3"]}, nome={"type": "LanguageProperty", "languageMap": {"pt": "Ana"}}
+        ),
+    ):
+        assert broker.post("entities", json=one).status_code == 201
+    within = {HEADER: keep(broker, {"type": "Query", "entities": [{"type": "Veiculo"}]})["id"]}
+    for headers in ({}, within):
+        answer = broker.get("entities", params={"type": "Veiculo", **asked}, headers=headers)
+        assert (names(answer) if answer.status_code == 200 else answer.status_code) == found
+
+
+def test_an_id_goes_before_a_pattern_and_a_type_is_looked_at(three):
+    """§5.2.33, §5.7.1.4"""
+    within = {HEADER: keep(three, FAST)["id"]}
+    said = {"type": "Query", "entities": [{"type": "Veiculo", "id": "urn:x:Veiculo:a", "idPattern": ".*:c$"}]}
+    assert names(three.post("entityOperations/query", json=said, headers=within)) == names(three.post("entityOperations/query", json=said)) == ["a"]
+    assert three.get("entities/urn:x:Veiculo:a", params={"type": "Outro"}, headers=within).status_code == 404
+    assert three.get("entities/urn:x:Veiculo:a", params={"type": "Veiculo"}, headers=within).status_code == 200

@@ -20,10 +20,10 @@ from malha.context.broker.rendering import Wanted
 from malha.context.federation.asking import sifting
 from malha.context.snapshots import keeping, service
 from malha.context.snapshots.contracts import HEADER, Snapshot
-from malha.context.snapshots.place import Inside, require_whole
+from malha.context.snapshots.place import Inside, check, require_whole
 from malha.context.store import arranging
 from malha.context.store import service as store
-from malha.context.store.contracts import AttributeUse, EntityNotFound, EntityPage, StoredEntity
+from malha.context.store.contracts import AttributeUse, EntityPage, StoredEntity
 from malha.kernel.text import msg
 
 
@@ -70,6 +70,7 @@ def _page(conn: psycopg.Connection[Any], who: Asked, one: Snapshot, asked: Quest
     def seen(uris: Sequence[str]) -> dict[str, StoredEntity]:
         return {uri: door.shown(who, each) for uri, each in find(uris).items() if door.within_reach(who, each.types)}
 
+    check(narrowed)
     test = sifting.holds(narrowed, seen)
     held = keeping.entities(conn, one, narrowed.types, narrowed.uris or None)
     found = [door.shown(who, each) for each in held if sifting.answers(who, narrowed, each, test, remote=True)]
@@ -88,9 +89,7 @@ async def retrieve(request: Request) -> Response:
         _require_plain(request)
         one = service.use(conn, who.tenant_id, name)
         held = keeping.entities(conn, one, uris=[uri])
-        if not held or not door.within_reach(who, held[0].types):
-            raise EntityNotFound(msg("Não há nenhuma entidade “{uri}”."), uri=uri)
-        found = door.shown(who, held[0])
+        found = door.shown(who, entities.within(who, uri, held[0] if held else None, request))
         return found, want, linked.led(who, [found], want, _finder(conn, one))
 
     found, want, joined = await door.look(request, work)

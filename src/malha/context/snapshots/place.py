@@ -24,6 +24,7 @@ from malha.context.store.contracts import (
     WriteOptions,
     WriteOutcome,
 )
+from malha.context.subscriptions import patterns
 from malha.foundation.access import reach
 from malha.kernel.text import msg
 
@@ -38,6 +39,12 @@ def require_whole() -> None:
     if any(part.agreement_id is not None for part in limits):
         raise NotPermitted(msg("O que um acordo deixa ler não se guarda: lê-se onde está, e não em instantâneos."))
     raise NotPermitted(msg("O seu acesso é limitado a uma parte dos dados, e assim não abrange instantâneos."))
+
+
+def check(question: EntityQuery) -> None:
+    """Raise Unusable for a pattern of ids that is none."""
+    for pattern in filter(None, (question.id_pattern, *(one.id_pattern for one in question.any_of))):
+        patterns.check(pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Inside:
         return {each.uri: each for each in keeping.entities(conn, self.held(conn, tenant_id), uris=uris, past=self.past)}
 
     def query(self, conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
+        check(question)
         test = sifting.holds(question)
         held = keeping.walk(conn, self.held(conn, tenant_ids[0]), question.types, question.uris or None, past=self.past, after=question.after_id)
         found = (each for each in held if sifting.meant(question, each) and test(each))

@@ -12,8 +12,9 @@ from malha.context.store.contracts import StoredEntity
 from malha.context.store.q import Every, Node, Path, Range, Scalar, Some, Term, is_instant
 from malha.context.subscriptions import patterns
 from malha.kernel.time import format_instant, parse_instant
+from malha.vocabulary.contexts import service as contexts
 
-_VALUES = ("value", "object", "vocab", "json", "valueList", "objectList")
+_VALUES = ("value", "json", "valueList")
 _META = frozenset({"observedAt", "unitCode", "datasetId", "createdAt", "modifiedAt", "objectType", "coordinateSystem"})
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b, ">": lambda a, b: a > b, "<": lambda a, b: a < b, ">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b,
@@ -52,12 +53,13 @@ def _term(term: Term, entity: StoredEntity, linked: Linked) -> bool:
     found = list(_attribute(path.names, entity.attributes))
     if not operator:
         return bool(found) and (not path.inside or bool(list(_inside(found, path))))
-    return bool(found) and _decide(operator, list(_comparable(found, path)), term.values)
+    return bool(found) and _decide(operator, list(_comparable(found, path)), term.values, [] if path.inside else found)
 
 
-def _decide(operator: str, found: list[Any], values: Iterable[Scalar | Range]) -> bool:
+def _decide(operator: str, found: list[Any], values: Iterable[Scalar | Range], instances: Sequence[Any] = ()) -> bool:
+    """Whether any of the comparable values answers; objects and words of the `instances` only to equality, objects to patterns too."""
     positive = "==" if operator == "!=" else operator.removeprefix("!")
-    outcome = any(_matches(positive, one, value) for one in found for value in values)
+    outcome = any(_names(positive, instances, value) or any(_matches(positive, one, value) for one in found) for value in values)
     return not outcome if operator in {"!=", "!~="} else outcome
 
 
@@ -71,6 +73,18 @@ def _attribute(names: tuple[str, ...], attributes: Any) -> Iterator[Any]:
             yield instance
         elif isinstance(instance, dict):
             yield from _attribute(names[1:], instance)
+
+
+def _names(operator: str, instances: Iterable[Any], value: Scalar | Range) -> bool:
+    """Whether relationships lead to `value`, or it is the IRI of a word of a vocabulary (expandValues); neither has an order (§4.9)."""
+    if not isinstance(value, str) or operator not in {"==", "~="}:
+        return False
+    if any(_matches(operator, target, value) for target in _targets(instances)):
+        return True
+    if operator != "==" or ":" not in value:
+        return False
+    word = contexts.internal(value)
+    return any(word in _flat(one.get("vocab")) for one in instances if isinstance(one, dict))
 
 
 def _targets(found: Iterable[Any]) -> Iterator[str]:

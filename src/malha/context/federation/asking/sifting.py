@@ -53,8 +53,8 @@ def answers(who: Asked, asked: EntityQuery, entity: StoredEntity, test: Holds | 
 def meant(asked: EntityQuery, entity: StoredEntity) -> bool:
     """Whether the entity is of the types, and has one of the ids, that are asked for."""
     if asked.any_of and not any(
-        (not one.type_selection or store.type_holds(one.type_selection, entity.types)) and (not one.uris or entity.uri in one.uris)
-        and (not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
+        (not one.type_selection or store.type_holds(one.type_selection, entity.types))
+        and (entity.uri in one.uris if one.uris else not one.id_pattern or patterns.found(one.id_pattern, entity.uri)) for one in asked.any_of
     ):  # fmt: skip
         return False
     if asked.types and not set(asked.types) & set(entity.types):
