@@ -336,6 +336,33 @@ def test_what_a_program_may_not_see_does_not_lack_when_it_writes(plane_client, s
     assert (kept["pm10"]["value"], kept["dataProvider"]["value"]) == (10, "Câmara")
 
 
+def test_nobody_asks_through_a_link_about_what_they_may_not_read(plane_client, giver):
+    here = f"/{giver.slug}/ngsi-ld/v1"
+    both = [*READ, Capability.DATA_WRITE]
+    whole, types = bearer(giver, capabilities=both), bearer(giver, capabilities=both, types=["Carta"])
+    made = [
+        {"id": "urn:t:Incident:1", "type": "Incident", "notes": "912345678", "category": "Ruído"},
+        {"id": "urn:t:Carta:1", "type": "Carta", "sobre": {"type": "Relationship", "object": "urn:t:Incident:1"}},
+    ]
+    assert plane_client.post(f"{here}/entityOperations/upsert", headers=whole, json=made).status_code == 201
+    for path in (f"{here}/entities", f"{here}/temporal/entities"):
+        past = {"timerel": "after", "timeAt": "2020-01-01T00:00:00Z"} if "temporal" in path else {"join": "inline", "joinLevel": "2"}
+
+        def asked(headers, q, path=path, past=past):
+            return plane_client.get(path, headers=headers, params={"type": "Carta", "q": q, **past})
+
+        assert asked(types, 'sobre{category}=="Ruído"').status_code in {400, 403}
+        assert asked(whole, 'sobre{notes}~="^91"').status_code in {400, 403}
+    told = {"type": "Subscription", "entities": [{"type": "Carta"}], "notification": {"endpoint": {"uri": "https://example.org/x"}, "join": "inline"}}
+    for headers, q in ((types, 'sobre{category}=="Ruído"'), (whole, 'sobre{notes}~="^91"')):
+        answer = plane_client.post(f"{here}/subscriptions", headers=headers, json={**told, "q": q})
+        assert answer.status_code == 403, answer.text
+    trusted = bearer(giver, capabilities=[*both, Capability.PERSONAL_READ])
+    question = {"type": "Carta", "join": "inline", "joinLevel": "2"}
+    assert uris(plane_client.get(f"{here}/entities", headers=trusted, params={**question, "q": 'sobre{notes}~="^91"'})) == {"urn:t:Carta:1"}
+    assert uris(plane_client.get(f"{here}/entities", headers=whole, params={**question, "q": 'sobre{category}=="Ruído"'})) == {"urn:t:Carta:1"}
+
+
 def test_a_community_of_eleven_of_which_three_delegated_sees_three(plane_client, new_tenant):
     community = new_tenant(name="Comunidade dos Onze", kind=OrganisationKind.INTERMUNICIPAL_COMMUNITY)
     towns = [new_tenant(name=f"Vila {number}", parent_id=community.id) for number in range(11)]

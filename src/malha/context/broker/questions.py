@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,11 @@ import msgspec
 import psycopg
 
 from malha.context.broker import attributes, door, parameters, projection
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
 from malha.context.store import geometry
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityQuery, GeoRelation, Ordering, Selector, UnusableEntity
+from malha.foundation.access import reach
 from malha.kernel.text import msg
 from malha.vocabulary.contexts import service as contexts
 from malha.vocabulary.contexts.service import Context
@@ -269,6 +270,19 @@ def refuse_personal(conn: psycopg.Connection[Any], who: Asked, question: EntityQ
         return
     types = store.types_in(question.type_selection) if question.type_selection else question.types or store.type_names(conn, who.tenant_id)
     door.refuse_personal(who, types, store.names_in_question(question.q))
+    refuse_beyond(conn, who, store.names_beyond_links(question.q))
+
+
+def refuse_beyond(conn: psycopg.Connection[Any], who: Asked, asked: Collection[str]) -> None:
+    """Refuse a condition about attributes of linked entities that the principal may not read; whoever reaches a part alone asks for none.
+
+    What a relationship leads to may lie beyond the types, the area or the attributes of a reader, and would be told bit by bit. Raises NotPermitted.
+    """
+    if not asked:
+        return
+    if who.principal.types is not None or reach.current() is not None:
+        raise NotPermitted(msg("O seu acesso é a uma parte: não se pergunta por “{name}” do outro lado de uma ligação."), name=min(asked))
+    door.refuse_personal(who, store.type_names(conn, who.tenant_id), asked)
 
 
 def _q(params: Mapping[str, str], context: Context) -> str:

@@ -270,6 +270,17 @@ def names(node: Node) -> set[str]:
     return {node.path.names[0]} if isinstance(node, Term) else {name for part in node.parts for name in names(part)}
 
 
+def names_beyond(node: Node) -> set[str]:
+    """The attributes that a question names of entities which relationships lead to."""
+    if not isinstance(node, Term):
+        return {name for part in node.parts for name in names_beyond(part)}
+    found, path = set(), node.path
+    while path.linked is not None:
+        path = path.linked
+        found.add(path.names[0])
+    return found
+
+
 def write(node: Node) -> str:
     """The text of a tree; `parse` reads it back as the same tree."""
     if isinstance(node, Some):

@@ -180,6 +180,11 @@ def names_in_question(text: str) -> set[str]:
     return q.names(q.parse(text))
 
 
+def names_beyond_links(text: str) -> set[str]:
+    """The attributes that a `q` names of entities which relationships lead to. Raises UnusableQuery."""
+    return q.names_beyond(q.parse(text))
+
+
 def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery) -> EntityPage:
     """A page of entities in order of their id. Raises UnusableQuery where the question cannot be understood.
 

@@ -116,6 +116,8 @@ def _within_reach(entity: StoredEntity, reader: Reader) -> bool:
 
 def _may_be_told(rule: Rule, entity: StoredEntity, reader: Reader) -> bool:
     """Whether the reader may know that the condition holds for the entity: not where it asks about what is hidden from them."""
+    if rule.beyond and (reader.principal is None or reader.principal.types is not None):
+        return False
     return _within_reach(entity, reader) and (not rule.asked or rule.asked.isdisjoint(_hidden(entity, reader)))
 
 

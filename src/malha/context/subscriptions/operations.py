@@ -9,7 +9,7 @@ import psycopg
 from starlette.requests import Request
 from starlette.responses import Response
 
-from malha.context.broker import door, jsonld_contexts, parameters, pool, reading, rendering, tenants
+from malha.context.broker import door, jsonld_contexts, parameters, pool, questions, reading, rendering, tenants
 from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
 from malha.context.broker.rendering import Wanted
 from malha.context.store import service as store
@@ -86,6 +86,7 @@ def _refuse_personal(conn: psycopg.Connection[Any], who: Asked, uri: str, about:
     if any(not one.names for one in rule.selectors):
         types |= set(store.type_names(conn, who.tenant_id))
     door.refuse_personal(who, types, rule.asked)
+    questions.refuse_beyond(conn, who, rule.beyond)
 
 
 def _words_of(conn: psycopg.Connection[Any], tenant_id: int, source: Any, request: Request) -> str:

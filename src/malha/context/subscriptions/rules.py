@@ -9,7 +9,7 @@ from typing import Any
 
 from malha.context.store import shapes
 from malha.context.store.contracts import StoredEntity
-from malha.context.store.q import Node, depth, names, parse
+from malha.context.store.q import Node, depth, names, names_beyond, parse
 from malha.context.subscriptions import conditions, patterns, reading, selection
 from malha.context.subscriptions.contracts import REGISTRATIONS, Change, Operation, Subscription, Trigger
 from malha.kernel.time import now, parse_instant
@@ -51,6 +51,8 @@ class Rule:
     expires_at: datetime | None
     #: the attributes that its conditions ask about
     asked: frozenset[str] = frozenset()
+    #: those that they ask about in linked entities
+    beyond: frozenset[str] = frozenset()
 
     @property
     def lane(self) -> tuple[int, int]:
@@ -146,6 +148,7 @@ def compiled(subscription: Subscription) -> Rule:
         datasets=frozenset(said["datasetId"]) if said.get("datasetId") else None,
         expires_at=parse_instant(said["expiresAt"]) if said.get("expiresAt") else None,
         asked=frozenset((names(q) if q else set()) | ({geo.relation.attribute} if geo else set())),
+        beyond=frozenset(names_beyond(q) if q else ()),
     )
 
 
