@@ -145,14 +145,16 @@ def packs(found: psycopg.Cursor[Any]) -> Iterator[tuple[int, int, Ints, np.ndarr
 
 
 def arrays(found: psycopg.Cursor[Any], first: int) -> list[np.ndarray[Any, Any]]:
-    """The arrays (int8[], or float8[] with NaN for null) from column `first` on of a binary result of one row; empty ones for null."""
+    """The arrays (int8[], or text[] without nulls) from column `first` on of a binary result of one row; empty ones for null."""
     result = found.pgresult
     assert result is not None
     made: list[np.ndarray[Any, Any]] = []
     for column in range(first, result.nfields):
-        form = ">f8" if result.ftype(column) == _FloatDumper.oid else ">i8"
-        data = result.get_value(0, column)
-        made.append(_elements(data, form) if data is not None else np.empty(0, form[1:]))
+        data, textual = result.get_value(0, column), result.ftype(column) == _TextDumper.oid
+        if data is None:
+            made.append(np.empty(0, object if textual else np.int64))
+        else:
+            made.append(_texts(data) if textual else _elements(data, ">i8"))
     return made
 
 

@@ -82,8 +82,7 @@ def compile_node(node: Node, params: list[object], look: Look = Look()) -> str:
 def _as_path(node: Node, look: Look) -> str | None:
     """The node as one jsonpath over the document, None where something of it lies elsewhere or needs a time zone."""
     if isinstance(node, Term):
-        names = node.path.names
-        if node.path.linked is not None or (len(names) == 1 and names[0] in {*_COLUMNS, "id", "type"}) or _stamped(node) or _timed(node):
+        if not of_attribute(node) or _timed(node):
             return None
         if node.operator not in {"", "!"}:
             return _term(node, look)
@@ -99,36 +98,41 @@ def _stamped(term: Term) -> bool:
     return len(term.path.names) == 2 and term.path.names[1] in {"createdAt", "modifiedAt"} and term.operator not in {"", "!"}
 
 
+def ends(term: Term) -> list[Scalar]:
+    """What a term compares with, of ranges both ends."""
+    return [end for value in term.values for end in ((value.low, value.high) if isinstance(value, Range) else (value,))]
+
+
+def of_attribute(term: Term) -> bool:
+    """Whether nothing but the attribute that a term names says whether it holds."""
+    names = term.path.names
+    return term.path.linked is None and not (len(names) == 1 and names[0] in {*_COLUMNS, "id", "type"}) and not _stamped(term)
+
+
+def numeric(term: Term) -> bool:
+    """Whether a term compares with numbers alone, by size."""
+    return term.operator in _SQL_OPERATORS and all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends(term))
+
+
 def _timed(term: Term) -> bool:
-    return any(is_instant(v) for value in term.values for v in ((value.low, value.high) if isinstance(value, Range) else (value,)))
+    return any(map(is_instant, ends(term)))
 
 
 def plain(term: Term) -> bool:
     """Whether a term compares an attribute itself with numbers, or for equality with texts that are no instants."""
     if len(term.path.names) > 1 or term.path.inside or term.path.linked is not None or term.operator not in {*_SQL_OPERATORS}:
         return False
-    ends = [end for value in term.values for end in ((value.low, value.high) if isinstance(value, Range) else (value,))]
-    if all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends):
+    if numeric(term):
         return True
     by_equality = term.operator in {"==", "!="} and not any(isinstance(value, Range) for value in term.values)
-    return by_equality and all(isinstance(end, str) and not is_instant(end) for end in ends)
-
-
-def _by_number(term: Term) -> bool:
-    """Whether a plain term compares with numbers."""
-    return all(isinstance(value, Range | int | float) for value in term.values)
-
-
-def by_number(term: Term) -> bool:
-    """Whether a term plainly compares an attribute with numbers."""
-    return plain(term) and _by_number(term) and term.path.names[0] not in {*_COLUMNS, "id", "type"}
+    return by_equality and all(isinstance(end, str) and not is_instant(end) for end in ends(term))
 
 
 def _measured(node: Node) -> set[str]:
     """The attributes of which a question plainly compares numbers."""
     if not isinstance(node, Term):
         return set().union(*map(_measured, node.parts))
-    return {node.path.names[0]} if plain(node) and _by_number(node) else set()
+    return {node.path.names[0]} if plain(node) and numeric(node) else set()
 
 
 def _plainly(term: Term, at: str, *, alone: bool) -> str:
@@ -148,7 +152,7 @@ def _plainly(term: Term, at: str, *, alone: bool) -> str:
         others += [f"{at}.{member} {operator} {_scalar(value)}" for member in members]
         if isinstance(value, str) and ":" in value:  # a word of a vocabulary is compared as the IRI that it stands for (expandValues)
             others.append(f"{at}.vocab == {_quoted(contexts.internal(value))}")
-    if alone and _by_number(term):
+    if alone and numeric(term):
         return " || ".join(first)
     return f'{" || ".join(first)} || ({at}.type != "Property" && ({" || ".join(others)}))'
 

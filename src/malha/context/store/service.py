@@ -312,8 +312,8 @@ def forget_changes(conn: psycopg.Connection[Any], tenant_id: int) -> None:
 
 
 def figures_kept_bytes() -> int:
-    """How much memory the figures take that this process keeps to count by."""
-    return 8 * columns.size()
+    """How much memory is taken by what this process keeps to count by."""
+    return columns.size_bytes()
 
 
 def take_ended(conn: psycopg.Connection[Any], tenant_id: int) -> int:
