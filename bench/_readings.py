@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import quote
 
 import _town
 
@@ -28,7 +29,7 @@ def other(number: int) -> float:
 
 def quoted(path: str) -> str:
     """A path whose question may travel."""
-    return path.replace(" ", "%20").replace('"', "%22").replace(">", "%3E").replace("<", "%3C").replace("[", "%5B").replace("]", "%5D").replace("|", "%7C")
+    return quote(path, safe="/?=&;!~,:*().")
 
 
 def fill(tenant_id: int, count: int, kind: str = "Reading", first: int = 0) -> None:

@@ -50,6 +50,14 @@ class Asked:
     tree: Node
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many answer a question, and among which entities they are, where those are few."""
+
+    total: int
+    among: list[int] | None
+
+
 @dataclass(slots=True)
 class Column:
     """One attribute of all entities of a type: the code of its word, and its figure where it is a number."""
@@ -181,7 +189,7 @@ def note(question: Asked, seconds: float) -> None:
         _slow[question.key, question.paths] = _slow.get((question.key, question.paths), 0) + 1
 
 
-def count(conn: psycopg.Connection[Any], question: Asked, condition: conditions.Condition) -> int | None:
+def count(conn: psycopg.Connection[Any], question: Asked, condition: conditions.Condition) -> Counted | None:
     """How many entities answer; None where that is not kept, or not yet."""
     with _lock:
         columns = _kept.get(question.key)
@@ -195,11 +203,15 @@ def count(conn: psycopg.Connection[Any], question: Asked, condition: conditions.
         found = _answered(conn, columns, question) if (columns := _current(conn, question)) is not None else None
     finally:
         one.release()
-    if found is None or not len(found[1]):
-        return None if found is None else found[0]
+    if found is None:
+        return None
+    holding, odd = found
+    among = [*holding.tolist(), *odd.tolist()] if len(holding) + len(odd) <= MOST_ASKED else None
+    if not len(odd):
+        return Counted(len(holding), among)
     statement = f"SELECT count(*) FROM entities e WHERE {condition.text} AND e.id = ANY (%s::bigint[])"
-    row = state.execute(conn, statement, [*condition.params, found[1].tolist()]).fetchone()
-    return found[0] + (int(row[0]) if row else 0)
+    row = state.execute(conn, statement, [*condition.params, odd.tolist()]).fetchone()
+    return Counted(len(holding) + (int(row[0]) if row else 0), among)
 
 
 def _current(conn: psycopg.Connection[Any], question: Asked) -> Columns | None:
@@ -226,15 +238,15 @@ def _current(conn: psycopg.Connection[Any], question: Asked) -> Columns | None:
     return columns
 
 
-def _answered(conn: psycopg.Connection[Any], columns: Columns, question: Asked) -> tuple[int, Ints] | None:
-    """(how many answer, whose documents have to be asked); None where those are many, or a walk takes no longer."""
+def _answered(conn: psycopg.Connection[Any], columns: Columns, question: Asked) -> tuple[Ints, Ints] | None:
+    """(which answer, whose documents have to be asked); None where those are many, or a walk takes no longer."""
     columns.asked = time.monotonic()
     alive = columns.ends > columns.moment
     unclear = alive & np.logical_or.reduce([columns.said[path].codes == ODD for path in question.paths])
     odd = columns.ids[unclear]
     if len(odd) > MOST_ASKED or (held := _holds(conn, question.tree, columns.said)) is None:
         return None
-    return int(np.count_nonzero(held & alive & ~unclear)), odd
+    return columns.ids[held & alive & ~unclear], odd
 
 
 def _holds(conn: psycopg.Connection[Any], node: Node, said: dict[Path, Column]) -> Held | None:

@@ -49,15 +49,21 @@ def query(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: En
 
 
 def _counted(conn: psycopg.Connection[Any], tenant_ids: Sequence[int], question: EntityQuery, condition: conditions.Condition) -> int:
-    """How many there are, by the figures in memory where they tell; what takes long is noted, so that they do the next time."""
+    """How many there are, by what is kept in memory where that tells; what takes long is noted, so that it does the next time.
+
+    Where it finds few, the page is looked for among them alone.
+    """
     asked = columns.asked(conn, tenant_ids[0], question) if len(tenant_ids) == 1 and condition.within is None else None
     if asked is None:
         return _walked(conn, condition)
-    if (total := columns.count(conn, asked, condition)) is None:
+    if (counted := columns.count(conn, asked, condition)) is None:
         begun = time.perf_counter()
         total = _walked(conn, condition)
         columns.note(asked, time.perf_counter() - begun)
-    return total
+        return total
+    if counted.among is not None:
+        condition.add("e.id = ANY (%s::bigint[])", counted.among)
+    return counted.total
 
 
 def _walked(conn: psycopg.Connection[Any], condition: conditions.Condition) -> int:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import psycopg
 
-from malha.context.store import predicate, q, state
-from malha.context.store.q import Path, Range, Scalar, Term
+from malha.context.store import binary, predicate, q, state
+from malha.context.store.q import Path, Range, Term
 
 type Held = np.ndarray[Any, np.dtype[np.bool_]]
 type Codes = np.ndarray[Any, np.dtype[np.int32]]
@@ -26,8 +27,8 @@ type Figures = np.ndarray[Any, np.dtype[np.float64]]
 #: codes of what is no word of its own: there is none, a number (its figure tells), and what the document has to be asked of
 NONE, NUMBER, ODD = range(3)
 #: words by their first character (sql/migrations/0016_words.sql); texts and relationships, of which a term tells only some apart
-_FIRST = {"": NONE, "#0": NUMBER, "?": ODD}
-_PLAIN = '">'
+_FIRST = ("", "#0", "?")
+_PLAIN, _OTHER = ('"', ">"), "="
 #: words that the database decides at most for one question: a walk over the documents takes no longer
 MOST_DECIDED = 20_000
 #: decisions remembered, of one byte for each word
@@ -36,7 +37,7 @@ MOST_REMEMBERED = 16
 _KEY_BYTES = 60
 
 _DECIDE = """
-SELECT ARRAY(SELECT u.n FROM unnest(%s::text[]) WITH ORDINALITY AS u (word, n)
+SELECT ARRAY(SELECT u.n - 1 FROM unnest(%s::text[]) WITH ORDINALITY AS u (word, n)
     CROSS JOIN LATERAL (SELECT CASE u.word WHEN '' THEN '{{}}' ELSE {doc} END AS doc) AS e WHERE {condition})
 """
 
@@ -46,14 +47,14 @@ class Words:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._codes = dict(_FIRST)
-        self._list = list(_FIRST)
-        self._kinds = bytearray(b"\0\0\0")  # by code: 0 is decided by itself
+        self._codes: dict[str, dict[str, int]] = {kind: {} for kind in (*_PLAIN, _OTHER)}
+        self._said = [""] * len(_FIRST)  # by code, without its first character
+        self._kinds = bytearray(len(_FIRST))  # by code: 0 is decided by itself, others by their place in _PLAIN, from 1
         self._decided: dict[str, Held] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._list)
+        return len(self._said)
 
     @property
     def size_bytes(self) -> int:
@@ -63,22 +64,28 @@ class Words:
     def read(self, said: Said) -> tuple[Codes, Figures]:
         """(codes, figures) of words as the database says them; NaN for what is no number."""
         codes, figures = np.zeros(len(said), np.int32), np.full(len(said), np.nan)
-        known = self._codes
         for at, word in enumerate(said):
-            if word[:1] == "#":
+            kind = word[:1]
+            if kind == "#":
                 codes[at], figures[at] = NUMBER, float(word[1:])
-            elif (code := known.get(word)) is not None:
-                codes[at] = code
+            elif kind in self._codes:
+                known, text = self._codes[kind], word[1:]
+                codes[at] = known[text] if text in known else self._new(kind, text)
             else:
-                codes[at] = self._new(word)
+                codes[at] = ODD if kind else NONE
         return codes, figures
 
-    def _new(self, word: str) -> int:
-        code = self._codes[word] = len(self._list)
-        self._list.append(word)
-        self._kinds.append(1 + _PLAIN.find(word[0]))
-        self._bytes += sys.getsizeof(word) + _KEY_BYTES
+    def _new(self, kind: str, text: str) -> int:
+        code = self._codes[kind][text] = len(self._said)
+        self._said.append(text)
+        self._kinds.append((_OTHER, *_PLAIN).index(kind))
+        self._bytes += sys.getsizeof(text) + _KEY_BYTES
         return code
+
+    def _word(self, code: int) -> str:
+        if code < len(_FIRST):
+            return _FIRST[code]
+        return (_OTHER, *_PLAIN)[self._kinds[code]] + self._said[code]
 
     def holds(self, conn: psycopg.Connection[Any], term: Term) -> Held | None:
         """By code, whether a term holds (a number's figure tells more); None where a walk takes no longer."""
@@ -92,28 +99,26 @@ class Words:
         return held
 
     def _extended(self, conn: psycopg.Connection[Any], term: Term, before: Held) -> Held | None:
-        """What was decided, and what is decided now on the words since."""
+        """What was decided, and what is decided now on the words since: of texts that are not told apart on the first of them."""
         first = len(before)
-        kinds = np.frombuffer(bytes(self._kinds), np.uint8)[first:].astype(np.int64)
-        own = np.arange(len(kinds)) + 8  # who is decided by itself is a group of one
-        told = self._told(term, first)
-        group = own
+        kinds = np.frombuffer(bytes(self._kinds), np.uint8)[first:]
+        told = self._told(conn, term, first)
+        alone, shared = np.arange(len(kinds)), []
         if told is not None:
-            group = np.where(kinds > 0, kinds * 2, own)
-            hit = np.zeros(len(kinds), bool)
-            hit[np.array(told, np.int64) - first] = True
-            group += hit & (kinds > 0)
-        _, one, which = np.unique(group, return_index=True, return_inverse=True)
-        if len(one) > MOST_DECIDED:
+            alone = np.flatnonzero(kinds == 0)
+            each = [np.flatnonzero((kinds == kind) & (told == like)) for kind in (1, 2) for like in (True, False)]
+            shared = [texts for texts in each if len(texts)]
+        if len(alone) > MOST_DECIDED:
             return None
-        answers = np.zeros(len(one), bool)
-        answers[np.array(self._decide(conn, term, [self._list[first + at] for at in one.tolist()]), np.int64) - 1] = True
-        held = np.concatenate([before, answers[which]])
+        held = np.concatenate([before, np.zeros(len(kinds), bool)])
+        asked = [*alone.tolist(), *(int(texts[0]) for texts in shared)]
+        for at in self._decide(conn, term, [self._word(first + one) for one in asked]):
+            held[first + (alone[at] if at < len(alone) else shared[at - len(alone)])] = True
         held[ODD] = False
         return held
 
     def _decide(self, conn: psycopg.Connection[Any], term: Term, asked: list[str]) -> list[int]:
-        """Which of these words answer, counted from one."""
+        """Which of these words answer, by place."""
         params: list[object] = []
         condition = predicate.compile_node(term, params)
         doc, names = "entity_of_word(u.word)", list(self.path.names)
@@ -122,79 +127,90 @@ class Words:
         row = state.execute(conn, _DECIDE.format(doc=doc, condition=condition), [asked, *names, *params]).fetchone()
         return list(row[0]) if row else []
 
-    def _told(self, term: Term, first: int) -> list[int] | None:
-        """Codes from `first` on of the texts that a term may tell from all others; None where only the database can say."""
+    def _told(self, conn: psycopg.Connection[Any], term: Term, first: int) -> Held | None:
+        """For each word from `first` on, whether it is a text that the term may tell from all others; None where only the database can say."""
         ends = [end for end in predicate.ends(term) if isinstance(end, str)]
-        if not ends:
-            return []
-        if term.operator in {"~=", "!~="}:
-            like = pattern(ends[0])
-            return None if like is None else [code for code, text in self._texts(first) if like(text)]
+        said = self._said[first:] if first else self._said
+        found = np.zeros(len(said), bool)
+        if term.operator in {"~=", "!~="} and ends:
+            return _alike(conn, ends[0], said)
         if any(map(q.is_instant, ends)):
             return None
-        if term.operator in {"==", "!="} and not any(isinstance(value, Range) for value in term.values):
-            return [code for end in ends for kind in _PLAIN if (code := self._codes.get(kind + end, -1)) >= first]
-        within = [_within(term.operator, value) for value in term.values if not isinstance(value, bool)]
-        return [code for code, text in self._texts(first) if any(each(text) for each in within)]
+        for value in term.values:
+            if isinstance(value, Range) and isinstance(value.low, str):
+                found |= _each(value.low.__le__, said) & _each(str(value.high).__ge__, said)
+            elif isinstance(value, str) and term.operator in _ORDER:
+                found |= _each(getattr(value, _ORDER[term.operator]), said)
+            elif isinstance(value, str):
+                at = [code - first for known in self._codes.values() if (code := known.get(value, -1)) >= first]
+                found[at] = True
+        return found
 
-    def _texts(self, first: int) -> Iterator[tuple[int, str]]:
-        return ((code, word[1:]) for code, word in enumerate(islice(self._list, first, None), first) if self._kinds[code])
+
+#: how a value stands to a text that a comparison with it wants; by code point, as in a walk
+_ORDER = {">": "__lt__", ">=": "__le__", "<": "__gt__", "<=": "__ge__"}
 
 
-def _within(operator: str, value: Scalar | Range) -> Callable[[str], bool]:
-    """Whether a text is where a comparison wants it; texts are compared by code point."""
-    if isinstance(value, Range):
-        low, high = str(value.low), str(value.high)
-        return lambda text: low <= text <= high
-    than = str(value)
-    return {
-        "==": than.__eq__, "!=": than.__eq__, ">": than.__lt__, ">=": than.__le__, "<": than.__gt__, "<=": than.__ge__,
-    }[operator]  # fmt: skip
+def _each(holds: Callable[[str], bool], said: Sequence[str]) -> Held:
+    return np.fromiter(map(holds, said), bool, len(said))
+
+
+def _alike(conn: psycopg.Connection[Any], text: str, said: Sequence[str]) -> Held:
+    """Which texts of one line are like a pattern: by what is easy to see, or by the database, for which patterns of one line mean the same everywhere."""
+    parts = pattern(text)
+    if parts is not None:
+        whole: Held = np.logical_or.reduce([part.among(said) for part in parts])
+        return whole
+    statement = "SELECT ARRAY(SELECT u.n - 1 FROM unnest(%s::text[]) WITH ORDINALITY AS u (text, n) WHERE u.text ~ %s)"
+    row = binary.cursor(conn).execute(statement.encode(), [binary.texts(said), text]).fetchone()
+    found = np.zeros(len(said), bool)
+    found[np.array(row[0] if row else [], np.int64)] = True
+    return found
 
 
 _LITERAL = r"(?:[^\\.\[\]{}()*+?|^$]|\\[^\w\s])*"
 _PART = re.compile(rf"(\^?)({_LITERAL}(?:\.\*{_LITERAL})*)(\$?)")
 
 
-def pattern(text: str) -> Callable[[str], bool] | None:
-    """Whether a text of one line is like a pattern of literals, `.*`, `^`, `$` and `|`; None for any other pattern.
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Texts that hold these pieces one after the other, the first at their start or the last at their end where that is said."""
 
-    Each such text takes time by its length alone, whatever the pattern.
-    """
-    if "\\\\" in text:
-        return None
-    parts = [_PART.fullmatch(part) for part in re.split(r"(?<!\\)\|", text)]
-    found = [_like(*part.groups()) for part in parts if part is not None and part[0]]
-    if len(found) < len(parts):
-        return None
-    return found[0] if len(found) == 1 else lambda said: any(like(said) for like in found)
+    pieces: tuple[str, ...]
+    start: bool
+    end: bool
 
+    def among(self, said: Sequence[str]) -> Held:
+        """Which texts of one line these are. Takes time by their length alone, whatever the pieces."""
+        longest = max(self.pieces, key=len)
+        found = np.array([longest in text for text in said], bool)
+        if len(self.pieces) > 1 or self.start or self.end:
+            at = np.flatnonzero(found)
+            found[at] = [self.holds(said[one]) for one in at.tolist()]
+        return found
 
-def _like(start: str, between: str, end: str) -> Callable[[str], bool]:
-    pieces = [re.sub(r"\\(.)", r"\1", piece) for piece in between.split(".*")]
-    first, last = pieces[0], pieces[-1]
-    if len(pieces) == 1 and start and end:
-        return first.__eq__
-    if len(pieces) == 1 and not start and not end:
-        return lambda text: first in text
-
-    def like(text: str) -> bool:
-        at, to = 0, len(text)
-        if start:
-            if not text.startswith(first):
-                return False
-            at = len(first)
-        if end:
-            if not text.endswith(last):
-                return False
-            to -= len(last)
+    def holds(self, text: str) -> bool:
+        """Whether a text of one line is one of these."""
+        if self.start and not text.startswith(self.pieces[0]):
+            return False
+        if self.end and not text.endswith(self.pieces[-1]):
+            return False
+        if len(self.pieces) == 1 and self.start and self.end:
+            return text == self.pieces[0]
+        at, to = len(self.pieces[0]) * self.start, len(text) - len(self.pieces[-1]) * self.end
         if at > to:
             return False
-        for piece in pieces[bool(start) : len(pieces) - bool(end)]:
+        for piece in self.pieces[self.start : len(self.pieces) - self.end]:
             at = text.find(piece, at, to)
             if at < 0:
                 return False
             at += len(piece)
         return True
 
-    return like
+
+def pattern(text: str) -> list[Like] | None:
+    """A pattern of literals, `.*`, `^`, `$` and `|` by its parts; None for any other pattern."""
+    parts = [_PART.fullmatch(part) for part in re.split(r"(?<!\\)\|", text)]
+    if "\\\\" in text or not all(part is not None and part[0] for part in parts):
+        return None
+    return [Like(tuple(re.sub(r"\\(.)", r"\1", piece) for piece in part[2].split(".*")), bool(part[1]), bool(part[3])) for part in parts if part is not None]

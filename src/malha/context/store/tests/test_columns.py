@@ -9,13 +9,15 @@ import time
 from datetime import timedelta
 from itertools import count
 
+import numpy as np
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from malha.context.store import columns, conditions, pages, service, watching
+from malha.context.store import columns, conditions, pages, service, watching, words
 from malha.context.store.contracts import EntityDocument, EntityQuery, WriteMode, WriteOptions
+from malha.context.store.q import Path
 from malha.context.store.tests.test_numbers_alone import attributes, instances, numbers
 from malha.foundation.access import reach
 from malha.foundation.access.contracts import Reach
@@ -47,7 +49,7 @@ of_texts = st.one_of(
 )  # fmt: skip
 precise = st.builds(lambda v: {"type": "Property", "value": v}, st.sampled_from([0, -0.0, 2.5, 1e300, 1e-300, 2**53 + 1, 0.1, 0.1 + 0.2, -3]))
 steps = st.lists(
-    st.tuples(numbers, st.dictionaries(st.sampled_from("abc"), attributes | instances | precise | of_texts), st.sampled_from([WriteMode.UPDATE, WriteMode.REPLACE, None])),
+    st.tuples(numbers, st.dictionaries(st.sampled_from("abc"), attributes | instances | precise | of_texts), st.sampled_from([WriteMode.UPDATE, WriteMode.REPLACE, None]), st.lists(st.sampled_from(QUESTIONS), min_size=6, max_size=6)),
     min_size=1, max_size=6,
 )  # fmt: skip
 fresh = count()
@@ -85,7 +87,8 @@ def kept(conn, tenant_id, text, kind=TYPE):
     """The total by the figures, None where they do not tell."""
     question = EntityQuery(types=(kind,), q=text, count=True, limit=0)
     asked = columns.asked(conn, tenant_id, question)
-    return asked and columns.count(conn, asked, conditions.where(conn, [tenant_id], question))
+    counted = columns.count(conn, asked, conditions.where(conn, [tenant_id], question)) if asked else None
+    return counted and counted.total
 
 
 def walked(conn, tenant_id, text, kind=TYPE):
@@ -109,10 +112,10 @@ def ready(conn, tenant_id, text, kind=TYPE):
         time.sleep(0.02)
 
 
-def same(conn, tenant_id, kind=TYPE):
-    """By question the total, by the figures and by a walk."""
+def same(conn, tenant_id, kind=TYPE, asked=QUESTIONS):
+    """By question the total, by what is kept and by a walk."""
     found = {}
-    for text in QUESTIONS:
+    for text in asked:
         with database.tenant_transaction(conn, [tenant_id]):
             found[text] = kept(conn, tenant_id, text, kind), walked(conn, tenant_id, text, kind)
     return found
@@ -149,7 +152,7 @@ def test_what_columns_do_not_tell_is_walked(place, text):
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_all_kinds_are_counted_as_by_walking(database_of_all, written):
     conn, tenant_id = database_of_all
     number = next(fresh)
@@ -157,7 +160,7 @@ def test_all_kinds_are_counted_as_by_walking(database_of_all, written):
     write(conn, tenant_id, *(EntityDocument(f"urn:x:G:{number}:{kind}", (kind,), {"a": prop(1), "b": prop(2), "c": prop(3)}) for kind in kinds))
     for kind in kinds:
         ready(conn, tenant_id, ALL, kind)
-    for which, attributes_, mode in written:
+    for which, attributes_, mode, asked in written:
         uri = f"urn:x:G:{number}:{which}"
         if mode is None:
             with database.tenant_transaction(conn, [tenant_id]):
@@ -165,7 +168,7 @@ def test_all_kinds_are_counted_as_by_walking(database_of_all, written):
         else:
             write(conn, tenant_id, EntityDocument(uri, kinds if which == 3 else (kinds[which % 2],), attributes_), mode=mode)
         for kind in kinds:
-            for text, (used, everywhere) in same(conn, tenant_id, kind).items():
+            for text, (used, everywhere) in same(conn, tenant_id, kind, asked).items():
                 assert used == everywhere, text
 
 
@@ -190,6 +193,86 @@ def test_no_figure_where_none_can_answer(place):
         'SELECT entity_figure(v) FROM (VALUES (NULL::jsonb), (\'{"type": "Property", "value": "1"}\'), (\'{"type": "Property", "value": true}\')) AS t (v)'
     )
     assert [str(row[0]) for row in rows] == ["nan"] * 3
+
+
+@given(st.lists(said | st.text(max_size=12).filter(lambda text: "\0" not in text), min_size=1, max_size=5), st.text("ax.*^$|\\é 1\r", min_size=1, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_a_pattern_means_the_same_here_and_in_the_database(database_of_all, texts, written):
+    """What is told without the database, of texts of one line, is what `like_regex` says."""
+    conn, _ = database_of_all
+    parts, lines = words.pattern(written), [text for text in texts if "\n" not in text]
+    assume(parts is not None and lines)
+    try:
+        rows = conn.execute(
+            "SELECT to_jsonb(t) @@ ('$ like_regex ' || to_json(%s::text))::jsonpath FROM unnest(%s::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n",
+            [written, lines],
+        ).fetchall()
+    except psycopg.errors.InvalidRegularExpression:
+        return
+    assert np.logical_or.reduce([part.among(lines) for part in parts]).tolist() == [row[0] for row in rows]
+
+
+def test_a_word_says_what_the_attribute_says(place):
+    conn, _ = place
+    prop_, rel = '{"type": "Property", "value": %s}', '{"type": "Relationship", "object": %s}'
+    for text, word in [
+        (prop_ % '"x"', '"x'), (prop_ % "2.50", "#2.5"), (prop_ % "true", '={"type": "Property", "value": true}'), (prop_ % '"a\\nb"', '={"type": "Property", "value": "a\\nb"}'),
+        (rel % '"urn:x"', ">urn:x"), (rel % '["urn:x"]', '={"type": "Relationship", "object": ["urn:x"]}'), (f"[{prop_ % 1}]", "?"), (prop_ % f'"{"l" * 201}"', "?"),
+        ('"2026-05-01"', '="2026-05-01"'), (prop_ % "9007199254740993", "?"), ('{"type": "Property", "value": "x", "vocab": 1, "sub": 2}', '={"type": "Property", "value": "x", "vocab": 1}'),
+    ]:  # fmt: skip
+        assert conn.execute("SELECT entity_word(%s::jsonb)", [text]).fetchone()[0] == word
+        again = "SELECT entity_word(entity_of_word(%s))"
+        assert word == "?" or conn.execute(again, [word]).fetchone()[0] == word
+
+
+def test_what_is_decided_once_is_not_asked_again_and_new_words_are(place, monkeypatch):
+    conn, tenant_id = place
+    write(conn, tenant_id, *(thing(n, a=prop(f"name {n}")) for n in range(20)))
+    ready(conn, tenant_id, "a")
+    asked = []
+    decide = words.Words._decide
+    monkeypatch.setattr(words.Words, "_decide", lambda self, conn, term, these: asked.append(these) or decide(self, conn, term, these))
+    for text, found in (('a~="1"', 11), ('a~="1"', 11), ('a!="name 3"', 19)):
+        with database.tenant_transaction(conn, [tenant_id]):
+            assert kept(conn, tenant_id, text) == found
+    assert [len(these) for these in asked] == [5, 5], "no, a number, unclear, one text that answers, one that does not"
+    write(conn, tenant_id, thing(1, a=prop("new 1")))
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, 'a~="1"') == 11
+    assert asked[2:] == [['"new 1']]
+
+
+def test_few_are_looked_for_among_those_that_are_kept(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, *(thing(n, a=prop(f"name {n}")) for n in range(20)), thing(20, a=[prop("name 3"), prop("x", datasetId="urn:x:D")]))
+    ready(conn, tenant_id, "a")
+    with database.tenant_transaction(conn, [tenant_id]):
+        page = service.query(conn, [tenant_id], EntityQuery(types=(TYPE,), q='a=="name 3"', count=True, limit=5))
+        second = service.query(conn, [tenant_id], EntityQuery(types=(TYPE,), q='a=="name 3"', count=True, limit=1, offset=1))
+    assert (page.total, {one.uri for one in page.entities}) == (2, {"urn:x:F:3", "urn:x:F:20"})
+    assert (second.total, [one.uri for one in second.entities]) == (2, [page.entities[1].uri])
+
+
+def test_more_words_than_a_walk_is_worth_are_walked(place, monkeypatch):
+    conn, tenant_id = place
+    write(conn, tenant_id, *(thing(n, a=prop([f"name {n}"])) for n in range(20)))
+    ready(conn, tenant_id, "a")
+    monkeypatch.setattr(words, "MOST_DECIDED", 10)
+    with database.tenant_transaction(conn, [tenant_id]):
+        assert kept(conn, tenant_id, 'a=="name 3"') is None
+    assert total(conn, tenant_id, 'a=="name 3"') == 1
+
+
+def test_words_that_changed_often_are_read_anew(place):
+    conn, tenant_id = place
+    write(conn, tenant_id, thing(1, a=prop("first")))
+    ready(conn, tenant_id, "a")
+    for n in range(3):
+        write(conn, tenant_id, *(thing(1 + each % 2, a=prop(f"name {n}.{each}")) for each in range(2)))
+        column = next(iter(columns._kept.values())).said[Path(("a",))]
+        column.words.read(np.array([f'"filled {n}.{each}' for each in range(600)], object))
+        assert total(conn, tenant_id, f'a=="name {n}.1"') == 1
+    assert len(next(iter(columns._kept.values())).said[Path(("a",))].words) < 1_000
 
 
 def test_what_has_ended_is_not_counted(place):
