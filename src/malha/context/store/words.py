@@ -182,30 +182,29 @@ class Like:
 
     def among(self, said: Sequence[str]) -> Held:
         """Which texts of one line these are. Takes time by their length alone, whatever the pieces."""
-        longest = max(self.pieces, key=len)
-        found = np.array([longest in text for text in said], bool)
-        if len(self.pieces) > 1 or self.start or self.end:
-            at = np.flatnonzero(found)
-            found[at] = [self.holds(said[one]) for one in at.tolist()]
+        longest, first, last = max(self.pieces, key=len), self.pieces[0], self.pieces[-1]
+        at = [n for n, text in enumerate(said) if longest in text]
+        if self.start:
+            at = [n for n in at if said[n].startswith(first)]
+        if self.end:
+            at = [n for n in at if said[n].endswith(last)]
+        if len(self.pieces) > 1 or (self.start and self.end):
+            at = [n for n in at if self._in_order(said[n])]
+        found = np.zeros(len(said), bool)
+        found[at] = True
         return found
 
-    def holds(self, text: str) -> bool:
-        """Whether a text of one line is one of these."""
-        if self.start and not text.startswith(self.pieces[0]):
-            return False
-        if self.end and not text.endswith(self.pieces[-1]):
-            return False
-        if len(self.pieces) == 1 and self.start and self.end:
+    def _in_order(self, text: str) -> bool:
+        """Whether the pieces follow each other in a text that starts and ends as it should."""
+        if len(self.pieces) == 1:
             return text == self.pieces[0]
         at, to = len(self.pieces[0]) * self.start, len(text) - len(self.pieces[-1]) * self.end
-        if at > to:
-            return False
         for piece in self.pieces[self.start : len(self.pieces) - self.end]:
             at = text.find(piece, at, to)
             if at < 0:
                 return False
             at += len(piece)
-        return True
+        return at <= to
 
 
 def pattern(text: str) -> list[Like] | None:
