@@ -18,10 +18,9 @@ from malha.context.broker.door import Handler
 from malha.context.broker.questions import Question
 from malha.context.broker.rendering import Wanted
 from malha.context.federation.asking import sifting
-from malha.context.snapshots import keeping, service
+from malha.context.snapshots import keeping, ordering, service
 from malha.context.snapshots.contracts import HEADER, Snapshot
 from malha.context.snapshots.place import Inside, check, require_whole
-from malha.context.store import arranging
 from malha.context.store import service as store
 from malha.context.store.contracts import AttributeUse, EntityPage, StoredEntity
 from malha.kernel.text import msg
@@ -74,7 +73,7 @@ def _page(conn: psycopg.Connection[Any], who: Asked, one: Snapshot, asked: Quest
     test = sifting.holds(narrowed, seen)
     held = keeping.entities(conn, one, narrowed.types, narrowed.uris or None)
     found = [door.shown(who, each) for each in held if sifting.answers(who, narrowed, each, test, remote=True)]
-    found = arranging.ordered(found, narrowed.order)
+    found = ordering.ordered(found, narrowed.order)
     return EntityPage(found[narrowed.offset : narrowed.offset + narrowed.limit], len(found) if asked.count else None)
 
 

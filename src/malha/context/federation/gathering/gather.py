@@ -28,7 +28,6 @@ from malha.context.federation.gathering.linking import Links
 from malha.context.federation.registrations import discovering, registry
 from malha.context.federation.registrations.matching import Share
 from malha.context.federation.registrations.registry import Diverted
-from malha.context.store import arranging
 from malha.context.store import service as store
 from malha.context.store.contracts import EntityNotFound, EntityPage, EntityQuery, StoredEntity
 from malha.kernel.text import msg
@@ -36,7 +35,6 @@ from malha.kernel.text import msg
 #: entities that one source gives for one page at most; an answer that needs more says that it is incomplete
 MOST_ENTITIES = 5_000
 SOURCE_PAGE = 1_000
-_OF_ITSELF = projection.OWN | questions.SYSTEM
 READ = ("retrieveEntity", "queryEntity", "queryBatch")
 _PARTIAL = msg("há mais do que se leu; restrinja a pergunta")
 
@@ -153,11 +151,6 @@ class Plan:
     shares: tuple[Share, ...]
 
     @property
-    def everything(self) -> bool:
-        """Whether all entities have to be seen before the page can be cut: what they are, or which comes first, is known then only."""
-        return self.split or bool(self.question.query.order)
-
-    @property
     def asked(self) -> EntityQuery:
         """The question as each place is asked."""
         query_ = self.question.query
@@ -169,7 +162,7 @@ class Plan:
     def needed(self) -> int:
         """How many entities of each place the page may need."""
         query_ = self.question.query
-        return MOST_ENTITIES if self.everything else min(MOST_ENTITIES, query_.offset + query_.limit + 1)
+        return MOST_ENTITIES if self.split else min(MOST_ENTITIES, query_.offset + query_.limit + 1)
 
 
 async def question(request: Request, found: Diverted, asking: Asking) -> Response:
@@ -230,8 +223,8 @@ def planned(request: Request, found: Diverted, who: Asked, asking: Asking, alias
         share = source.of_question(asked.query, wanted | needs if wanted else ())
         if share is not None and (filter_ is None or discovering.holds([filter_], source.registration)):
             shares.append(share)
-    if shares and asked.query.after_id:
-        raise BadRequestData(msg("Entre várias fontes não se continua depois de um id; pergunte com local=true, ou a cada fonte."))
+    if shares and (asked.query.order or asked.query.after_id):  # §5.7.2.4; what lies here alone has its order
+        raise BadRequestData(msg("Entre várias fontes não se ordena; pergunte com local=true, ou a cada fonte."))
     split = bool(shares) and (
         params.get("splitEntities") == "true" or "splitEntities" in params.get("options", "").split(",")
         or any(share.attributes is not None and (needs or wanted) for share in shares)
@@ -240,13 +233,12 @@ def planned(request: Request, found: Diverted, who: Asked, asking: Asking, alias
 
 
 def filtering(asked: EntityQuery) -> frozenset[str]:
-    """The attributes that decide whether an entity is an answer, and which comes first."""
+    """The attributes that decide whether an entity is an answer."""
     names = set(store.names_in_question(asked.q)) - questions.SYSTEM if asked.q else set()
     if asked.geo:
         names.add(asked.geo.attribute)
     if asked.bbox or asked.near:
         names.add("location")
-    names |= {"location" if step.point is not None else step.path[0] for step in asked.order} - _OF_ITSELF
     return frozenset(names)
 
 
@@ -303,7 +295,7 @@ async def ask_question(session: Session, plan: Plan, share: Share, speech: Speec
         if len(told.entities) < limit or offset >= plan.needed:
             whole.more = len(told.entities) >= limit
             break
-    if plan.everything and whole.more:
+    if plan.split and whole.more:
         session.warnings.append(Warning_(wire.SILENT, share.source.registration.uri, _PARTIAL))
     return whole
 
@@ -313,7 +305,7 @@ def _parameter(request: Request, asking: Asking, name: str) -> str:
 
 
 def assembled(session: Session, plan: Plan, own: EntityPage, told: Sequence[Told]) -> EntityPage:
-    """The page: what each place has of an entity put together, filtered again, brought into order, cut to the page."""
+    """The page: what each place has of an entity put together, filtered again, cut to the page."""
     places = _by_uri(session, own, told)
     question_ = plan.question.query
     holds = sifting.holds(question_) if plan.split else None
@@ -322,7 +314,7 @@ def assembled(session: Session, plan: Plan, own: EntityPage, told: Sequence[Told
     matched = 0
     last = question_.offset + question_.limit
     for uri, pieces in places.items():
-        if matched >= last and not plan.everything:
+        if matched >= last and not plan.split:
             matched += 1  # beyond the page: counted, not read
             continue
         entity = _whole(session, uri, pieces)
@@ -333,11 +325,9 @@ def assembled(session: Session, plan: Plan, own: EntityPage, told: Sequence[Told
         if more and not sifting.named(question_, entity):
             continue
         matched += 1
-        if question_.order or question_.offset < matched <= last:
-            found.append(entity)
-    if question_.order:
-        found = arranging.ordered(found, question_.order)[question_.offset : last]
-    return EntityPage([door.shown(session.who, entity) for entity in found], _total(plan, own, told, matched))
+        if question_.offset < matched <= last:
+            found.append(door.shown(session.who, entity))
+    return EntityPage(found, _total(plan, own, told, matched))
 
 
 def _by_uri(session: Session, own: EntityPage, told: Sequence[Told]) -> dict[str, list[tuple[Told | None, Any]]]:

@@ -85,7 +85,7 @@ async def create(request: Request, found: Diverted, handler: Handler) -> Respons
     if not plan.shares:
         return await handler(request)
     # which types an id has is not told, and what only whole entities answer is found out by reading them
-    alone = not plan.everything and session.who.principal.types is None
+    alone = not plan.split and session.who.principal.types is None
     one = await _listed(session, plan, asking) if alone else (await _made(session, plan, asking))[1]
     return session.warn(entity_maps.made(request, one))
 
