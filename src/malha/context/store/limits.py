@@ -5,7 +5,7 @@ The reach comes from `foundation.access.reach`, which the doors set: nobody who 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from malha.context.store import names, shapes
 from malha.context.store.contracts import EntityQuery, PlacedEntity, StoredEntity
 from malha.foundation.access import reach
-from malha.foundation.access.contracts import BeyondReach, Reach
+from malha.foundation.access.contracts import BeyondReach, Grain, Reach
 from malha.kernel.text import msg
 
 type Parts = tuple[Reach, ...]
@@ -97,19 +97,48 @@ def exact(found: Parts | None) -> bool:
     return found is not None and any(part.area is not None for part in found)
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a reader sees of one entity: attributes by name (None: all), shapes within an area (None: anywhere)."""
+
+    names: frozenset[str] | None
+    area: BaseGeometry | None
+
+    def shows(self, name: str) -> bool:
+        """Whether the attribute is shown."""
+        return self.names is None or name in self.names
+
+    def of(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes that are shown, their shapes cut to the area."""
+        found = {name: value for name, value in attributes.items() if self.shows(name)}
+        return found if self.area is None else {name: kept for name, value in found.items() if (kept := _cut(value, self.area)) is not None}
+
+
+WHOLE = Sight(None, None)
+
+
+def sight(entity: StoredEntity, found: Parts | None) -> Sight | None:
+    """What a reader of these parts sees of an entity as it is; None when it lies beyond. Who may have averages alone sees nothing of it."""
+    if found is None:
+        return WHOLE
+    holding = [
+        part
+        for part in found
+        if (reach.averages_too() or part.allows(Grain.RAW)) and _holds(part, entity.types, shapes.shape_of(entity.attributes, "location"))
+    ]
+    return Sight(reach.allowed(tuple(holding)), _union(holding)) if holding else None
+
+
 def seen(entity: StoredEntity, found: Parts | None) -> StoredEntity | None:
     """The entity as the reader may see it: attributes that are shown, shapes cut to the area; None when it lies beyond."""
     if found is None:
         return entity
-    holding = [part for part in found if _holds(part, entity.types, shapes.shape_of(entity.attributes, "location"))]
-    if not holding:
+    limit = sight(entity, found)
+    if limit is None:
         return None
-    shown = reach.allowed(tuple(holding))
-    attributes = entity.attributes if shown is None else {name: value for name, value in entity.attributes.items() if name in shown}
     if reach.averages_too():
-        return replace(entity, attributes=attributes)
-    if (limit := _union(holding)) is not None:
-        attributes = {name: kept for name, value in attributes.items() if (kept := _cut(value, limit)) is not None}
+        return replace(entity, attributes=Sight(limit.names, None).of(entity.attributes))
+    attributes = limit.of(entity.attributes)
     place = attributes.get("location")
     value = (place[0] if isinstance(place, list) and place else place) if place else None
     return replace(entity, attributes=attributes, location=value["value"] if isinstance(value, dict) and isinstance(value.get("value"), dict) else None)

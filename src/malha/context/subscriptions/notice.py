@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 
 from malha.context.broker import rendering
 from malha.context.broker.rendering import Form, Wanted
+from malha.context.store import limits
 from malha.context.store.contracts import MEMBER, StoredEntity
 from malha.context.subscriptions import conditions
 from malha.context.subscriptions.contracts import Change, Message, Operation, Reader, Subscription
@@ -58,14 +59,14 @@ def followed(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Link
     """Those changes of whose entity the condition holds along its relationships, by what the reader may see there (§4.9)."""
 
     def seen(uris: Sequence[str]) -> dict[str, StoredEntity]:
-        return {uri: _projected(one, {}, reader) for uri, one in linked(uris).items() if _within_reach(one, reader)}
+        return {uri: _projected(_within(one, one, reader), {}, reader) for uri, one in linked(uris).items() if _within_reach(one, reader)}
 
     return [change for change in changes if rule.q is None or conditions.holds(rule.q, change.entity, seen)]
 
 
 def noticed(rule: Rule, changes: Sequence[Change], reader: Reader) -> list[Change]:
     """Those changes that set the subscription off by what the reader may know of, without the rest: that what is about people changed, and when, tells of them too."""
-    found = ((change, _hidden(change.entity, reader)) for change in changes)
+    found = ((change, _hidden(change.entity, reader, {*change.before, *rule.watched})) for change in changes)
     return [kept for change, hidden in found if (kept := _noticed(rule, change, hidden)) is not None]
 
 
@@ -84,8 +85,8 @@ def _noticed(rule: Rule, change: Change, hidden: frozenset[str]) -> Change | Non
 
 def of_changes(rule: Rule, changes: Sequence[Change], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The notification of changes; None when the reader may see nothing of them."""
-    data = [(_told(rule, change), change) for change in changes]
-    return _message(rule, [(entity, change) for entity, change in data if _may_be_told(rule, entity, reader)], reader, linked, what, at, context)
+    told = [(_within(_told(rule, change), change.entity, reader), change) for change in changes if _may_be_told(rule, change.entity, reader)]
+    return _message(rule, told, reader, linked, what, at, context)
 
 
 def of_registrations(rule: Rule, told: Mapping[str, Any], reader: Reader, what: object, at: datetime) -> Message:
@@ -106,19 +107,37 @@ def of_registrations(rule: Rule, told: Mapping[str, Any], reader: Reader, what: 
 
 def of_entities(rule: Rule, entities: Sequence[StoredEntity], reader: Reader, linked: Linked, what: object, at: datetime, context: Context) -> Message | None:
     """The periodic notification: entities as they are (timeInterval)."""
-    return _message(rule, [(entity, None) for entity in entities if _may_be_told(rule, entity, reader)], reader, linked, what, at, context)
+    told = [(_within(entity, entity, reader), None) for entity in entities if _may_be_told(rule, entity, reader)]
+    return _message(rule, told, reader, linked, what, at, context)
 
 
 def _within_reach(entity: StoredEntity, reader: Reader) -> bool:
     who = reader.principal
-    return who is not None and (who.types is None or not who.types.isdisjoint(entity.types))
+    return who is not None and (who.types is None or not who.types.isdisjoint(entity.types)) and limits.sight(entity, who.reach) is not None
+
+
+def _within(told: StoredEntity, entity: StoredEntity, reader: Reader) -> StoredEntity:
+    """What is told of an entity, within what the reader may see of it: attributes, and places cut to an area, without those where it was before."""
+    limit = limits.sight(entity, reader.principal.reach) if reader.principal is not None else None
+    if limit is None or limit is limits.WHOLE:
+        return told
+    shown = told.attributes if limit.area is None else {name: _without_past_place(one) for name, one in told.attributes.items()}
+    return replace(told, attributes=limit.of(shown))
+
+
+def _without_past_place(attribute: Any) -> Any:
+    if isinstance(attribute, list):
+        return [_without_past_place(one) for one in attribute]
+    if not isinstance(attribute, dict) or attribute.get("type") != "GeoProperty":
+        return attribute
+    return {name: value for name, value in attribute.items() if name != "previousValue"}
 
 
 def _may_be_told(rule: Rule, entity: StoredEntity, reader: Reader) -> bool:
     """Whether the reader may know that the condition holds for the entity: not where it asks about what is hidden from them."""
-    if rule.beyond and (reader.principal is None or reader.principal.types is not None):
+    if rule.beyond and (reader.principal is None or reader.principal.types is not None or reader.principal.reach is not None):
         return False
-    return _within_reach(entity, reader) and (not rule.asked or rule.asked.isdisjoint(_hidden(entity, reader)))
+    return _within_reach(entity, reader) and (not rule.asked or rule.asked.isdisjoint(_hidden(entity, reader, rule.asked)))
 
 
 def _told(rule: Rule, change: Change) -> StoredEntity:
@@ -172,7 +191,17 @@ def _wanted(rule: Rule, context: Context, media: str) -> Wanted:
     )  # fmt: skip
 
 
-def _hidden(entity: StoredEntity, reader: Reader) -> frozenset[str]:
+def _hidden(entity: StoredEntity, reader: Reader, names: Collection[str]) -> frozenset[str]:
+    """Those of some attributes that the reader may not see of an entity: about people, or beyond their reach."""
+    who = reader.principal
+    if who is None:
+        return frozenset()
+    limit = limits.sight(entity, who.reach)
+    beyond = frozenset(names) if limit is None else frozenset(name for name in names if not limit.shows(name))
+    return beyond | _about_people(entity, reader)
+
+
+def _about_people(entity: StoredEntity, reader: Reader) -> frozenset[str]:
     if reader.principal is None or reader.principal.may(Capability.PERSONAL_READ):
         return frozenset()
     found = (models.find(name, entity.tenant_id) for name in entity.types)
@@ -181,7 +210,7 @@ def _hidden(entity: StoredEntity, reader: Reader) -> frozenset[str]:
 
 def _projected(entity: StoredEntity, said: Mapping[str, Any], reader: Reader) -> StoredEntity:
     keep = set(said.get("attributes") or said.get("pick") or ())
-    drop = set(said.get("omit", ())) | _hidden(entity, reader)
+    drop = set(said.get("omit", ())) | _about_people(entity, reader)
     attributes = {name: one for name, one in entity.attributes.items() if (not keep or name in keep) and name not in drop}
     scopes = entity.scopes if (not said.get("pick") or "scope" in keep) and "scope" not in drop else ()
     return replace(entity, attributes=attributes, scopes=scopes)
@@ -228,7 +257,8 @@ def _message(
 
 def visible(rule: Rule, entity: StoredEntity, reader: Reader) -> StoredEntity | None:
     """What the reader may see, and wants to see, of an entity; None for nothing of it."""
-    return _projected(entity, rule.subscription.document["notification"], reader) if _may_be_told(rule, entity, reader) else None
+    said = rule.subscription.document["notification"]
+    return _projected(_within(entity, entity, reader), said, reader) if _may_be_told(rule, entity, reader) else None
 
 
 def addressed(rule: Rule, parts: Sequence[tuple[str, bytes]], reader: Reader) -> Message:
@@ -275,7 +305,7 @@ class _Join:
     def fetch(self, uris: Iterable[str]) -> dict[str, StoredEntity]:
         wanted = list(dict.fromkeys(uris))
         found = self.linked(wanted) if wanted else {}
-        return {uri: _projected(one, {}, self.reader) for uri, one in found.items() if _within_reach(one, self.reader)}
+        return {uri: _projected(_within(one, one, self.reader), {}, self.reader) for uri, one in found.items() if _within_reach(one, self.reader)}
 
     def flat(self, entities: Sequence[StoredEntity]) -> list[dict[str, Any]]:
         seen = {entity.uri for entity in entities}

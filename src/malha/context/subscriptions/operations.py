@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from malha.context.broker import door, jsonld_contexts, parameters, pool, questions, reading, rendering, tenants
-from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest
+from malha.context.broker.contracts import Asked, BadRequestData, InvalidRequest, NotPermitted
 from malha.context.broker.rendering import Wanted
 from malha.context.store import service as store
 from malha.context.subscriptions import rules, service, writing
 from malha.context.subscriptions.contracts import ENTITIES, REGISTRATIONS, CameBack, MethodNotAllowed, RefusedEndpoint
 from malha.context.subscriptions.reading import is_uri
-from malha.foundation.access.contracts import Capability
+from malha.foundation.access import reach
+from malha.foundation.access.contracts import BeyondReach, Capability
 from malha.foundation.database import service as database
 from malha.foundation.outgoing import internal as outgoing
 from malha.foundation.outgoing.contracts import NoAnswer, RefusedAddress
@@ -53,6 +54,8 @@ async def _in_transaction(request: Request, context: Context, work: Any) -> Any:
         with pool.connection() as conn:
             who = door.asked(conn, request, context)
             who.principal.require(Capability.DATA_READ)
+            if any(part.agreement_id is not None for part in reach.current() or ()):
+                raise NotPermitted(msg("O que um acordo deixa ler não se guarda, e um aviso à espera seria uma cópia: leia quando precisar."))
             with database.tenant_transaction(conn, [who.tenant_id]):
                 return work(conn, who)
 
@@ -86,6 +89,8 @@ def _refuse_personal(conn: psycopg.Connection[Any], who: Asked, uri: str, about:
     if any(not one.names for one in rule.selectors):
         types |= set(store.type_names(conn, who.tenant_id))
     door.refuse_personal(who, types, rule.asked)
+    if (parts := reach.current()) is not None and (shown := reach.allowed(parts, types)) is not None and (hidden := rule.asked - shown):
+        raise BeyondReach(msg("O seu acesso não abrange o atributo “{name}”."), name=min(hidden))
     questions.refuse_beyond(conn, who, rule.beyond)
 
 

@@ -13,11 +13,11 @@ ROOT = "/ngsi-ld/v1/subscriptions"
 def routes() -> list[BaseRoute]:
     """Every operation, each guarded."""
     return [
-        Route(ROOT, guarded(operations.create), methods=["POST"]),
-        Route(ROOT + "/", guarded(operations.create), methods=["POST"]),
-        Route(ROOT, guarded(operations.query), methods=["GET"]),
-        Route(ROOT + "/", guarded(operations.query), methods=["GET"]),
-        Route(ROOT + "/{id:path}", guarded(operations.retrieve), methods=["GET"]),
-        Route(ROOT + "/{id:path}", guarded(operations.change), methods=["PATCH"]),
-        Route(ROOT + "/{id:path}", guarded(operations.delete), methods=["DELETE"]),
+        Route(ROOT, guarded(operations.create, limited=True), methods=["POST"]),
+        Route(ROOT + "/", guarded(operations.create, limited=True), methods=["POST"]),
+        Route(ROOT, guarded(operations.query, limited=True), methods=["GET"]),
+        Route(ROOT + "/", guarded(operations.query, limited=True), methods=["GET"]),
+        Route(ROOT + "/{id:path}", guarded(operations.retrieve, limited=True), methods=["GET"]),
+        Route(ROOT + "/{id:path}", guarded(operations.change, limited=True), methods=["PATCH"]),
+        Route(ROOT + "/{id:path}", guarded(operations.delete, limited=True), methods=["DELETE"]),
     ]

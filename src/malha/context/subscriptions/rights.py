@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from malha.context.subscriptions.contracts import Reader
-from malha.foundation.access import reach, subjects
+from malha.foundation.access import subjects
 from malha.foundation.access.contracts import Capability
 from malha.foundation.database import service as database
 
@@ -32,7 +32,8 @@ class Rights:
         with database.tenant_transaction(conn, [tenant_id]):
             who = subjects.principal(conn, tenant_id, subject)
             row = conn.execute(SLUG, [tenant_id]).fetchone()
-        reads = who is not None and who.may(Capability.DATA_READ) and reach.only_types(who.reach)  # a notification is not cut to an area
+        # what an agreement lets one read is not kept, and a notification that waits would be a copy
+        reads = who is not None and who.may(Capability.DATA_READ) and all(part.agreement_id is None for part in who.reach or ())
         reader = Reader(who if reads else None, str(row[0]) if row else "")
         with self._lock:
             if len(self._known) > 10_000:

@@ -166,12 +166,18 @@ def client():
     auth.forget()
     with TestClient(plane.application(), base_url="http://localhost") as app:
 
-        def of(tenant, *, capabilities=READ_WRITE, types=None, name="Ensaio"):
+        def of(tenant, *, capabilities=READ_WRITE, types=None, name="Ensaio", scope=None):
             with database_django.scope(tenant.id):
-                machine, _ = identity.create_machine(tenant.id, name=name, capabilities=capabilities, types=types, created_by=None)
+                machine, _ = identity.create_machine(tenant.id, name=name, capabilities=capabilities, types=types, created_by=None, scope=scope)
             with database.connect(autocommit=True) as conn:
                 token = tokens.issue(
-                    conn, django_settings.SECRET_KEY, subject=f"client:{machine.client_id}", tenants=[tenant.id], capabilities=capabilities, types=types
+                    conn,
+                    django_settings.SECRET_KEY,
+                    subject=f"client:{machine.client_id}",
+                    tenants=[tenant.id],
+                    capabilities=capabilities,
+                    types=types,
+                    scoped=bool(scope),
                 )
             one = TestClient(app.app, base_url="http://localhost", headers={"Authorization": f"Bearer {token}"})
             one.base_url = f"http://localhost/{tenant.slug}/ngsi-ld/v1/"
