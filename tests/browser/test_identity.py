@@ -217,7 +217,8 @@ def test_connects_a_program(page, server, new_tenant, sign_in, assert_accessible
     page.goto(f"{server}/{tenant.slug}/dados/ligacoes/")
     assert secret not in page.content()
     shoot(page, "ligacoes", **EVERYWHERE)
-    page.get_by_role("button", name="Revogar").click()
+    page.locator("summary", has_text="Revogar").click()
+    page.get_by_role("button", name="Revogar de vez").click()
     assert "revogada" in page.locator("table").inner_text()
 
 
