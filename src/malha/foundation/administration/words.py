@@ -43,6 +43,7 @@ ACTIONS: dict[str, str | Promise] = {
     "identity.invite_revoke": gettext_lazy("Retirou um convite"),
     "identity.machine_create": gettext_lazy("Ligou um programa"),
     "identity.machine_renew": gettext_lazy("Renovou o segredo de um programa"),
+    "identity.machine_prolong": gettext_lazy("Prolongou a ligação de um programa"),
     "identity.machine_revoke": gettext_lazy("Desligou um programa"),
     "identity.second_factor_reset": gettext_lazy("Repôs o segundo passo de alguém"),
     "ingest.load": gettext_lazy("Carregou um ficheiro"),

@@ -102,7 +102,7 @@ def test_one_jsonpath_is_left_where_numbers_are_plain():
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_all_kinds_are_counted_as_by_looking_everywhere(database_of_all, written):
     conn, tenant_id = database_of_all
     number = next(fresh)
