@@ -38,8 +38,8 @@ QUICK_SECONDS = 113
 CONNECTIONS = 500
 #: the type of what the bare handlers write: of no entity that anybody asks for
 BARE_TYPE = 1_000_000
-#: the kind of question that is answered by a walk over the documents
-WALKED = "walked"
+#: the kind of question whose pattern the database has to decide for most texts by itself
+ANY_PATTERN = "any pattern"
 #: the attribute that partial updates change
 CHANGED = "dissolvedOxygen"
 
@@ -253,7 +253,7 @@ def questions(bench: Bench) -> Found:
     """
     chance, count = random.Random(5), 40 if bench.quick else 200
     tables: dict[str, list[Asked]] = {"plain": [], "filterable": [], "near": [], "within": []}
-    counts = _counts(count)
+    counts = _counts(20 if bench.quick else count)
     for _ in range(count):
         low, code, far = chance.randrange(60), chance.randrange(CODES), chance.randrange(STORED)
         both = f"q=pm10>{low};no2<{low + 20}"
@@ -285,14 +285,14 @@ def questions(bench: Bench) -> Found:
         looked_at = range(2 if bench.quick else 5)
         measured = found[name] = load(bench.port, requests, connections=1, keep=looked_at)
         right = right and measured.only(200) and all(_right(measured, n, asked[n][1]) for n in looked_at)
-    between = [_asked_while_written(bench, asked) for name, asked in counts.items() if name != WALKED]
+    between = [_asked_while_written(bench, asked) for name, asked in counts.items() if name != ANY_PATTERN]
     kinds = {name: round(found[name].percentile(0.95), 1) for name in counts}
-    walked = kinds.pop(WALKED)
+    any_pattern = kinds.pop(ANY_PATTERN)
     return {
         "query_p95_ms": {
             "value": round(found["plain"].percentile(0.95), 1), "unit": "ms", "goal": "<= 25; with count <= 80, of a filterable property <= 25", **found["plain"].said,
             "with_count_p95_ms": max(kinds.values()), "with_count_of_each_kind_p95_ms": kinds, "with_count_each_after_a_change_p95_ms": round(max(time for time, _ in between), 1),
-            "with_count_walked_p95_ms": walked, "filterable_count_p95_ms": round(found["filterable"].percentile(0.95), 1), "entities": STORED,
+            "with_count_any_pattern_p95_ms": any_pattern, "filterable_count_p95_ms": round(found["filterable"].percentile(0.95), 1), "entities": STORED,
         },
         "geo_p95_ms": {
             "value": round(max(found["near"].percentile(0.95), found["within"].percentile(0.95)), 1), "unit": "ms", "goal": "<= 25",
@@ -303,7 +303,7 @@ def questions(bench: Bench) -> Found:
 
 def _counts(count: int) -> dict[str, list[Asked]]:
     """By kind of comparison questions that count, no two of a kind the same: of two readings, of a name that each has its own of, of one of some, of a pattern that no index knows."""
-    found: dict[str, list[Asked]] = {name: [] for name in ("numbers", "text", "not text", "text between", "pattern", "relationship", "there", WALKED)}
+    found: dict[str, list[Asked]] = {name: [] for name in ("numbers", "text", "not text", "text between", "pattern", "relationship", "there", ANY_PATTERN)}
     for at in range(count):
         low, n, station = at * 7 % 60, at * 499 % STORED, at % 97
         some = f"pm10>{low};no2<{low + 20}"
@@ -315,10 +315,10 @@ def _counts(count: int) -> dict[str, list[Asked]]:
             "pattern": (f'name~="ção {at}.*7$"', lambda one, at=at: re.search(f"^{at}.*7$", f"{one}") is not None),
             "relationship": (f'refStation=="urn:bench:Station:{station}";no2<{low + 20}', lambda n, s=station, low=low: n % 97 == s and other(n) < low + 20),
             "there": (f"name;!dissolvedOxygen;no2<{low + 20}", lambda n, low=low: other(n) < low + 20),
-            WALKED: (f'name~="ção {at}[0-8]*9$"', lambda one, at=at: re.search(f"^{at}[0-8]*9$", f"{one}") is not None),
+            ANY_PATTERN: (f'name~="ção {at}[0-8]*9$"', lambda one, at=at: re.search(f"^{at}[0-8]*9$", f"{one}") is not None),
         }  # fmt: skip
         for name, (text, holds) in each.items():
-            if name != WALKED or at < 40:
+            if name != ANY_PATTERN or at < 40:
                 found[name].append((f"entities?type=Reading&q={text}&limit=100&count=true", holds))
     return found
 
