@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import _town
 import psycopg
@@ -38,7 +37,7 @@ def asked(town: Town, stored: int, turn: int = 0) -> dict[str, tuple[list[bytes]
     return {
         "retrieve": ([http(town, "GET", f"entities/{uri(n)}") for n in numbers], 200),
         "update": ([http(town, "PATCH", f"entities/{uri(n)}/attrs/pm10", {"value": 1000 * (turn + 1) + at}) for at, n in enumerate(numbers)], 204),
-        "q": ([http(town, "GET", quoted(f'entities?type=Reading&q=name=="{quote(f"Estação {n}")}"&limit=20')) for n in numbers], 200),
+        "q": ([http(town, "GET", quoted(f'entities?type=Reading&q=name=="Estação {n}"&limit=20')) for n in numbers], 200),
         "q_many": ([http(town, "GET", quoted(f'entities?type=Reading&q=code=="C{n % CODES:03}"&limit=20')) for n in numbers], 200),
         "near": ([http(town, "GET", quoted(near.format(*_town.place(n)))) for n in numbers], 200),
     }  # fmt: skip
