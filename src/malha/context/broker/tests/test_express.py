@@ -219,7 +219,8 @@ def test_what_is_changed_again_is_not_read_first(new_tenant, monkeypatch):
     async def work(client):
         await client.post("entities", json=THING)
         said = [(await client.patch(AT + "/attrs/level", json=change(n))).status_code for n in (2, 3)]
-        assert (said, len(read)) == ([204, 204], 1)
+        assert said == [204, 204]
+        assert len(read) <= 1  # not even once where memory told who asks in time for the creation
         with database.connect() as conn, database.tenant_transaction(conn, [tenant.id]):  # somebody else, whom this process does not hear of
             doc = """doc - 'name' || '{"more": {"type": "Property", "value": 1}}' || jsonb_build_object('level', doc -> 'level' || '{"value": 9}')"""
             conn.execute(f"UPDATE entities SET doc = {doc}, modified_at = now() WHERE tenant_id = %s", [tenant.id])
