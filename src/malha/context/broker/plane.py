@@ -55,6 +55,24 @@ _MOST_ASKED = {
 }  # fmt: skip
 
 
+#: every write of entities and their attributes, by method and path
+WRITES: dict[tuple[str, str], Handler] = {
+    ("POST", "/entities"): entities.create,
+    ("DELETE", "/entities"): query.purge,
+    ("PUT", "/entities/{id}"): entities.replace,
+    ("PATCH", "/entities/{id}"): editing.merge,
+    ("DELETE", "/entities/{id}"): entities.delete,
+    ("POST", "/entities/{id}/attrs"): editing.append,
+    ("PATCH", "/entities/{id}/attrs"): editing.update,
+    ("PATCH", "/entities/{id}/attrs/{attr}"): editing.change_attribute,
+    ("PUT", "/entities/{id}/attrs/{attr}"): editing.replace_attribute,
+    ("DELETE", "/entities/{id}/attrs/{attr}"): editing.delete_attribute,
+    ("POST", "/entityOperations/create"): batch.create,
+    ("POST", "/entityOperations/upsert"): batch.upsert,
+    ("POST", "/entityOperations/update"): batch.update,
+    ("POST", "/entityOperations/merge"): batch.merge,
+    ("POST", "/entityOperations/delete"): batch.delete,
+}
 #: what stays outside of snapshots (§6.3.22)
 _NOT_IN_SNAPSHOTS = ("/entityMaps", "/jsonldContexts")
 
@@ -89,23 +107,9 @@ def straight(around: Around = _as_it_is) -> Callable[[Scope], ASGIApp | None]:
 def routes(around: Around = _as_it_is) -> list[BaseRoute]:
     """Every operation, each guarded; `around` may put something around the handler of a method and a path."""
     table: list[tuple[str, str, Handler]] = [
+        *((method, path, handler) for (method, path), handler in WRITES.items()),
         ("GET", "/entities", query.query),
-        ("POST", "/entities", entities.create),
-        ("DELETE", "/entities", query.purge),
         ("GET", "/entities/{id}", entities.retrieve),
-        ("PUT", "/entities/{id}", entities.replace),
-        ("PATCH", "/entities/{id}", editing.merge),
-        ("DELETE", "/entities/{id}", entities.delete),
-        ("POST", "/entities/{id}/attrs", editing.append),
-        ("PATCH", "/entities/{id}/attrs", editing.update),
-        ("PATCH", "/entities/{id}/attrs/{attr}", editing.change_attribute),
-        ("PUT", "/entities/{id}/attrs/{attr}", editing.replace_attribute),
-        ("DELETE", "/entities/{id}/attrs/{attr}", editing.delete_attribute),
-        ("POST", "/entityOperations/create", batch.create),
-        ("POST", "/entityOperations/upsert", batch.upsert),
-        ("POST", "/entityOperations/update", batch.update),
-        ("POST", "/entityOperations/merge", batch.merge),
-        ("POST", "/entityOperations/delete", batch.delete),
         ("POST", "/entityOperations/query", query.query),
         ("GET", "/entityMaps", query.create_map),
         ("GET", "/entityMaps/{id}", entity_maps.retrieve),

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from malha.context.broker import batch, discovery, editing, entities, query
+from malha.context.broker import discovery
 from malha.context.broker.door import Handler, guarded
+from malha.context.broker.plane import WRITES
 from malha.context.snapshots import inside, operations
 from malha.context.snapshots.contracts import HEADER, Evolutions
 
@@ -37,26 +38,7 @@ _ROADS: dict[tuple[str, str], Handler] = {
     ("GET", "/entities"): inside.question,
     ("GET", "/entities/{id}"): inside.retrieve,
     ("POST", "/entityOperations/query"): inside.question,
-    **{
-        (method, path): inside.placed(handler, writes=True)
-        for method, path, handler in (
-            ("POST", "/entities", entities.create),
-            ("DELETE", "/entities", query.purge),
-            ("PUT", "/entities/{id}", entities.replace),
-            ("PATCH", "/entities/{id}", editing.merge),
-            ("DELETE", "/entities/{id}", entities.delete),
-            ("POST", "/entities/{id}/attrs", editing.append),
-            ("PATCH", "/entities/{id}/attrs", editing.update),
-            ("PATCH", "/entities/{id}/attrs/{attr}", editing.change_attribute),
-            ("PUT", "/entities/{id}/attrs/{attr}", editing.replace_attribute),
-            ("DELETE", "/entities/{id}/attrs/{attr}", editing.delete_attribute),
-            ("POST", "/entityOperations/create", batch.create),
-            ("POST", "/entityOperations/upsert", batch.upsert),
-            ("POST", "/entityOperations/update", batch.update),
-            ("POST", "/entityOperations/merge", batch.merge),
-            ("POST", "/entityOperations/delete", batch.delete),
-        )
-    },
+    **{at: inside.placed(handler, writes=True) for at, handler in WRITES.items()},
     ("GET", "/types"): inside.listed(discovery.types),
     ("GET", "/types/{type:path}"): inside.listed(discovery.type_),
     ("GET", "/attributes"): inside.listed(discovery.attributes),
